@@ -1,0 +1,1 @@
+"""The aggregator under test: decides on beliefs and messages; never sees devices, clock, chance or wire."""

@@ -1,0 +1,1 @@
+"""Physics of the devices: columns in, columns out, with NumPy and Numba only."""

@@ -1,0 +1,117 @@
+"""Writes and reads party state and mail as a JSON tree plus a list of arrays: no pickling, no code in the data.
+
+Understood: None, bool, int, float, str, bytes-free tuples, lists and dicts with str/int/tuple keys, `date`, `Decimal`,
+enums and dataclasses of the packages below, and NumPy arrays (shared arrays are written once).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import importlib
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+PACKAGES = ("protocol", "markets", "aggregator", "sim")
+"""Only dataclasses and enums of these packages are rebuilt when reading."""
+
+
+class CodecError(ValueError):
+    """The value or the written tree holds something that the codec does not know."""
+
+
+class Writer:
+    """Turns values into trees and collects the arrays they mention."""
+
+    def __init__(self) -> None:
+        self.arrays: list[np.ndarray[Any, Any]] = []
+        self._place: dict[int, int] = {}
+
+    def encode(self, value: Any) -> Any:
+        """The tree of `value`; arrays are replaced by their place in `self.arrays`."""
+        if value is None or isinstance(value, bool | str):
+            return value
+        if isinstance(value, enum.Enum):
+            return {"enum": _name(type(value)), "value": value.value}
+        if isinstance(value, int | float):
+            return value
+        if isinstance(value, np.ndarray):
+            return {"array": self._array(value)}
+        if isinstance(value, np.generic):
+            return {"scalar": self._array(np.asarray(value))}
+        return self._encode_structure(value)
+
+    def _encode_structure(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self.encode(item) for item in value]
+        if isinstance(value, tuple):
+            return {"tuple": [self.encode(item) for item in value]}
+        if isinstance(value, dict):
+            return {"dict": [[self.encode(key), self.encode(item)] for key, item in value.items()]}
+        if isinstance(value, date):
+            return {"date": value.isoformat()}
+        if isinstance(value, Decimal):
+            return {"decimal": str(value)}
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            fields = {field.name: self.encode(getattr(value, field.name)) for field in dataclasses.fields(value)}
+            return {"class": _name(type(value)), "fields": fields}
+        raise CodecError(f"cannot write a {type(value).__name__}: keep party state in dataclasses, dicts, lists and arrays")
+
+    def _array(self, array: np.ndarray[Any, Any]) -> int:
+        key = id(array)
+        if key not in self._place:
+            self._place[key] = len(self.arrays)
+            self.arrays.append(array)
+        return self._place[key]
+
+
+class Reader:
+    """Turns trees back into values. Arrays mentioned twice come back as one shared array."""
+
+    def __init__(self, arrays: list[np.ndarray[Any, Any]]) -> None:
+        self.arrays = arrays
+
+    def decode(self, tree: Any) -> Any:
+        """The value of `tree`. Raises CodecError for a class outside `PACKAGES`."""
+        if isinstance(tree, list):
+            return [self.decode(item) for item in tree]
+        if not isinstance(tree, dict):
+            return tree
+        if "array" in tree:
+            return self.arrays[tree["array"]]
+        if "scalar" in tree:
+            return self.arrays[tree["scalar"]][()]
+        return self._decode_structure(tree)
+
+    def _decode_structure(self, tree: dict[str, Any]) -> Any:
+        if "tuple" in tree:
+            return tuple(self.decode(item) for item in tree["tuple"])
+        if "dict" in tree:
+            return {self.decode(key): self.decode(item) for key, item in tree["dict"]}
+        if "date" in tree:
+            return date.fromisoformat(tree["date"])
+        if "decimal" in tree:
+            return Decimal(tree["decimal"])
+        if "enum" in tree:
+            return _class(tree["enum"])(tree["value"])
+        if "class" in tree:
+            fields = {name: self.decode(item) for name, item in tree["fields"].items()}
+            return _class(tree["class"])(**fields)
+        raise CodecError(f"unknown mark {sorted(tree)!r} in a written tree")
+
+
+def _name(kind: type) -> str:
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def _class(name: str) -> Any:
+    module, _, qualname = name.partition(":")
+    if module.split(".")[0] not in PACKAGES:
+        raise CodecError(f"{name!r} is not one of ours: only {', '.join(PACKAGES)} may be rebuilt")
+    kind = getattr(importlib.import_module(module), qualname, None)
+    if not (isinstance(kind, type) and (dataclasses.is_dataclass(kind) or issubclass(kind, enum.Enum))):
+        raise CodecError(f"{name!r} is neither a dataclass nor an enum")
+    return kind

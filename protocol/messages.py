@@ -1,0 +1,412 @@
+"""Everything that is ever said between the parties, with the unit in every field's name.
+
+Times are UTC milliseconds (`_ms`). Device and meter quantities are import-positive; levels of a BM Unit (`level_mw`)
+are export-positive, so a unit of loads has negative levels (rule: `protocol/units.py`). `rows` are the aggregator's own
+handles for assets (0 .. n-1, as registered); `homes` those of metering points. Arrays of one message have one length.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+I8 = NDArray[np.int8]
+I16 = NDArray[np.int16]
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+
+NO_LIMIT_W = -1
+"""A set-point that lifts the limit: the asset goes back to its own will."""
+UNKNOWN = -1
+"""A whole number that is not known (state of charge, battery size)."""
+MISSING_WH = -1
+"""A half-hour without a reading. Never a zero, never filled."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Message:
+    """What all messages have in common: nothing but being one."""
+
+
+# ---------------------------------------------------------------------------------------------------- assets
+
+
+class Service(IntEnum):
+    """Which market an asset is enrolled in (one at a time until stacking rules say otherwise)."""
+
+    NONE = 0
+    DFS = 1
+    BALANCING = 2
+
+
+class AssetStatus(IntEnum):
+    """What a charge point or car says that it is doing."""
+
+    UNPLUGGED = 0
+    WAITING = 1  # plugged in, own schedule or random delay
+    CHARGING = 2
+    LIMITED = 3  # plugged in, held at or below an instructed limit
+    FULL = 4
+    OVERRIDDEN = 5  # the driver pressed boost: charging whatever is instructed
+
+
+class AckOutcome(IntEnum):
+    """What became of one row of a set-point message."""
+
+    APPLIED = 0
+    OLD_SEQUENCE = 1
+    EXPIRED = 2
+    UNPLUGGED = 3
+    OVERRIDDEN = 4
+    RATE_LIMITED = 5  # refused by the vendor's cloud (HTTP 429)
+    UNAUTHORISED = 6  # the cloud's token had run out
+    UNREACHABLE = 7  # the cloud knows that the device is offline
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AssetRegistration(Message):
+    """What customers and vendors told the aggregator when assets were enrolled; rows are 0 .. n-1."""
+
+    home: I32
+    mpan: I64
+    unit: I16  # place in `unit_names` (one per GSP Group)
+    gsp: I16  # place in `gsp_names`
+    route: I8  # place in `route_names`
+    service: I8  # Service
+    rating_w: I32
+    battery_wh: I32  # as typed by the customer or told by the car; UNKNOWN where not
+    target_pct: I8  # the owner's standing wish ...
+    ready_by_minute: I16  # ... by this minute of the local day
+    report_every_s: I32
+    soc_known: I8  # 1 where the route tells state of charge
+    hh_metered: I8  # 1 where the boundary meter gives half-hourly readings
+    unit_names: tuple[str, ...]
+    gsp_names: tuple[str, ...]
+    route_names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Setpoints(Message):
+    """Limits for many assets, each with its own sequence number and validity window."""
+
+    rows: I32
+    limit_w: I32  # NO_LIMIT_W lifts the limit
+    from_ms: I64  # not to be acted on before (UTC); a device asked early waits
+    until_ms: I64  # after this the device goes back to its own will
+    sequence: I32  # per asset, rising; an older one than the last applied is ignored
+    response_dsr: bool  # SI 2021/1467: no random delay while providing response DSR
+    instruction_id: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Polls(Message):
+    """Asks assets for a reading now; a sleeping car spends one wake of its daily budget."""
+
+    rows: I32
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Acks(Message):
+    """Per row, what became of a set-point. A lost acknowledgement is simply not here."""
+
+    rows: I32
+    sequence: I32
+    outcome: I8  # AckOutcome
+    event_ms: I64
+    arrival_ms: I64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Telemetry(Message):
+    """Readings as they arrived, oldest arrival first; duplicates and stragglers included."""
+
+    rows: I32
+    event_ms: I64  # by the device's own clock
+    arrival_ms: I64
+    import_w: I32
+    register_wh: I32  # total import of the asset meter since it was fitted
+    status: I8  # AssetStatus
+    soc_pct: I8  # UNKNOWN where the route does not tell
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SessionStarts(Message):
+    """What the app or car told when a session began."""
+
+    rows: I32
+    event_ms: I64
+    arrival_ms: I64
+    soc_pct: I8  # typed by the driver (possibly wrong) or told by the car; UNKNOWN where neither
+    target_pct: I8
+    ready_by_ms: I64
+
+
+# ---------------------------------------------------------------------------------------------------- meters
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BoundaryReadings(Message):
+    """One local day of half-hourly boundary-meter readings, as collected so far; MISSING_WH where not."""
+
+    day: date
+    homes: I32
+    import_wh: I16  # (homes, periods)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AssetReadings(Message):
+    """One local day of half-hourly asset-meter readings; MISSING_WH where not."""
+
+    day: date
+    rows: I32
+    import_wh: I16  # (rows, periods)
+
+
+# ------------------------------------------------------------------------------------------------------ DFS
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DfsUnitRegistration(Message):
+    """Which homes make up a DFS Unit."""
+
+    unit: str
+    homes: I32
+    domestic: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DfsRequirement(Message):
+    """A published need: turn demand down by up to `turn_down_mw` between the times."""
+
+    event_id: str
+    start_ms: int
+    end_ms: int
+    turn_down_mw: float
+    submit_by_ms: int
+    results_by_ms: int
+    guaranteed_price_gbp_per_mwh: float | None
+    test: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DfsBid(Message):
+    """One unit's offer for an event, pay-as-bid: megawatts per settlement period at one price."""
+
+    bid_id: str
+    event_id: str
+    unit: str
+    turn_down_mw: tuple[float, ...]
+    price_gbp_per_mwh: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DfsResult(Message):
+    """The answer to a bid: accepted whole, or refused with the clause."""
+
+    bid_id: str
+    event_id: str
+    unit: str
+    accepted: bool
+    reason: str
+    start_ms: int
+    end_ms: int
+    turn_down_mw: tuple[float, ...]
+    price_gbp_per_mwh: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DfsCancellation(Message):
+    """The ESO no longer needs the event (only before it starts)."""
+
+    event_id: str
+    reason: str
+
+
+# ------------------------------------------------------------------------------------------------------- BM
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A corner of a piecewise-linear profile: at `at_ms` the level is `level_mw` (export positive)."""
+
+    at_ms: int
+    level_mw: float
+
+
+Profile = tuple[Point, ...]
+"""Corners in time order; linear between; two corners at one time are a step."""
+
+
+@dataclass(frozen=True, slots=True)
+class BidOfferPair:
+    """One pair: `number` is +1.. above the FPN and -1.. below; width in MW, prices in GBP/MWh."""
+
+    number: int
+    width_mw: float
+    offer_gbp_per_mwh: float
+    bid_gbp_per_mwh: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UnitDynamics(Message):
+    """How fast a BM Unit can move: ramp rates [MW/min] and notice times [min]."""
+
+    unit: str
+    run_up_mw_per_min: float
+    run_down_mw_per_min: float
+    notice_to_deliver_offer_min: int
+    notice_to_deliver_bid_min: int
+    minimum_zero_time_min: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PhysicalNotification(Message):
+    """What a unit will do if left alone, whole MW at the corners, for one settlement period."""
+
+    unit: str
+    start_ms: int
+    end_ms: int
+    profile: Profile
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExportLimits(Message):
+    """MEL and MIL of a unit from `start_ms` until `end_ms`; a higher `sequence` replaces a lower one."""
+
+    unit: str
+    sequence: int
+    start_ms: int
+    end_ms: int
+    mel_mw: float
+    mil_mw: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BidOfferData(Message):
+    """The pairs of a unit for one settlement period, fixed at Gate Closure."""
+
+    unit: str
+    start_ms: int
+    end_ms: int
+    pairs: tuple[BidOfferPair, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BidOfferAcceptance(Message):
+    """A numbered acceptance: the MW profile to follow, from leaving the FPN until back on it."""
+
+    unit: str
+    number: int
+    accepted_ms: int
+    profile: Profile
+    so_flag: bool
+    amendment: str  # "ORI", "UPD" or "DEL"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AcceptanceResponse(Message):
+    """The unit's answer to an acceptance."""
+
+    unit: str
+    number: int
+    accepted: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OperationalMetering(Message):
+    """The unit's 1 s import as published by the aggregator: one value [W] per whole second from `start_ms`."""
+
+    unit_names: tuple[str, ...]
+    start_ms: int
+    import_w: I64  # (units, seconds)
+
+
+# ------------------------------------------------------------------------------------------------- journal
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DeliveryBelief(Message):
+    """For the journal: what the aggregator was asked for and believes that it is delivering, now [W]."""
+
+    instruction_id: str
+    unit: str
+    at_ms: int
+    instructed_turn_down_w: int
+    believed_turn_down_w: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InstructionStep(Message):
+    """For the journal: one step in the life of an instruction (`protocol.instruction.Stage`)."""
+
+    instruction_id: str
+    service: str
+    unit: str
+    at_ms: int
+    stage: str
+    reason: str
+    start_ms: int
+    end_ms: int
+    turn_down_w: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Remark(Message):
+    """For the journal: something worth telling (a refusal, a fault played, a degraded forecast)."""
+
+    at_ms: int
+    who: str
+    kind: str  # a short stable code such as "duplicate_instruction"
+    detail: str
+
+
+# ----------------------------------------------------------------------------------------- prices, settlement
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SystemPrice(Message):
+    """The imbalance price of a settlement period, published after it ended."""
+
+    start_ms: int
+    price_gbp_per_mwh: float
+    net_imbalance_volume_mwh: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DayAheadPrices(Message):
+    """Half-hourly day-ahead prices of a local day [GBP/MWh]."""
+
+    day: date
+    price_gbp_per_mwh: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StatementLine:
+    """One settled amount. Positive: paid to the aggregator. `volume_mwh` is signed as the clause says."""
+
+    settlement_run: str
+    service: str
+    unit: str
+    reference: str  # event id or acceptance number
+    start_ms: int
+    item: str
+    volume_mwh: float
+    price_gbp_per_mwh: float
+    amount_gbp_e5: int
+    payer: str
+    payee: str
+    clause: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Statement(Message):
+    """Settlement lines of one run for one day."""
+
+    lines: tuple[StatementLine, ...]
+
+

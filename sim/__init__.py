@@ -1,0 +1,1 @@
+"""The world: clock, wires, gateways, meters, households, weather, prices, chance and recorder."""
