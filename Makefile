@@ -27,15 +27,17 @@ help:
 
 setup: $(STAMP)
 
-# The stamp is written last: an interrupted install is done again from the start.
+# The stamp is a copy of the lock, written last: an interrupted install is done again from the start, and a change of
+# pyproject.toml alone reinstalls only the project.
 $(STAMP): requirements.lock pyproject.toml
 	@test -n '$(PYTHON)' || { echo 'no python3.11 or python3 on PATH' >&2; exit 1; }
 	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo 'flextwin needs Python 3.11 or later; found $(PYTHON)' >&2; exit 1; }
-	'$(PYTHON)' -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	cmp -s requirements.lock $(STAMP) || { \
+		'$(PYTHON)' -m venv --clear .venv \
+		&& $(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock; }
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	@touch $(STAMP)
+	@cp requirements.lock $(STAMP)
 
 demo: setup
 	$(BIN)/flextwin demo

@@ -410,3 +410,22 @@ class Statement(Message):
     lines: tuple[StatementLine, ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class DeliveredVolume(Message):
+    """For the journal: what settlement found for one unit, one event or acceptance and one settlement period.
+
+    `baseline_wh` (for a BM Unit its FPN) and `metered_wh` are import-positive; `delivered_wh` and `accepted_wh` are
+    positive for turning down. Homes (for a BM Unit assets) without a delivered volume of their own are counted.
+    """
+
+    service: str
+    unit: str
+    reference: str
+    start_ms: int
+    end_ms: int
+    baseline_wh: int
+    metered_wh: int
+    delivered_wh: int
+    accepted_wh: int
+    homes: int
+    homes_missing: int

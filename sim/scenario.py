@@ -7,13 +7,12 @@ comes from; "assumed" marks a guess, which is why it is a parameter.
 
 from __future__ import annotations
 
-from datetime import date
 from enum import Enum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasGenerator, BaseModel, ConfigDict, Field
 
-from sim.quantity import ClockTime, Duration, Energy, Megawatts, Power, Price, Share
+from sim.quantity import ClockTime, Day, Duration, Energy, Megawatts, Power, Price, Share, without_unit
 
 SCHEMA_VERSION = 1
 
@@ -21,7 +20,14 @@ SCHEMA_VERSION = 1
 class Model(BaseModel):
     """Typed, frozen, nothing unknown, nothing infinite."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        alias_generator=AliasGenerator(validation_alias=without_unit),
+        validate_by_name=True,
+    )
 
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -40,7 +46,7 @@ class RecordLevel(str, Enum):
 class Clock(Model):
     """Which days are lived, and how often the run is saved."""
 
-    start: date
+    start: Day
     days: int = Field(default=1, ge=1, le=400)
     history_days: int = Field(default=14, ge=0, le=60, description="meter history lived before day one, for baselines")
     window_ms: Duration = Field(default=60_000, ge=1, le=600_000, description="longest stretch played at once; results do not depend on it")
@@ -116,7 +122,7 @@ class Evs(Model):
     plug_in_always_share: Share = Field(default=0.15, description="drivers who plug in at every return")
     target: Share = Field(default=0.80, description="what drivers ask for by the deadline; smart-tariff customers 80 % [2nd]")
     charge_to: Share = Field(default=1.0, description="where charging stops if nobody limits it")
-    ready_by: ClockTime = Field(default="07:00", description="typically 07:00 [2nd]")
+    ready_by: ClockTime = Field(default="07:00", validate_default=True, description="typically 07:00 [2nd]")
     typed_soc_share: Share = Field(default=0.5, description="charge-point drivers who type their SoC; assumed")
     typed_soc_sd: Share = Field(default=0.07, description="error of a typed SoC; assumed")
     late_arrival_share: Share = Field(default=0.0, description="returns 1-3 h later than usual")
@@ -255,7 +261,7 @@ class Acceptance(Model):
     unit: Name | None = Field(default=None, description="GSP Group letter such as _A; None: the largest unit")
     start: ClockTime
     end: ClockTime
-    turn_down_mw: float
+    turn_down_mw: Megawatts
     issued: ClockTime | None = Field(default=None, description="None: the unit's notice before the start")
     ramp_minutes: int | None = Field(default=None, ge=0, le=60, description="None: at the unit's declared rates")
 
@@ -302,7 +308,7 @@ class Markets(Model):
     rules: dict[str, dict[str, float | int | bool | str]] = Field(
         default_factory=dict, description="overrides of single rules, by rulebook: {dfs: {minimum_unit_mw: 0.1}}"
     )
-    rules_date: date | None = Field(default=None, description="None: the rules in force on each day")
+    rules_date: Day | None = Field(default=None, description="None: the rules in force on each day")
 
 
 class Prices(Model):

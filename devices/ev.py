@@ -1,0 +1,334 @@
+"""An electric car at its home charge point: what it is, what it does, and what happens to it.
+
+Power is constant between events, so energy needs no time step: import [W] x time [ms] = energy [mJ], exactly, in
+integers. The battery is counted on the AC side (`charge_mj`: the import that put the charge there), so that what the
+meter registers and what the battery gains are the same number; the charging loss is the fixed share
+`1 - efficiency` of it (about 10 %, realism.md section 1).
+
+Ties: all that is due at one millisecond happens together, in the order of `happen`; orders come after it, readings last.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+
+from devices.scalar import scalar
+
+NEVER_MS = 2**62
+NO_LIMIT_W = -1
+PAUSE_BELOW_W = 1380
+"""Below 6 A (230 V) a Type 2 charge point can only pause: IEC 61851-1."""
+HOLD_CAP_S = 4 * 3600
+"""No order holds a car longer than this, whatever it says: CrowdFlex WP5 table 4, 4 h per event."""
+
+AWAY, PLUGGED = 0, 1
+OVERRIDDEN, ASLEEP, HELD = 1, 2, 4
+IGNORES_PAUSE, SLEEPS_AFTER_PAUSE, KEEPS_DEFAULT_SCHEDULE, TELLS_SOC = 1, 2, 4, 8
+
+STATE = np.dtype(
+    [
+        ("at_ms", "i8"),  # the moment up to which this row is integrated
+        ("charge_mj", "i8"),  # in the battery, AC side
+        ("register_mj", "i8"),  # total import since the run began
+        ("import_w", "i4"),
+        ("limit_w", "i4"),  # NO_LIMIT_W or the limit in force
+        ("limit_until_s", "i4"),
+        ("pending_limit_w", "i4"),  # an order that waits for its start
+        ("pending_from_s", "i4"),  # 0: none waits
+        ("sequence", "i4"),  # of the last order taken
+        ("pending_for_s", "u2"),
+        ("phase", "u1"),  # AWAY or PLUGGED
+        ("flags", "u1"),  # OVERRIDDEN | ASLEEP | HELD
+    ]
+)
+"""What a car does: 52 bytes. With its place in the calendar (`next_ms`, 8 bytes) a row is 60 bytes."""
+
+SPEC = np.dtype(
+    [
+        ("device", "i8"),  # stable identity
+        ("battery_mj", "i8"),  # usable battery, AC side
+        ("stop_mj", "i8"),  # where charging stops by itself
+        ("taper_mj", "i8"),  # above this the car asks for less
+        ("target_mj", "i8"),  # what the owner wants by the deadline
+        ("floor_mj", "i8"),  # below this the driver charges elsewhere
+        ("wh_per_mj", "f8"),  # of its asset meter, gain error included
+        ("pct_per_mj", "f8"),  # 100 / battery_mj
+        ("charger_w", "i4"),
+        ("taper_w", "i4"),
+        ("read_every_ms", "i4"),
+        ("read_at_ms", "i4"),  # its own moment within read_every_ms
+        ("traits", "u1"),
+    ]
+)
+"""What a car and its charge point are."""
+
+DIARY = np.dtype(
+    [
+        ("leave_ms", "i8"),
+        ("return_ms", "i8"),
+        ("start_ms", "i8"),  # return plus the random delay of SI 2021/1467 reg. 11
+        ("unplug_ms", "i8"),  # a session cut short
+        ("look_ms", "i8"),  # the driver looks, and presses boost if held back
+        ("ready_ms", "i8"),  # the deadline this morning
+        ("drive_mj", "i8"),  # what the day's driving takes from the battery, AC side
+        ("plug_below_mj", "i8"),  # plugs in on return if the charge is at most this
+        ("delay_s", "i4"),  # random delay at a change of rate that is not response DSR
+        ("typed_error_pct", "i2"),  # error of a typed state of charge
+        ("types_soc", "u1"),
+    ]
+)
+"""What its people do today, from one planning moment (early morning) to the next."""
+
+
+class EventKind(IntEnum):
+    """What can be told of a car's day."""
+
+    PLUGGED_IN = 1
+    UNPLUGGED = 2
+    CHARGING = 3  # value: W
+    STOPPED = 4  # value: charge in Wh
+    HELD_BACK = 5  # value: limit in W
+    LIMIT_ENDED = 6
+    BOOSTED = 7
+    READY_CHECK = 8  # value: shortfall in Wh
+    LEFT = 9
+    RETURNED = 10  # value: drive in Wh
+    ORDER = 11  # value: AckOutcome
+
+
+@scalar
+def is_due(before_ms, at_ms, now_ms):
+    """Whether a moment lies after the last one lived and not after now."""
+    return before_ms < at_ms and at_ms <= now_ms
+
+
+@scalar
+def integrate(s, now_ms):
+    """Live at constant power until now: the import goes to the register and into the battery, mJ for mJ."""
+    energy_mj = int(s.import_w) * (now_ms - int(s.at_ms))
+    s.charge_mj = int(s.charge_mj) + energy_mj
+    s.register_mj = int(s.register_mj) + energy_mj
+    s.at_ms = now_ms
+
+
+@scalar
+def in_quiet_hours(quiet_ms, delay_s, now_ms):
+    """Whether the default schedule keeps the charger off: no charging at peak, SI 2021/1467 reg. 10, plus the random delay."""
+    for k in range(quiet_ms.shape[0]):
+        if quiet_ms[k, 0] <= now_ms and now_ms < quiet_ms[k, 1] + delay_s * 1000:
+            return True
+    return False
+
+
+@scalar
+def wants_w(s, p, d, quiet_ms, now_ms):
+    """What the car would draw if nobody limited it [W]."""
+    if s.phase != PLUGGED or s.charge_mj >= p.stop_mj:
+        return 0
+    if s.flags & OVERRIDDEN == 0:
+        if now_ms < d.start_ms:
+            return 0
+        if p.traits & KEEPS_DEFAULT_SCHEDULE and in_quiet_hours(quiet_ms, int(d.delay_s), now_ms):
+            return 0
+    if s.charge_mj >= p.taper_mj:
+        return int(p.taper_w)
+    return int(p.charger_w)
+
+
+@scalar
+def limited_w(s, p, wanted_w):
+    """What it draws of `wanted_w` under the limit in force [W]; not all cars pause when asked (Kaluza D2EV)."""
+    if s.flags & OVERRIDDEN or s.limit_w == NO_LIMIT_W:
+        return wanted_w
+    if s.limit_w >= PAUSE_BELOW_W:
+        return min(wanted_w, int(s.limit_w))
+    if p.traits & IGNORES_PAUSE:
+        return wanted_w
+    return 0
+
+
+@scalar
+def decide(s, p, d, quiet_ms, now_ms):
+    """Set the power that follows from everything known now."""
+    wanted_w = wants_w(s, p, d, quiet_ms, now_ms)
+    allowed_w = limited_w(s, p, wanted_w)
+    s.flags = s.flags & (255 - HELD)
+    if wanted_w > allowed_w:
+        s.flags = s.flags | HELD
+        if allowed_w == 0 and p.traits & SLEEPS_AFTER_PAUSE:
+            s.flags = s.flags | ASLEEP
+    if s.flags & ASLEEP and s.flags & OVERRIDDEN == 0:
+        allowed_w = 0
+    s.import_w = allowed_w
+
+
+@scalar
+def unplug(s):
+    """End the session: limits, boost and sleep end with it."""
+    s.phase = AWAY
+    s.flags = 0
+    s.limit_w = NO_LIMIT_W
+    s.pending_from_s = 0
+
+
+@scalar
+def shortfall_mj(s, p):
+    """What is missing to the owner's wish [mJ, AC side]."""
+    return max(0, int(p.target_mj) - int(s.charge_mj))
+
+
+@scalar
+def come_home(s, p, d):
+    """Take the day's driving from the battery; plug in if the driver finds the charge low enough."""
+    s.charge_mj = max(int(s.charge_mj) - int(d.drive_mj), min(int(p.floor_mj), int(s.charge_mj)))
+    if s.charge_mj <= d.plug_below_mj:
+        s.phase = PLUGGED
+
+
+@scalar
+def happen(s, p, d, quiet_ms, now_ms):
+    """Everything of its own that is due until now, then the new power.
+
+    Gives (bits, shortfall): bit k set for each EventKind k of plug, limit and promise that happened, and the promise's
+    shortfall [mJ] where one was judged (else -1).
+    """
+    before_ms = int(s.at_ms)
+    integrate(s, now_ms)
+    bits = 0
+    shortfall = -1
+    if is_due(before_ms, d.ready_ms, now_ms) and s.phase == PLUGGED:
+        shortfall = shortfall_mj(s, p)
+        bits |= 1 << 8
+    if is_due(before_ms, d.unplug_ms, now_ms) or is_due(before_ms, d.leave_ms, now_ms):
+        if s.phase == PLUGGED:
+            bits |= 1 << 2
+            if now_ms < d.ready_ms and now_ms == d.leave_ms:
+                shortfall = shortfall_mj(s, p)
+                bits |= 1 << 8
+            unplug(s)
+    if is_due(before_ms, d.return_ms, now_ms):
+        bits |= 1 << 10
+        come_home(s, p, d)
+        if s.phase == PLUGGED:
+            bits |= 1 << 1
+    if s.pending_from_s and int(s.pending_from_s) * 1000 <= now_ms:
+        s.limit_w = s.pending_limit_w
+        s.limit_until_s = int(s.pending_from_s) + int(s.pending_for_s)
+        s.pending_from_s = 0
+        bits |= 1 << 5
+    if s.limit_w != NO_LIMIT_W and int(s.limit_until_s) * 1000 <= now_ms:
+        s.limit_w = NO_LIMIT_W
+        bits |= 1 << 6
+    if is_due(before_ms, d.look_ms, now_ms) and s.flags & HELD:
+        s.flags = s.flags | OVERRIDDEN
+        bits |= 1 << 7
+    decide(s, p, d, quiet_ms, now_ms)
+    return bits, shortfall
+
+
+@scalar
+def sooner(at_ms, candidate_ms, best_ms):
+    """The earlier of a candidate and the best so far, if the candidate is still to come."""
+    if at_ms < candidate_ms and candidate_ms < best_ms:
+        return candidate_ms
+    return best_ms
+
+
+@scalar
+def next_event_ms(s, p, d, quiet_ms):
+    """When something of its own happens next [ms]; NEVER_MS if nothing is in sight."""
+    at_ms = int(s.at_ms)
+    best_ms = sooner(at_ms, int(d.leave_ms), NEVER_MS)
+    best_ms = sooner(at_ms, int(d.return_ms), best_ms)
+    if s.phase != PLUGGED:
+        return best_ms
+    best_ms = sooner(at_ms, int(d.unplug_ms), best_ms)
+    best_ms = sooner(at_ms, int(d.ready_ms), best_ms)
+    if s.pending_from_s:
+        best_ms = sooner(at_ms, int(s.pending_from_s) * 1000, best_ms)
+    if s.limit_w != NO_LIMIT_W:
+        best_ms = sooner(at_ms, int(s.limit_until_s) * 1000, best_ms)
+    if s.flags & HELD:
+        best_ms = sooner(at_ms, int(d.look_ms), best_ms)
+    if s.charge_mj >= p.stop_mj:
+        return best_ms
+    best_ms = sooner(at_ms, int(d.start_ms), best_ms)
+    if p.traits & KEEPS_DEFAULT_SCHEDULE:
+        for k in range(quiet_ms.shape[0]):
+            best_ms = sooner(at_ms, int(quiet_ms[k, 0]), best_ms)
+            best_ms = sooner(at_ms, int(quiet_ms[k, 1]) + int(d.delay_s) * 1000, best_ms)
+    if s.import_w > 0:
+        goal_mj = int(p.stop_mj)
+        if s.charge_mj < p.taper_mj and p.taper_mj < p.stop_mj:
+            goal_mj = int(p.taper_mj)
+        missing_mj = goal_mj - int(s.charge_mj)
+        best_ms = min(best_ms, at_ms + (missing_mj + int(s.import_w) - 1) // int(s.import_w))
+    return best_ms
+
+
+@scalar
+def obey(s, p, d, quiet_ms, now_ms, limit_w, from_ms, until_ms, sequence, response_dsr):
+    """Take or refuse one order; gives its AckOutcome. Own events due until now have happened already.
+
+    Schedules run in whole seconds (OCPP): starts round up, ends round down. The random delay applies to every change
+    of rate but those of response DSR, and to the return to own will at the end (SI 2021/1467 reg. 11).
+    """
+    integrate(s, now_ms)
+    if sequence <= s.sequence:
+        return 1  # OLD_SEQUENCE
+    if until_ms <= now_ms:
+        return 2  # EXPIRED
+    if s.phase != PLUGGED:
+        return 3  # UNPLUGGED
+    if s.flags & OVERRIDDEN:
+        return 4  # OVERRIDDEN
+    s.sequence = sequence
+    delay_s = 0 if response_dsr else int(d.delay_s)
+    now_s = (now_ms + 999) // 1000
+    begin_s = max((from_ms + 999) // 1000, now_s) + delay_s
+    if limit_w == NO_LIMIT_W:
+        s.pending_from_s = 0
+        if s.limit_w != NO_LIMIT_W:
+            s.limit_until_s = min(int(s.limit_until_s), begin_s)
+    else:
+        end_s = min(until_ms // 1000, begin_s + HOLD_CAP_S) + int(d.delay_s)
+        if from_ms <= now_ms and delay_s == 0:
+            s.limit_w = limit_w
+            s.limit_until_s = end_s
+            s.pending_from_s = 0
+        else:
+            s.pending_limit_w = limit_w
+            s.pending_from_s = begin_s
+            s.pending_for_s = max(end_s - begin_s, 1)
+    if s.limit_w != NO_LIMIT_W and int(s.limit_until_s) * 1000 <= now_ms:
+        s.limit_w = NO_LIMIT_W
+    decide(s, p, d, quiet_ms, now_ms)
+    return 0  # APPLIED
+
+
+@scalar
+def status(s, p, d, quiet_ms, now_ms):
+    """What it says that it is doing (protocol.messages.AssetStatus)."""
+    if s.phase != PLUGGED:
+        return 0  # UNPLUGGED
+    if s.flags & OVERRIDDEN:
+        return 5  # OVERRIDDEN
+    if s.flags & HELD:
+        return 3  # LIMITED
+    if s.import_w > 0:
+        return 2  # CHARGING
+    if s.charge_mj >= p.stop_mj:
+        return 4  # FULL
+    return 1  # WAITING
+
+
+@scalar
+def next_reading_ms(p, from_ms):
+    """The first moment at or after `from_ms` at which this device reads its meter."""
+    every_ms = int(p.read_every_ms)
+    late_ms = (from_ms - int(p.read_at_ms)) % every_ms
+    if late_ms == 0:
+        return from_ms
+    return from_ms + every_ms - late_ms

@@ -1,0 +1,24 @@
+"""Textbook scalar functions, compiled for the fast engine and plain for the reference engine: one source, two engines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import FunctionType, ModuleType, SimpleNamespace
+from typing import Any
+
+from numba import njit
+from numba.core.dispatcher import Dispatcher
+
+
+def scalar(function: Callable[..., Any]) -> Any:
+    """Compile a scalar function (no threads, cached on disk)."""
+    return njit(cache=True, nogil=True)(function)
+
+
+def uncompiled(module: ModuleType) -> SimpleNamespace:
+    """The same module with every compiled function replaced by its plain Python source, calls among them included."""
+    names: dict[str, Any] = dict(vars(module))
+    for name, value in list(names.items()):
+        if isinstance(value, Dispatcher):
+            names[name] = FunctionType(value.py_func.__code__, names, name, value.py_func.__defaults__)
+    return SimpleNamespace(**names)

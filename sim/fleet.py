@@ -1,0 +1,472 @@
+"""The fleet engine: a device is a row, a day is its events, and power is the running sum of integer changes.
+
+`Fleet.play(until_ms, orders)` lives every row that has something to do before `until_ms` - its own events, orders at
+their own millisecond, readings at its own second - and touches no other. There is no global time step: what a stretch
+brings does not depend on how long the stretch is.
+
+Rows lie in the order (reading interval, moment of reading), so that the devices which report in a stretch are one or two
+runs of rows. Identity is `spec["device"]`, never the row.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from devices import ev
+from devices.ev import DIARY, NEVER_MS, SPEC, STATE, EventKind
+from protocol.messages import I8, I16, I32, I64
+from sim.play import Orders, Played, Readings, Sessions
+
+EVENT = np.dtype([("at_ms", "i8"), ("row", "i4"), ("kind", "i4"), ("value", "i8")])
+"""One thing that happened to one device; `value` as told by `devices.ev.EventKind`."""
+
+_happen, _obey, _next_event_ms = ev.happen, ev.obey, ev.next_event_ms
+_next_reading_ms, _integrate, _status = ev.next_reading_ms, ev.integrate, ev.status
+_KINDS = tuple(int(kind) for kind in EventKind)
+_CHARGING, _STOPPED, _HELD_BACK = int(EventKind.CHARGING), int(EventKind.STOPPED), int(EventKind.HELD_BACK)
+_READY, _ORDER = int(EventKind.READY_CHECK), int(EventKind.ORDER)
+_RETURNED, _PLUGGED_IN = int(EventKind.RETURNED), int(EventKind.PLUGGED_IN)
+MJ_PER_WH = 3_600_000
+
+
+@njit(cache=True, nogil=True)
+def _note(events, counts, at_ms, row, kind, value):  # type: ignore[no-untyped-def]
+    """Append to the event buffer, if one is kept."""
+    if counts[0] < events.shape[0]:
+        event = events[counts[0]]
+        event.at_ms = at_ms
+        event.row = row
+        event.kind = kind
+        event.value = value
+        counts[0] += 1
+
+
+@njit(cache=True, nogil=True)
+def _tell(events, counts, at_ms, row, s, d, bits, shortfall_mj, before_w):  # type: ignore[no-untyped-def]
+    """Note what happened at a moment, in the order in which it happened."""
+    for kind in (8, 2, 10, 1, 5, 6, 7):
+        if bits & (1 << kind):
+            value = 0
+            if kind == _READY:
+                value = shortfall_mj // MJ_PER_WH
+            elif kind == _RETURNED:
+                value = int(d.drive_mj) // MJ_PER_WH
+            elif kind == _HELD_BACK:
+                value = int(s.limit_w)
+            elif kind == _PLUGGED_IN:
+                value = int(s.charge_mj) // MJ_PER_WH
+            _note(events, counts, at_ms, row, kind, value)
+    if s.import_w > 0 and s.import_w != before_w:
+        _note(events, counts, at_ms, row, _CHARGING, int(s.import_w))
+    elif s.import_w == 0 and before_w > 0:
+        _note(events, counts, at_ms, row, _STOPPED, int(s.charge_mj) // MJ_PER_WH)
+
+
+@njit(cache=True, nogil=True)
+def _read(  # type: ignore[no-untyped-def]
+    row, now_ms, s, p, d, quiet_ms, at, rows, event_ms, import_w, register_wh, status, soc_pct
+):
+    """Write one reading at place `at`: the power now, and the register by the meter's own gain."""
+    lived_mj = int(s.import_w) * (now_ms - int(s.at_ms))
+    rows[at] = row
+    event_ms[at] = now_ms
+    import_w[at] = s.import_w
+    register_wh[at] = int((int(s.register_mj) + lived_mj) * p.wh_per_mj)
+    status[at] = _status(s, p, d, quiet_ms, now_ms)
+    soc_pct[at] = int((int(s.charge_mj) + lived_mj) * p.pct_per_mj) if p.traits & 8 else -1
+
+
+@njit(cache=True, nogil=True)
+def _live(  # type: ignore[no-untyped-def]
+    row, until_ms, read_from_ms, reads, state, spec, diary, next_ms, quiet_ms, group, first_second, bins, first_order,
+    orders, outcome, r_rows, r_ms, r_import_w, r_register_wh, r_status, r_soc_pct, sessions, events, counts, shortfall_wh,
+):
+    """Live one row up to `until_ms`: the earliest of own event, order and reading, again and again; ties in that order."""
+    s = state[row]
+    p = spec[row]
+    d = diary[row]
+    order_rows, order_ms, order_limit_w, order_from_ms, order_until_ms, order_sequence, order_dsr = orders
+    k = first_order[row]
+    reading_ms = NEVER_MS
+    if reads:
+        reading_ms = _next_reading_ms(p, read_from_ms)
+    while True:
+        event_ms = next_ms[row]
+        arrival_ms = NEVER_MS
+        if k >= 0 and k < order_rows.shape[0] and order_rows[k] == row:
+            arrival_ms = order_ms[k]
+        now_ms = min(event_ms, arrival_ms, reading_ms)
+        if now_ms >= until_ms:
+            return
+        if reading_ms < event_ms and reading_ms < arrival_ms:
+            _read(row, now_ms, s, p, d, quiet_ms, counts[1], r_rows, r_ms, r_import_w, r_register_wh, r_status, r_soc_pct)
+            counts[1] += 1
+            reading_ms = now_ms + int(p.read_every_ms)
+            continue
+        before_w = int(s.import_w)
+        counts[3] += 1
+        if event_ms <= arrival_ms:
+            bits, shortfall_mj = _happen(s, p, d, quiet_ms, now_ms)
+            if shortfall_mj >= 0:
+                shortfall_wh[row] = shortfall_mj // MJ_PER_WH
+            if bits & (1 << _PLUGGED_IN):
+                at = counts[2]
+                counts[2] = at + 1
+                sessions[0][at] = row
+                sessions[1][at] = now_ms
+                sessions[2][at] = _told_soc_pct(s, p, d)
+            if events.shape[0]:
+                _tell(events, counts, now_ms, row, s, d, bits, shortfall_mj, before_w)
+        else:
+            outcome[k] = _obey(
+                s, p, d, quiet_ms, now_ms, int(order_limit_w[k]), order_from_ms[k], order_until_ms[k],
+                int(order_sequence[k]), order_dsr[k] != 0,
+            )
+            if events.shape[0]:
+                _note(events, counts, now_ms, row, _ORDER, int(outcome[k]))
+                _tell(events, counts, now_ms, row, s, d, 0, -1, before_w)
+            k += 1
+        next_ms[row] = _next_event_ms(s, p, d, quiet_ms)
+        change_w = int(s.import_w) - before_w
+        if change_w != 0:
+            bins[group[row], (now_ms + 999) // 1000 - first_second] += change_w
+
+
+@njit(cache=True, nogil=True)
+def _told_soc_pct(s, p, d):  # type: ignore[no-untyped-def]
+    """What is told of the state of charge at plug-in [%]: known, typed by the driver with an error, or -1."""
+    true_pct = int(int(s.charge_mj) * p.pct_per_mj)
+    if p.traits & 8:
+        return true_pct
+    if d.types_soc:
+        return min(100, max(0, true_pct + int(d.typed_error_pct)))
+    return -1
+
+
+@njit(cache=True, nogil=True)
+def _play(  # type: ignore[no-untyped-def]
+    low, high, until_ms, read_from_ms, read_low, read_high, state, spec, diary, next_ms, quiet_ms, group, first_second,
+    bins, first_order, orders, outcome, r_rows, r_ms, r_import_w, r_register_wh, r_status, r_soc_pct, sessions, events,
+    counts, shortfall_wh,
+):
+    """Live the rows [low, high): those that read in this stretch, then those with an event or an order."""
+    for k in range(read_low.shape[0]):
+        for row in range(max(low, read_low[k]), min(high, read_high[k])):
+            if next_ms[row] < until_ms or first_order[row] >= 0:
+                _live(
+                    row, until_ms, read_from_ms, True, state, spec, diary, next_ms, quiet_ms, group, first_second, bins,
+                    first_order, orders, outcome, r_rows, r_ms, r_import_w, r_register_wh, r_status, r_soc_pct, sessions,
+                    events, counts, shortfall_wh,
+                )
+                first_order[row] = -1
+                continue
+            reading_ms = _next_reading_ms(spec[row], read_from_ms)
+            while reading_ms < until_ms:
+                _read(
+                    row, reading_ms, state[row], spec[row], diary[row], quiet_ms, counts[1], r_rows, r_ms, r_import_w,
+                    r_register_wh, r_status, r_soc_pct,
+                )
+                counts[1] += 1
+                reading_ms += int(spec[row].read_every_ms)
+    for row in range(low, high):
+        if next_ms[row] < until_ms or first_order[row] >= 0:
+            _live(
+                row, until_ms, read_from_ms, False, state, spec, diary, next_ms, quiet_ms, group, first_second, bins,
+                first_order, orders, outcome, r_rows, r_ms, r_import_w, r_register_wh, r_status, r_soc_pct, sessions,
+                events, counts, shortfall_wh,
+            )
+            first_order[row] = -1
+
+
+@njit(cache=True, nogil=True)
+def _replan(low, high, now_ms, state, spec, diary, next_ms, quiet_ms):  # type: ignore[no-untyped-def]
+    """Bring the rows to the planning moment and find what comes next under the new diary."""
+    for row in range(low, high):
+        _integrate(state[row], now_ms)
+        next_ms[row] = _next_event_ms(state[row], spec[row], diary[row], quiet_ms)
+
+
+@njit(cache=True, nogil=True)
+def _registers_wh(low, high, now_ms, state, scale, out):  # type: ignore[no-untyped-def]
+    """Cumulative import of each row at a moment, times `scale` [Wh per mJ], whole units."""
+    for row in range(low, high):
+        s = state[row]
+        total_mj = int(s.register_mj) + int(s.import_w) * (now_ms - int(s.at_ms))
+        out[row] = int(total_mj * scale[row])
+
+
+@dataclass(slots=True)
+class FleetState:
+    """All of a fleet that changes."""
+
+    rows: np.ndarray[Any, Any]  # STATE
+    diary: np.ndarray[Any, Any]  # DIARY
+    next_ms: I64
+    quiet_ms: I64  # (windows, 2)
+    levels_w: I64  # (groups,) power at the last whole second
+    shortfall_wh: I32  # last judged promise of each row; -1 where none since it was asked for
+    now_ms: int
+    events_lived: int
+
+
+class Fleet:
+    """Rows that live through time. `group` says to which sum each row's power belongs."""
+
+    def __init__(
+        self,
+        spec: np.ndarray[Any, Any],
+        group: I16,
+        groups: int,
+        charge_mj: I64,
+        start_ms: int,
+        *,
+        workers: int = 1,
+        keep_events: bool = False,
+    ) -> None:
+        """All cars away until the first diary, with `charge_mj` in the battery."""
+        self.spec = spec
+        self.group = group
+        self.groups = groups
+        self.workers = workers
+        self.keep_events = keep_events
+        rows = np.zeros(len(spec), STATE)
+        rows["at_ms"] = start_ms
+        rows["charge_mj"] = charge_mj
+        rows["limit_w"] = ev.NO_LIMIT_W
+        n = len(spec)
+        self.state = FleetState(
+            rows=rows,
+            diary=idle_diary(n),
+            next_ms=np.full(n, NEVER_MS, np.int64),
+            quiet_ms=np.empty((0, 2), np.int64),
+            levels_w=np.zeros(groups, np.int64),
+            shortfall_wh=np.full(n, -1, np.int32),
+            now_ms=start_ms,
+            events_lived=0,
+        )
+        self.events: np.ndarray[Any, Any] = np.empty(0, EVENT)
+        self.seconds_w: I64 = np.empty((groups, 0), np.int64)
+        self._runs = reading_runs(spec)
+        self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
+
+    def plan(self, diary: np.ndarray[Any, Any], quiet_ms: I64) -> None:
+        """Take the diary of the coming day; everything before now has been lived."""
+        state = self.state
+        state.diary = diary
+        state.quiet_ms = quiet_ms
+        rows = state.rows.view(np.recarray)
+        self._each_block(
+            lambda low, high: _replan(
+                low, high, state.now_ms, rows, self.spec.view(np.recarray), diary.view(np.recarray), state.next_ms, quiet_ms
+            )
+        )
+
+    def play(self, until_ms: int, orders: Orders, *, read: bool = True) -> Played:
+        """Live up to `until_ms` (not included).
+
+        Afterwards `seconds_w` (groups, whole seconds of the stretch) holds the power at each whole second after all
+        that happened up to it, and `events` what happened, in the order (time, row), if events are kept.
+        """
+        state = self.state
+        first_second = -(-state.now_ms // 1000)
+        seconds = -(-until_ms // 1000) - first_second
+        n = len(self.spec)
+        first_order = _first_orders(orders.rows, n)
+        outcome = np.full(len(orders.rows), -1, np.int8)
+        ranges = self._runs.between(state.now_ms, until_ms) if read else _no_runs()
+        columns = _order_columns(orders)
+        spec, rows, diary = (a.view(np.recarray) for a in (self.spec, state.rows, state.diary))
+        room = _Room(self.blocks(), ranges, until_ms - state.now_ms, self._runs.least_every_ms, self.keep_events)
+
+        def play_block(index: int, low: int, high: int) -> _Block:
+            block = room.block(index, self.groups, seconds)
+            _play(
+                low, high, until_ms, state.now_ms, ranges[0], ranges[1], rows, spec, diary, state.next_ms, state.quiet_ms,
+                self.group, first_second, block.bins, first_order, columns, outcome, *block.readings, block.sessions,
+                block.events, block.counts, state.shortfall_wh,
+            )  # fmt: skip
+            return block
+
+        blocks = self._map_blocks(play_block)
+        bins = blocks[0].bins
+        for block in blocks[1:]:
+            bins += block.bins
+        np.cumsum(bins, axis=1, out=bins)
+        bins += state.levels_w[:, None]
+        self.seconds_w = bins[:, :seconds]
+        state.levels_w = bins[:, seconds].copy()
+        state.now_ms = until_ms
+        state.events_lived += sum(int(block.counts[3]) for block in blocks)
+        if self.keep_events:
+            told = np.concatenate([block.events[: block.counts[0]] for block in blocks])
+            self.events = told[np.lexsort((told["row"], told["at_ms"]))]
+        return Played(room.readings(blocks), self._sessions(blocks), outcome)
+
+    def registers_wh(self, *, metered: bool) -> I64:
+        """Cumulative import of every row now [whole Wh]: by its asset meter (gain error and all), or in truth."""
+        out = np.empty(len(self.spec), np.int64)
+        scale = self.spec["wh_per_mj"].copy() if metered else np.full(len(out), 1.0 / MJ_PER_WH)
+        rows = self.state.rows.view(np.recarray)
+        self._each_block(lambda low, high: _registers_wh(low, high, self.state.now_ms, rows, scale, out))
+        return out
+
+    def registers_mj(self) -> I64:
+        """Cumulative true import of every row now [mJ]."""
+        rows = self.state.rows
+        lived_ms = self.state.now_ms - rows["at_ms"]
+        return np.asarray(rows["register_mj"] + rows["import_w"].astype(np.int64) * lived_ms)
+
+    def blocks(self) -> list[tuple[int, int]]:
+        """How rows are shared among workers. Results do not depend on it."""
+        edges = np.linspace(0, len(self.spec), self.workers + 1).astype(int)
+        return [(int(low), int(high)) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+
+    def _sessions(self, blocks: list[_Block]) -> Sessions:
+        rows, at_ms, soc_pct = (
+            np.concatenate([block.sessions[k][: block.counts[2]] for block in blocks]) for k in range(3)
+        )
+        target_pct = (self.spec["target_mj"][rows] * 100 // self.spec["battery_mj"][rows]).astype(np.int8)
+        return Sessions(rows, at_ms, soc_pct, target_pct, _next_deadline_ms(self.state.diary["ready_ms"][rows], at_ms))
+
+    def _each_block(self, work: Any) -> None:
+        self._map_blocks(lambda _index, low, high: work(low, high))
+
+    def _map_blocks(self, work: Any) -> list[Any]:
+        blocks = [(index, low, high) for index, (low, high) in enumerate(self.blocks())]
+        if self._pool is None:
+            return [work(*block) for block in blocks]
+        return list(self._pool.map(lambda block: work(*block), blocks))
+
+
+DAY_MS = 86_400_000
+
+
+def _next_deadline_ms(ready_ms: I64, from_ms: I64) -> I64:
+    """The first deadline after a session began: this morning's, or the same clock time a day later."""
+    return np.where(ready_ms > from_ms, ready_ms, ready_ms + DAY_MS)
+
+
+def idle_diary(n: int) -> np.ndarray[Any, Any]:
+    """A day on which nobody does anything."""
+    diary = np.zeros(n, DIARY)
+    for column in ("leave_ms", "return_ms", "unplug_ms", "look_ms", "ready_ms"):
+        diary[column] = NEVER_MS
+    return diary
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Runs:
+    """Which rows read when: rows of one interval lie together, in the order of their moment."""
+
+    classes: tuple[tuple[int, int, int], ...]  # (interval [ms], first row, end row)
+    read_at_ms: I64
+
+    @property
+    def least_every_ms(self) -> int:
+        return min((every for every, _, _ in self.classes), default=60_000)
+
+    def between(self, from_ms: int, until_ms: int) -> tuple[I64, I64]:
+        """The runs of rows that read in [from, until): (first rows, end rows), without overlap."""
+        runs: list[tuple[int, int]] = []
+        for every_ms, low, high in self.classes:
+            if until_ms - from_ms >= every_ms:
+                runs.append((low, high))
+                continue
+            moments = self.read_at_ms[low:high]
+            begin, end = (int(np.searchsorted(moments, at % every_ms)) for at in (from_ms, until_ms))
+            if from_ms % every_ms <= until_ms % every_ms:
+                runs.append((low + begin, low + end))
+            else:
+                runs += [(low, low + end), (low + begin, high)]
+        array = np.array([run for run in runs if run[0] < run[1]], np.int64).reshape(-1, 2)
+        return np.ascontiguousarray(array[:, 0]), np.ascontiguousarray(array[:, 1])
+
+
+def reading_runs(spec: np.ndarray[Any, Any]) -> _Runs:
+    """The runs of a fleet whose rows lie in the order (interval, moment). Raises ValueError when they do not."""
+    every_ms, at_ms = spec["read_every_ms"].astype(np.int64), spec["read_at_ms"].astype(np.int64)
+    if np.any(np.diff(every_ms * 2**32 + at_ms) < 0):
+        raise ValueError("fleet rows must lie in the order (read_every_ms, read_at_ms)")
+    intervals, first = np.unique(every_ms, return_index=True)
+    ends = [*first[1:].tolist(), len(spec)]
+    return _Runs(tuple((int(e), int(f), end) for e, f, end in zip(intervals, first, ends, strict=True)), at_ms)
+
+
+def _no_runs() -> tuple[I64, I64]:
+    return np.empty(0, np.int64), np.empty(0, np.int64)
+
+
+def _first_orders(order_rows: I32, n: int) -> I32:
+    """For each row the place of its first order, -1 where it has none; orders are sorted by row."""
+    first = np.full(n, -1, np.int32)
+    if len(order_rows):
+        rows, places = np.unique(order_rows, return_index=True)
+        first[rows] = places
+    return first
+
+
+def _order_columns(orders: Orders) -> tuple[Any, ...]:
+    return (
+        orders.rows, orders.arrival_ms, orders.limit_w, orders.from_ms, orders.until_ms, orders.sequence,
+        orders.response_dsr,
+    )  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Block:
+    """What one worker writes."""
+
+    bins: I64
+    readings: tuple[Any, ...]
+    sessions: tuple[I32, I64, I8]
+    events: np.ndarray[Any, Any]
+    counts: I64  # events told, readings, sessions, events lived
+
+
+class _Room:
+    """Space for what a stretch may bring: each worker writes into its own part of shared columns."""
+
+    def __init__(
+        self, blocks: list[tuple[int, int]], runs: tuple[I64, I64], span_ms: int, least_every_ms: int, keep_events: bool
+    ) -> None:
+        per_row = -(-span_ms // least_every_ms)
+        self._blocks = blocks
+        self._keep = keep_events
+        shares = [sum(max(0, min(high, h) - max(low, f)) for f, h in zip(*runs, strict=True)) for low, high in blocks]
+        self._edges = np.concatenate([[0], np.cumsum([share * per_row for share in shares])])
+        total = int(self._edges[-1])
+        kinds = (np.int32, np.int64, np.int32, np.int32, np.int8, np.int8)
+        self._columns = tuple(np.empty(total, kind) for kind in kinds)
+
+    def block(self, index: int, groups: int, seconds: int) -> _Block:
+        low, high = self._blocks[index]
+        start, end = self._edges[index], self._edges[index + 1]
+        rows = high - low
+        return _Block(
+            np.zeros((groups, seconds + 1), np.int64),
+            tuple(column[start:end] for column in self._columns),
+            (np.empty(rows, np.int32), np.empty(rows, np.int64), np.empty(rows, np.int8)),
+            np.empty(16 * rows + 64 if self._keep else 0, EVENT),
+            np.zeros(4, np.int64),
+        )
+
+    def readings(self, blocks: list[_Block]) -> Readings:
+        """All readings, one behind the other, without copying what already lies in its place."""
+        filled = 0
+        for index, block in enumerate(blocks):
+            count, start = int(block.counts[1]), int(self._edges[index])
+            if start != filled:
+                for column in self._columns:
+                    column[filled : filled + count] = column[start : start + count].copy()
+            filled += count
+        return Readings(*(column[:filled] for column in self._columns))
+
+
+def make_spec(n: int) -> np.ndarray[Any, Any]:
+    """Empty specification rows."""
+    return np.zeros(n, SPEC)

@@ -1,0 +1,80 @@
+"""What the gateway hands to the fleet and what the fleet hands back for one stretch of time. Columns of one length each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from protocol.messages import I8, I32, I64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plant:
+    """Where each asset hangs in the plant of wires: one column per property, shape (rows,)."""
+
+    device: I64  # stable identity, the entity of every draw (not the row)
+    home: I32
+    route: I8  # place in sim.scenario.ROUTE_NAMES
+    vendor: I8  # vendor cloud within the route
+    isp: I8
+    mobile_operator: I8
+    region: I8  # GSP Group, place in the population's list
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Orders:
+    """Set-points that reach devices in this stretch, sorted by (row, arrival, sequence)."""
+
+    rows: I32
+    arrival_ms: I64
+    limit_w: I32
+    from_ms: I64
+    until_ms: I64
+    sequence: I32
+    response_dsr: I8
+
+    @staticmethod
+    def none() -> Orders:
+        """No orders at all."""
+        return Orders(_i32(), _i64(), _i32(), _i64(), _i64(), _i32(), np.empty(0, np.int8))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Readings:
+    """Readings taken in this stretch (one meter each), in row order within a minute."""
+
+    rows: I32
+    event_ms: I64
+    import_w: I32
+    register_wh: I32
+    status: I8
+    soc_pct: I8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sessions:
+    """Sessions that began: what the app or car tells."""
+
+    rows: I32
+    event_ms: I64
+    soc_pct: I8
+    target_pct: I8
+    ready_by_ms: I64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Played:
+    """All that a stretch brought that others may hear of."""
+
+    readings: Readings
+    sessions: Sessions
+    outcome: I8  # protocol.messages.AckOutcome of each order, in the order of the orders
+
+
+def _i32() -> I32:
+    return np.empty(0, np.int32)
+
+
+def _i64() -> I64:
+    return np.empty(0, np.int64)

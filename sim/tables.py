@@ -1,0 +1,320 @@
+"""What every table of a run folder holds: names, types, meanings and order. The data dictionary is written from here.
+
+A column's kind is one of: `time` (UTC ms), `int`, `wide` (an int beyond 32 bits), `float`, `word`, `flag`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sim.scenario import RecordLevel
+
+Kind = Literal["time", "int", "wide", "float", "word", "flag"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its name ends in its unit; `nullable` says that a value may be missing."""
+
+    name: str
+    kind: Kind
+    meaning: str
+    nullable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table. `order` names the columns that rows are sorted by (ties by all the others, from the left);
+    rows with equal `order` are added up over the columns `summed`. `streamed` tables arrive in their order
+    already and may be larger than memory.
+    """
+
+    name: str
+    meaning: str
+    columns: tuple[Column, ...]
+    order: tuple[str, ...]
+    level: RecordLevel = RecordLevel.PORTFOLIO
+    summed: tuple[str, ...] = ()
+    streamed: bool = False
+
+    def column(self, name: str) -> Column:
+        """The column of that name. Raises KeyError."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(f"table {self.name} has no column {name}")
+
+
+_UNIT = Column("unit", "word", "the BM Unit or DFS Unit; one per GSP Group")
+_SERVICE = Column("service", "word", "what the assets are enrolled in: none, dfs or balancing")
+_ROW = Column("row", "int", "the asset, as the aggregator numbers it")
+_HOME = Column("home", "int", "the home")
+
+_ALL: tuple[Table, ...] = (
+    Table(
+        "portfolio_1s",
+        "True import of the EVs, second by second, and what it would have been had nobody sent an instruction.",
+        (
+            Column("at_ms", "time", "start of the second"),
+            _UNIT,
+            _SERVICE,
+            Column("import_w", "wide", "true import of all EVs of the unit and service [W]"),
+            Column("without_w", "wide", "same homes, same draws, no instructions [W]"),
+            Column(
+                "published_w", "wide", "what the aggregator published as operational metering [W]", nullable=True
+            ),
+        ),
+        ("unit", "service", "at_ms"),
+    ),
+    Table(
+        "portfolio_1min",
+        "The same as minute means by Grid Supply Point.",
+        (
+            Column("at_ms", "time", "start of the minute"),
+            Column("gsp", "word", "Grid Supply Point"),
+            _UNIT,
+            Column("import_w", "wide", "mean true import of the EVs [W]"),
+            Column("without_w", "wide", "mean without instructions [W]"),
+        ),
+        ("unit", "gsp", "at_ms"),
+    ),
+    Table(
+        "half_hourly",
+        "Energy and meters by settlement period.",
+        (
+            Column("at_ms", "time", "start of the settlement period"),
+            Column("day", "word", "Settlement Day"),
+            Column("period", "int", "Settlement Period, 1 to 46, 48 or 50"),
+            _UNIT,
+            _SERVICE,
+            Column("ev_wh", "wide", "true import of the EVs [Wh]"),
+            Column("without_wh", "wide", "the same without instructions [Wh]"),
+            Column("base_wh", "wide", "true import of everything else in these homes [Wh]"),
+            Column("asset_metered_wh", "wide", "as registered by the asset meters [Wh]"),
+            Column("boundary_metered_wh", "wide", "as registered by the boundary meters that were read [Wh]"),
+            Column("homes", "int", "homes in this unit and service"),
+            Column("readings_missing", "int", "boundary readings that should have come and did not"),
+        ),
+        ("unit", "service", "at_ms"),
+    ),
+    Table(
+        "homes",
+        "The homes.",
+        (
+            _HOME,
+            _UNIT,
+            Column("gsp", "word", "Grid Supply Point"),
+            Column("annual_wh", "int", "base load of a year, without EV [Wh]"),
+            Column("smart", "flag", "has a smart meter"),
+            Column("hh_metered", "flag", "whose half-hourly readings are collected"),
+            Column("hh_settled", "flag", "settled half-hourly"),
+            Column("evs", "int", "cars charged at home"),
+        ),
+        ("home",),
+        RecordLevel.HOMES,
+    ),
+    Table(
+        "home_half_hourly",
+        "Energy and meters by home and settlement period.",
+        (
+            Column("at_ms", "time", "start of the settlement period"),
+            _HOME,
+            Column("ev_wh", "int", "true import of the EV [Wh]"),
+            Column("without_wh", "int", "the same without instructions [Wh]"),
+            Column("base_wh", "int", "true import of everything else [Wh]"),
+            Column("boundary_metered_wh", "int", "boundary meter [Wh]", nullable=True),
+            Column("asset_metered_wh", "int", "asset meter [Wh]", nullable=True),
+        ),
+        ("at_ms", "home"),
+        RecordLevel.HOMES,
+        streamed=True,
+    ),
+    Table(
+        "devices",
+        "The EVs and where they hang in the plant of wires.",
+        (
+            _ROW,
+            Column("device", "wide", "stable identity: the entity of every draw"),
+            _HOME,
+            _UNIT,
+            _SERVICE,
+            Column("gsp", "word", "Grid Supply Point"),
+            Column("route", "word", "how messages travel"),
+            Column("vendor", "int", "vendor cloud within the route"),
+            Column("isp", "int", "internet service provider"),
+            Column("mobile_operator", "int", "mobile operator"),
+            Column("rating_w", "int", "charge point [W]"),
+            Column("battery_wh", "int", "usable battery [Wh]"),
+            Column("target_pct", "int", "state of charge that the owner wants"),
+            Column("ready_by_minute", "int", "by this minute of the local day"),
+        ),
+        ("row",),
+        RecordLevel.DEVICES,
+    ),
+    Table(
+        "device_events",
+        "Everything that happened to each EV, with instructions and without.",
+        (
+            Column("at_ms", "time", "when"),
+            _ROW,
+            Column("kind", "word", "devices.ev.EventKind in small letters"),
+            Column("value", "wide", "W, Wh or outcome, as the kind says"),
+            Column("arm", "word", "`lived`, or `without` for the world without instructions"),
+        ),
+        ("row", "arm", "at_ms"),
+        RecordLevel.DEVICES,
+    ),
+    Table(
+        "device_messages",
+        "Each set-point and acknowledgement on its way, with its fate.",
+        (
+            Column("at_ms", "time", "when sent"),
+            _ROW,
+            Column("what", "word", "`setpoint` or `ack`"),
+            Column("instruction_id", "word", "on whose behalf; empty for acknowledgements"),
+            Column("sequence", "int", "of the set-point"),
+            Column("limit_w", "int", "limit asked for [W]; -1 lifts it"),
+            Column("from_ms", "time", "not to be acted on before", nullable=True),
+            Column("until_ms", "time", "valid until", nullable=True),
+            Column("fate", "word", "`arrived`, or what stopped it"),
+            Column("arrival_ms", "time", "when it arrived", nullable=True),
+        ),
+        ("row", "at_ms", "sequence"),
+        RecordLevel.DEVICES,
+    ),
+    Table(
+        "events",
+        "What else happened, in order: outages, market messages, remarks, meter days that never came.",
+        (
+            Column("at_ms", "time", "when"),
+            Column("kind", "word", "short stable code"),
+            Column("who", "word", "who tells or whom it befell"),
+            Column("subject", "word", "event, acceptance, route or unit"),
+            Column("detail", "word", "in words"),
+        ),
+        ("at_ms", "kind", "who", "subject"),
+    ),
+    Table(
+        "instructions",
+        "The ledger: every step in the life of every instruction.",
+        (
+            Column("line", "int", "in the order in which steps were told"),
+            Column("at_ms", "time", "when"),
+            Column("instruction_id", "word", "the instruction"),
+            Column("service", "word", "dfs or balancing"),
+            _UNIT,
+            Column("stage", "word", "protocol.instruction.Stage"),
+            Column("reason", "word", "why, where a reason is due"),
+            Column("start_ms", "time", "delivery from"),
+            Column("end_ms", "time", "delivery until"),
+            Column("turn_down_w", "wide", "asked for [W]; negative for turning up"),
+        ),
+        ("line",),
+    ),
+    Table(
+        "beliefs",
+        "What the aggregator was asked for and believed that it was delivering.",
+        (
+            Column("at_ms", "time", "when"),
+            Column("instruction_id", "word", "the instruction"),
+            _UNIT,
+            Column("instructed_turn_down_w", "wide", "asked for, now [W]"),
+            Column("believed_turn_down_w", "wide", "believed to be delivered, now [W]"),
+        ),
+        ("at_ms", "instruction_id"),
+    ),
+    Table(
+        "comms",
+        "Messages by minute, route, direction, kind and outcome.",
+        (
+            Column("at_ms", "time", "start of the minute in which they were sent"),
+            Column("route", "word", "how messages travel"),
+            Column("direction", "word", "`down` to the device, `up` from it"),
+            Column("kind", "word", "setpoints, polls, telemetry, sessions or acks"),
+            Column("outcome", "word", "`arrived`, or what became of them"),
+            Column("count", "wide", "messages"),
+            Column("latency_sum_ms", "wide", "of those that arrived, added up [ms]"),
+        ),
+        ("at_ms", "route", "direction", "kind", "outcome"),
+        summed=("count", "latency_sum_ms"),
+    ),
+    Table(
+        "comms_latency",
+        "How long messages took: a histogram of those that arrived.",
+        (
+            Column("route", "word", "how messages travel"),
+            Column("direction", "word", "`down` or `up`"),
+            Column("kind", "word", "as in comms"),
+            Column("up_to_ms", "wide", "upper edge of the bin [ms]"),
+            Column("count", "wide", "messages"),
+        ),
+        ("route", "direction", "kind", "up_to_ms"),
+        summed=("count",),
+    ),
+    Table(
+        "deliveries",
+        "Every accepted instruction, period by period: asked, believed, metered, settled, and the truth.",
+        (
+            Column("service", "word", "dfs or balancing"),
+            _UNIT,
+            Column("instruction_id", "word", "the instruction"),
+            Column("at_ms", "time", "from, within one settlement period"),
+            Column("end_ms", "time", "until"),
+            Column("instructed_wh", "wide", "asked for [Wh]"),
+            Column("believed_wh", "wide", "believed by the aggregator [Wh]", nullable=True),
+            Column("baseline_wh", "wide", "baseline or expected volume of the period [Wh import]", nullable=True),
+            Column("metered_wh", "wide", "metered in the period [Wh import]", nullable=True),
+            Column("settled_wh", "wide", "delivered, as settled [Wh]", nullable=True),
+            Column("true_wh", "wide", "truly delivered: without minus with, over the unit's enrolled EVs [Wh]"),
+            Column("settled_minus_true_wh", "wide", "what settlement got wrong [Wh]", nullable=True),
+        ),
+        ("service", "unit", "at_ms", "instruction_id"),
+    ),
+    Table(
+        "settlement",
+        "Every line of every statement, in pounds and with its clause.",
+        (
+            Column("line", "int", "in the order in which lines were received"),
+            Column("heard_ms", "time", "when the statement came"),
+            Column("settlement_run", "word", "II, SF, R1 ..."),
+            Column("service", "word", "dfs or balancing"),
+            _UNIT,
+            Column("reference", "word", "event, bid or acceptance"),
+            Column("start_ms", "time", "start of the settlement period"),
+            Column("item", "word", "what is paid for or told"),
+            Column("volume_mwh", "float", "signed as the clause says [MWh]"),
+            Column("price_gbp_per_mwh", "float", "[GBP/MWh]"),
+            Column("amount_gbp_e5", "wide", "paid to the aggregator [1e-5 GBP]"),
+            Column("payer", "word", "who pays"),
+            Column("payee", "word", "who is paid"),
+            Column("clause", "word", "the rule"),
+        ),
+        ("line",),
+    ),
+    Table(
+        "promises",
+        "What drivers were promised: the charge they want by the time they want it.",
+        (
+            _ROW,
+            _HOME,
+            Column("ready_by_ms", "time", "the deadline"),
+            Column("needed_wh", "int", "what was to be charged when the car came home [Wh]", nullable=True),
+            Column("short_wh", "int", "missing at the deadline [Wh]", nullable=True),
+            Column("short_without_wh", "int", "missing without instructions [Wh]", nullable=True),
+            Column("reached", "flag", "kept", nullable=True),
+            Column("reached_without_instructions", "flag", "would have been kept", nullable=True),
+        ),
+        ("row", "ready_by_ms"),
+    ),
+)
+
+TABLES: dict[str, Table] = {table.name: table for table in _ALL}
+"""Every table there is, in the order of the data dictionary."""
+
+_LEVELS = (RecordLevel.PORTFOLIO, RecordLevel.HOMES, RecordLevel.DEVICES)
+
+
+def recorded(level: RecordLevel) -> tuple[Table, ...]:
+    """The tables that a run of this level writes."""
+    return tuple(table for table in _ALL if _LEVELS.index(table.level) <= _LEVELS.index(level))
