@@ -40,7 +40,7 @@ STATE = np.dtype(
         ("sequence", "i4"),  # of the last order taken
         ("pending_for_s", "u2"),
         ("phase", "u1"),  # AWAY or PLUGGED
-        ("flags", "u1"),  # OVERRIDDEN | ASLEEP | HELD
+        ("marks", "u1"),  # OVERRIDDEN | ASLEEP | HELD
     ]
 )
 """What a car does: 52 bytes. With its place in the calendar (`next_ms`, 8 bytes) a row is 60 bytes."""
@@ -127,7 +127,7 @@ def wants_w(s, p, d, quiet_ms, now_ms):
     """What the car would draw if nobody limited it [W]."""
     if s.phase != PLUGGED or s.charge_mj >= p.stop_mj:
         return 0
-    if s.flags & OVERRIDDEN == 0:
+    if s.marks & OVERRIDDEN == 0:
         if now_ms < d.start_ms:
             return 0
         if p.traits & KEEPS_DEFAULT_SCHEDULE and in_quiet_hours(quiet_ms, int(d.delay_s), now_ms):
@@ -140,7 +140,7 @@ def wants_w(s, p, d, quiet_ms, now_ms):
 @scalar
 def limited_w(s, p, wanted_w):
     """What it draws of `wanted_w` under the limit in force [W]; not all cars pause when asked (Kaluza D2EV)."""
-    if s.flags & OVERRIDDEN or s.limit_w == NO_LIMIT_W:
+    if s.marks & OVERRIDDEN or s.limit_w == NO_LIMIT_W:
         return wanted_w
     if s.limit_w >= PAUSE_BELOW_W:
         return min(wanted_w, int(s.limit_w))
@@ -154,12 +154,12 @@ def decide(s, p, d, quiet_ms, now_ms):
     """Set the power that follows from everything known now."""
     wanted_w = wants_w(s, p, d, quiet_ms, now_ms)
     allowed_w = limited_w(s, p, wanted_w)
-    s.flags = s.flags & (255 - HELD)
+    s.marks = s.marks & (255 - HELD)
     if wanted_w > allowed_w:
-        s.flags = s.flags | HELD
+        s.marks = s.marks | HELD
         if allowed_w == 0 and p.traits & SLEEPS_AFTER_PAUSE:
-            s.flags = s.flags | ASLEEP
-    if s.flags & ASLEEP and s.flags & OVERRIDDEN == 0:
+            s.marks = s.marks | ASLEEP
+    if s.marks & ASLEEP and s.marks & OVERRIDDEN == 0:
         allowed_w = 0
     s.import_w = allowed_w
 
@@ -168,7 +168,7 @@ def decide(s, p, d, quiet_ms, now_ms):
 def unplug(s):
     """End the session: limits, boost and sleep end with it."""
     s.phase = AWAY
-    s.flags = 0
+    s.marks = 0
     s.limit_w = NO_LIMIT_W
     s.pending_from_s = 0
 
@@ -221,8 +221,8 @@ def happen(s, p, d, quiet_ms, now_ms):
     if s.limit_w != NO_LIMIT_W and int(s.limit_until_s) * 1000 <= now_ms:
         s.limit_w = NO_LIMIT_W
         bits |= 1 << 6
-    if is_due(before_ms, d.look_ms, now_ms) and s.flags & HELD:
-        s.flags = s.flags | OVERRIDDEN
+    if is_due(before_ms, d.look_ms, now_ms) and s.marks & HELD:
+        s.marks = s.marks | OVERRIDDEN
         bits |= 1 << 7
     decide(s, p, d, quiet_ms, now_ms)
     return bits, shortfall
@@ -250,7 +250,7 @@ def next_event_ms(s, p, d, quiet_ms):
         best_ms = sooner(at_ms, int(s.pending_from_s) * 1000, best_ms)
     if s.limit_w != NO_LIMIT_W:
         best_ms = sooner(at_ms, int(s.limit_until_s) * 1000, best_ms)
-    if s.flags & HELD:
+    if s.marks & HELD:
         best_ms = sooner(at_ms, int(d.look_ms), best_ms)
     if s.charge_mj >= p.stop_mj:
         return best_ms
@@ -282,7 +282,7 @@ def obey(s, p, d, quiet_ms, now_ms, limit_w, from_ms, until_ms, sequence, respon
         return 2  # EXPIRED
     if s.phase != PLUGGED:
         return 3  # UNPLUGGED
-    if s.flags & OVERRIDDEN:
+    if s.marks & OVERRIDDEN:
         return 4  # OVERRIDDEN
     s.sequence = sequence
     delay_s = 0 if response_dsr else int(d.delay_s)
@@ -313,9 +313,9 @@ def status(s, p, d, quiet_ms, now_ms):
     """What it says that it is doing (protocol.messages.AssetStatus)."""
     if s.phase != PLUGGED:
         return 0  # UNPLUGGED
-    if s.flags & OVERRIDDEN:
+    if s.marks & OVERRIDDEN:
         return 5  # OVERRIDDEN
-    if s.flags & HELD:
+    if s.marks & HELD:
         return 3  # LIMITED
     if s.import_w > 0:
         return 2  # CHARGING

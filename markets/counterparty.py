@@ -63,7 +63,9 @@ class Counterparty(Generic[StateT]):
         self.state.now_ms = now_ms
         handler = self.handlers().get(type(message))
         if handler is None:
-            self.remark("unexpected_message", f"{type(message).__name__} is no business of {self.name}: ignored")
+            self.remark(
+                "unexpected_message", f"{type(message).__name__} is no business of {self.name}: ignored"
+            )
         else:
             handler(message)
 

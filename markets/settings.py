@@ -75,7 +75,9 @@ class FaultPlan:
 
     def __post_init__(self) -> None:
         if self.draws.ndim != 2 or self.draws.shape[1] != len(FAULT_KINDS):
-            raise SettingsError(f"fault draws must be (occasions, {len(FAULT_KINDS)}), not {self.draws.shape}")
+            raise SettingsError(
+                f"fault draws must be (occasions, {len(FAULT_KINDS)}), not {self.draws.shape}"
+            )
 
     def lot(self, occasion: int, kind: str) -> float | None:
         """Where in its share the draw fell, [0, 1), when this kind happens on this occasion; else None."""
@@ -113,7 +115,9 @@ class DfsEventScript:
                 "settlement periods; use times on the hour or half hour, the end after the start"
             )
         if not (self.turn_down_mw > 0 and math.isfinite(self.turn_down_mw)):
-            raise SettingsError(f"DFS event {self.event_id}: turn_down_mw must be above 0, not {self.turn_down_mw}")
+            raise SettingsError(
+                f"DFS event {self.event_id}: turn_down_mw must be above 0, not {self.turn_down_mw}"
+            )
 
     @property
     def period_count(self) -> int:
@@ -160,7 +164,9 @@ class AcceptanceScript:
 
     def __post_init__(self) -> None:
         if self.end_ms <= self.start_ms:
-            raise SettingsError(f"acceptance at {self.start_ms}: its end {self.end_ms} must lie after its start")
+            raise SettingsError(
+                f"acceptance at {self.start_ms}: its end {self.end_ms} must lie after its start"
+            )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

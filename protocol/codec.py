@@ -56,9 +56,13 @@ class Writer:
         if isinstance(value, Decimal):
             return {"decimal": str(value)}
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            fields = {field.name: self.encode(getattr(value, field.name)) for field in dataclasses.fields(value)}
+            fields = {
+                field.name: self.encode(getattr(value, field.name)) for field in dataclasses.fields(value)
+            }
             return {"class": _name(type(value)), "fields": fields}
-        raise CodecError(f"cannot write a {type(value).__name__}: keep party state in dataclasses, dicts, lists and arrays")
+        raise CodecError(
+            f"cannot write a {type(value).__name__}: keep party state in dataclasses, dicts, lists and arrays"
+        )
 
     def _array(self, array: np.ndarray[Any, Any]) -> int:
         key = id(array)

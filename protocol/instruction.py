@@ -63,9 +63,13 @@ class LedgerEntry:
     def move(self, stage: Stage, now_ms: int, reason: str = "") -> None:
         """Append a step. Raises TransitionError when `stage` cannot follow the present one."""
         if self.steps and stage not in TRANSITIONS[self.stage]:
-            raise TransitionError(f"instruction {self.instruction_id}: {self.stage.value} cannot become {stage.value}")
+            raise TransitionError(
+                f"instruction {self.instruction_id}: {self.stage.value} cannot become {stage.value}"
+            )
         if not self.steps and stage is not Stage.ISSUED:
-            raise TransitionError(f"instruction {self.instruction_id} must begin as issued, not {stage.value}")
+            raise TransitionError(
+                f"instruction {self.instruction_id} must begin as issued, not {stage.value}"
+            )
         self.steps.append((now_ms, stage, reason))
 
 

@@ -1,13 +1,14 @@
-"""Quantities as people write them (`7.4 kW`, `30 min`, `6 %`, `17:30`) and as the twin keeps them. Owns the units of scenario files.
+"""Quantities as people write them (`7.4 kW`, `30 min`, `6 %`, `17:30`) and as the twin keeps them.
 
-A scenario file must name a unit wherever two are possible; Python code, which sees the unit in the field's name, gives plain
-numbers. Which of the two is asking is told by the validation context: `{"file": True}` is the strict one.
+Owns the units of scenario files. A file must name a unit wherever two are possible; Python code, which sees the
+unit in the field's name, gives plain numbers. Which of the two is asking is told by the validation context:
+`{"file": True}` is the strict one.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -28,11 +29,11 @@ _NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?"
 _WRITTEN = re.compile(rf"(?P<number>{_NUMBER})\s*(?P<unit>[^\s0-9.,+-].*)?")
 _LONGEST_TEXT = 60
 _LARGEST_POWER_OF_TEN = 15
-"""Integers up to 10^15 are exact in a float too, and nothing in a portfolio comes near."""
+"""Guards the arithmetic: a number of 10^999999 is not even multiplied."""
 
 
 def without_unit(name: str) -> str:
-    """A field's name as it is spelt in a file: `validity_ms` is `validity`, because the value carries the unit."""
+    """A field's name as a file spells it: `validity_ms` is `validity`, because the value carries the unit."""
     for suffix in UNIT_SUFFIXES:
         if name.endswith(suffix):
             return name.removesuffix(suffix)
@@ -43,7 +44,7 @@ def fault(kind: str, what: str, *, allowed: str, nearest: str = "") -> PydanticC
     """An error that `sim.scenario_file` can place in the file; `kind` is a key of its table of codes."""
     message = f"{what}; allowed: {allowed}" + (f"; did you mean {nearest}?" if nearest else "")
     return PydanticCustomError(
-        kind,  # type: ignore[arg-type]  # pydantic wants a literal; the table of codes is tested instead
+        kind,
         "{message}",
         {"message": message, "what": what, "allowed": allowed, "nearest": nearest},
     )
@@ -56,7 +57,7 @@ class Written:
     examples: tuple[str, ...]
 
     def read(self, value: object, *, from_file: bool) -> object:
-        """The value in its own unit; what is no text and not from a file passes for the field's type to judge."""
+        """The value in its own unit; plain values from Python pass for the field's type to judge."""
         raise NotImplementedError
 
     def write(self, value: Any) -> str:
@@ -84,14 +85,16 @@ class Quantity(Written):
     name: str
     units: Mapping[str, Decimal]  # spelling -> size in the unit that is kept, which is the one of size 1
     examples: tuple[str, ...]
+    largest: int  # in the kept unit, either way; nothing in a portfolio comes near
+    spelt: tuple[str, ...]  # units to write in, largest first
+    usual: tuple[str, ...]  # units that someone who wrote none may have meant
     whole: bool = True  # kept as an integer; a finer figure is refused rather than rounded
     negative: bool = False
-    spelt: tuple[str, ...] = ()  # units to write in, largest first; empty: as listed
 
     @property
     def allowed(self) -> str:
         """The units by name and an example, for an error."""
-        return f"a {self.name} in {', '.join(self.units)}, such as `{self.examples[0]}`"
+        return f"{self.name} in {', '.join(self.units)}, such as `{self.examples[0]}`"
 
     @property
     def kept_unit(self) -> str:
@@ -115,7 +118,7 @@ class Quantity(Written):
     def write(self, value: float) -> str:
         """The shortest spelling in at most three decimals, in the largest unit that allows it."""
         exact = Decimal(repr(value))
-        for unit in self.spelt or tuple(self.units):
+        for unit in self.spelt:
             figure = exact / self.units[unit]
             if abs(figure) >= 1 and figure == round(figure, 3):
                 return f"{figure.normalize():f} {unit}"
@@ -128,9 +131,12 @@ class Quantity(Written):
             raise self._foreign_unit(text, unit)
         kept = figure * size
         if kept.is_signed() and not self.negative:
-            raise fault("quantity_malformed", f"a {self.name} cannot be negative", allowed=self.allowed)
+            raise fault("quantity_malformed", f"{self.name} cannot be negative", allowed=self.allowed)
+        if abs(kept) > self.largest:
+            what = f"more than {self.name} can be here"
+            raise fault("quantity_malformed", what, allowed=f"at most {self.write(self.largest)}")
         if self.whole and kept != kept.to_integral_value():
-            what = f"finer than the {self.kept_unit} that a {self.name} is kept in"
+            what = f"finer than the {self.kept_unit} that {self.name} is kept in"
             raise fault("quantity_too_fine", what, allowed=f"whole {self.kept_unit}")
         return int(kept) if self.whole else float(kept)
 
@@ -139,11 +145,16 @@ class Quantity(Written):
         if match is None:
             nearest = f"`{text.replace(',', '.', 1)}`" if re.match(r"\d+,\d", text) else ""
             raise fault(
-                "quantity_malformed", f"not a {self.name}: a number, then a unit", allowed=self.allowed, nearest=nearest
+                "quantity_malformed",
+                f"not {self.name}: a number, then a unit",
+                allowed=self.allowed,
+                nearest=nearest,
             )
         figure = Decimal(match["number"])
         if figure and abs(figure.adjusted()) > _LARGEST_POWER_OF_TEN:
-            raise fault("quantity_malformed", "a number too large or too small to mean it", allowed=self.allowed)
+            raise fault(
+                "quantity_malformed", "a number too large or too small to mean it", allowed=self.allowed
+            )
         if figure.is_zero() and figure.is_signed():
             raise fault("quantity_malformed", "negative zero", allowed=self.allowed, nearest="`0`")
         return figure, match["unit"] or ""
@@ -152,7 +163,7 @@ class Quantity(Written):
         if not unit:
             return self._without_unit(text)
         other = next((kind for kind in KINDS if unit in kind.units), None)
-        what = f"`{unit}` is a unit of {other.name}" if other else f"`{unit}` is not a unit known here"
+        what = f"`{unit}` is a unit for {other.name}" if other else f"`{unit}` is not a unit known here"
         folded = {known.casefold(): known for known in self.units}
         close = get_close_matches(unit.casefold(), folded, n=1, cutoff=0.5)
         nearest = f"`{folded[close[0]]}`" if close and (other is None or other is self) else ""
@@ -160,10 +171,9 @@ class Quantity(Written):
 
     def _without_unit(self, value: object) -> PydanticCustomError:
         if isinstance(value, bool) or not isinstance(value, int | float | str):
-            return fault("quantity_malformed", f"not a {self.name}", allowed=self.allowed)
-        spelt = (self.spelt or tuple(self.units))[:2]
-        nearest = " or ".join(f"`{value} {unit}`" for unit in spelt)
-        return fault("unit_missing", f"a {self.name} without its unit", allowed=self.allowed, nearest=nearest)
+            return fault("quantity_malformed", f"not {self.name}", allowed=self.allowed)
+        nearest = " or ".join(f"`{value} {unit}`" for unit in self.usual)
+        return fault("unit_missing", f"{self.name} without its unit", allowed=self.allowed, nearest=nearest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +193,7 @@ class ShareOf(Written):
         elif from_file and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise fault("quantity_malformed", "not a share", allowed=allowed)
         if isinstance(value, int | float) and not 0 <= value <= 1:
-            nearest = f"`{value} %`" if 1 < value <= 100 and from_file else ""  # noqa: PLR2004 - per cent
+            nearest = f"`{value} %`" if 1 < value <= 100 and from_file else ""
             raise fault("share_out_of_range", "a share outside 0 to 1", allowed=allowed, nearest=nearest)
         return value
 
@@ -231,7 +241,9 @@ class DayOf(Written):
             try:
                 return date.fromisoformat(value)
             except ValueError as error:
-                raise fault("day_malformed", f"no such day: {error}", allowed="a day of the calendar") from None
+                raise fault(
+                    "day_malformed", f"no such day: {error}", allowed="a day of the calendar"
+                ) from None
         if from_file or isinstance(value, str):
             raise fault("day_malformed", "not a day", allowed="a day as year-month-day, such as `2024-01-16`")
         return value
@@ -246,25 +258,54 @@ def _sizes(**sizes: str) -> Mapping[str, Decimal]:
 
 
 DURATION = Quantity(
-    "duration",
-    _sizes(ms="1", s="1e3", min="6e4", h="3.6e6", day="8.64e7", days="8.64e7"),
-    ("30 min", "10 s", "200 ms", "2 h", "1 day"),
+    name="a duration",
+    units=_sizes(ms="1", s="1e3", min="6e4", h="3.6e6", day="8.64e7", days="8.64e7"),
+    examples=("30 min", "10 s", "200 ms", "2 h", "1 day"),
+    largest=400 * 86_400_000,  # the longest run
     spelt=("day", "h", "min", "s", "ms"),
+    usual=("s", "min"),
 )
-ENERGY = Quantity("energy", _sizes(Wh="1", kWh="1e3", MWh="1e6"), ("2700 kWh", "500 Wh"), spelt=("kWh", "Wh"))
-POWER = Quantity("power", _sizes(W="1", kW="1e3", MW="1e6"), ("7.4 kW", "800 W"), spelt=("kW", "W"))
+ENERGY = Quantity(
+    name="energy",
+    units=_sizes(Wh="1", kWh="1e3", MWh="1e6"),
+    examples=("2700 kWh", "500 Wh"),
+    largest=10**9,  # 1 GWh
+    spelt=("kWh", "Wh"),
+    usual=("kWh", "Wh"),
+)
+POWER = Quantity(
+    name="power",
+    units=_sizes(W="1", kW="1e3", MW="1e6"),
+    examples=("7.4 kW", "800 W"),
+    largest=10**9,  # 1 GW; limits travel as 32-bit W
+    spelt=("kW", "W"),
+    usual=("kW", "W"),
+)
 MEGAWATTS = Quantity(
-    "power", _sizes(MW="1", kW="1e-3", GW="1e3"), ("10 MW", "500 kW"), whole=False, negative=True, spelt=("MW",)
+    name="power",
+    units=_sizes(MW="1", kW="1e-3", GW="1e3"),
+    examples=("10 MW", "500 kW"),
+    largest=10**5,  # 100 GW, above any British peak
+    whole=False,
+    negative=True,
+    spelt=("MW",),
+    usual=("MW", "kW"),
 )
 PRICE = Quantity(
-    "price",
-    MappingProxyType({
-        "GBP/MWh": Decimal(1), "£/MWh": Decimal(1), "p/kWh": Decimal(10), "GBP/kWh": Decimal(1000), "£/kWh": Decimal(1000)
+    name="a price",
+    units=MappingProxyType({
+        "GBP/MWh": Decimal(1),
+        "£/MWh": Decimal(1),
+        "p/kWh": Decimal(10),
+        "GBP/kWh": Decimal(1000),
+        "£/kWh": Decimal(1000),
     }),
-    ("150 GBP/MWh", "12.5 p/kWh", "-20 GBP/MWh"),
+    examples=("150 GBP/MWh", "12.5 p/kWh", "-20 GBP/MWh"),
+    largest=10**6,
     whole=False,
     negative=True,
     spelt=("GBP/MWh",),
+    usual=("GBP/MWh", "p/kWh"),
 )  # fmt: skip
 KINDS = (DURATION, ENERGY, POWER, MEGAWATTS, PRICE)
 SHARE = ShareOf()

@@ -159,7 +159,9 @@ class Route(Model):
     reconnect_spread_ms: Duration = Field(default=0, description="devices come back over this time; 0: all at once")
     token_life_ms: Duration = Field(default=0, description="the cloud's token lasts so long; 0: for ever")
     token_renewal_ms: Duration = Field(default=0, description="commands are refused so long while it is renewed")
+    rate_burst_ms: Duration = Field(default=10_000, description="commands taken at once, as time at rate_per_s; assumed")
     vendors: int = Field(default=1, ge=1, le=50, description="vendor clouds that share the route's devices")
+    clock_skew_ms: Duration = Field(default=0, description="devices' clocks are wrong by up to this, either way")
 
 
 ROUTE_NAMES = ("evcp_4g", "evcp_wifi_cloud", "ev_telematics_cloud", "smets_dcc")
@@ -180,12 +182,26 @@ class Outage(Model):
     extra_latency_ms: Duration = 0
 
 
+class RandomOutages(Model):
+    """How often, and for how long on average, one shared domain fails by chance. Every default is none."""
+
+    vendor_cloud_every_ms: Duration = Field(default=0, description="mean time between outages of one cloud; 0: never")
+    vendor_cloud_for_ms: Duration = 0
+    isp_every_ms: Duration = 0
+    isp_for_ms: Duration = 0
+    mobile_operator_every_ms: Duration = 0
+    mobile_operator_for_ms: Duration = 0
+    region_every_ms: Duration = 0
+    region_for_ms: Duration = 0
+
+
 class Comms(Model):
     """The plant of wires between the aggregator and the devices."""
 
     profile: Literal["perfect", "realistic"] = "perfect"
     routes: dict[Name, Route] = Field(default_factory=dict, description="overrides whole routes of the profile by name")
     outages: tuple[Outage, ...] = ()
+    random_outages: RandomOutages | None = Field(default=None, description="None: the profile's")
     isps: int = Field(default=5, ge=1, le=50)
     mobile_operators: int = Field(default=4, ge=1, le=20)
     market_latency_ms: Duration = Field(default=200, description="between markets and aggregator; assumed")

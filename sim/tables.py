@@ -1,4 +1,4 @@
-"""What every table of a run folder holds: names, types, meanings and order. The data dictionary is written from here.
+"""What every table of a run folder holds: names, types, meanings and order. The data dictionary's source.
 
 A column's kind is one of: `time` (UTC ms), `int`, `wide` (an int beyond 32 bits), `float`, `word`, `flag`.
 """
@@ -54,7 +54,7 @@ _HOME = Column("home", "int", "the home")
 _ALL: tuple[Table, ...] = (
     Table(
         "portfolio_1s",
-        "True import of the EVs, second by second, and what it would have been had nobody sent an instruction.",
+        "True import of the EVs, second by second, and what it would have been without any instruction.",
         (
             Column("at_ms", "time", "start of the second"),
             _UNIT,
@@ -62,7 +62,10 @@ _ALL: tuple[Table, ...] = (
             Column("import_w", "wide", "true import of all EVs of the unit and service [W]"),
             Column("without_w", "wide", "same homes, same draws, no instructions [W]"),
             Column(
-                "published_w", "wide", "what the aggregator published as operational metering [W]", nullable=True
+                "published_w",
+                "wide",
+                "what the aggregator published as operational metering [W]",
+                nullable=True,
             ),
         ),
         ("unit", "service", "at_ms"),
@@ -263,10 +266,14 @@ _ALL: tuple[Table, ...] = (
             Column("end_ms", "time", "until"),
             Column("instructed_wh", "wide", "asked for [Wh]"),
             Column("believed_wh", "wide", "believed by the aggregator [Wh]", nullable=True),
-            Column("baseline_wh", "wide", "baseline or expected volume of the period [Wh import]", nullable=True),
+            Column(
+                "baseline_wh", "wide", "baseline or expected volume of the period [Wh import]", nullable=True
+            ),
             Column("metered_wh", "wide", "metered in the period [Wh import]", nullable=True),
             Column("settled_wh", "wide", "delivered, as settled [Wh]", nullable=True),
-            Column("true_wh", "wide", "truly delivered: without minus with, over the unit's enrolled EVs [Wh]"),
+            Column(
+                "true_wh", "wide", "truly delivered: without minus with, over the unit's enrolled EVs [Wh]"
+            ),
             Column("settled_minus_true_wh", "wide", "what settlement got wrong [Wh]", nullable=True),
         ),
         ("service", "unit", "at_ms", "instruction_id"),

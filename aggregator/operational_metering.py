@@ -1,0 +1,43 @@
+"""What the control room sees of the BM Units: each second's import, published once, a few seconds behind.
+
+A value is the sum of the newest reading that had arrived from each asset by the end of that second. A reading that is
+handed over after its second was published shows in the first unpublished one: nothing published is ever corrected.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aggregator.telemetry import Store
+from protocol.messages import I64, OperationalMetering
+
+
+def publish(
+    store: Store, level_w: I64, groups: list[int], unit_names: tuple[str, ...], now_ms: int, behind_ms: int
+) -> OperationalMetering | None:
+    """The seconds since the last publication that ended at least `behind_ms` ago; None when there are none.
+
+    `level_w` (groups) is the import at the end of what was published before [W]; it is brought up to date, and the
+    published seconds leave the store.
+    """
+    seconds = (now_ms - behind_ms) // 1000 - store.first_s
+    if seconds <= 0:
+        return None
+    series = level_w[:, None] + np.cumsum(_take_seconds(store, seconds), axis=1)
+    level_w[:] = series[:, -1]
+    start_ms = store.first_s * 1000
+    store.first_s += seconds
+    if not groups:
+        return None
+    return OperationalMetering(unit_names, start_ms, series[groups].astype(np.int64))
+
+
+def _take_seconds(store: Store, seconds: int) -> I64:
+    """The changes of the first `seconds` (groups, seconds); the store then begins after them."""
+    kept = store.change_w.shape[1]
+    taken = np.zeros((len(store.change_w), seconds), np.int64)
+    held = min(seconds, kept)
+    taken[:, :held] = store.change_w[:, :held]
+    store.change_w[:, : kept - held] = store.change_w[:, held:].copy()
+    store.change_w[:, kept - held :] = 0
+    return taken

@@ -1,0 +1,133 @@
+"""Who is enrolled in what: rows, and the trading units ("groups") that they are sold in.
+
+Group 0 holds whatever is sold nowhere. Then come the DFS Units, each a run of homes between the rulebook's least and
+greatest size, then one BM Unit per unit name that has assets in the Balancing Mechanism. A row is in one group.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aggregator.settings import Assumptions, Rules
+from protocol.messages import I16, I32, I64, AssetRegistration, DfsUnitRegistration, Service
+
+Rows = NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One trading unit: its name on the market, its service, its number of assets and their ratings' sum [W]."""
+
+    name: str
+    service: Service
+    assets: int
+    rating_w: int
+
+
+@dataclass(slots=True)
+class Registry:
+    """The trading units, and which rows are in each: `members[offsets[g]:offsets[g + 1]]`, rising."""
+
+    groups: tuple[Group, ...]
+    group: I16
+    members: I32
+    offsets: I64
+    excluded: int
+    """DFS assets in no unit: no half-hourly meter, a home that is also in the Balancing Mechanism, or too few."""
+
+    @property
+    def count(self) -> int:
+        """How many assets there are."""
+        return len(self.group)
+
+    def rows_of(self, group: int) -> I32:
+        """The rows of a group, rising: a view."""
+        return self.members[int(self.offsets[group]) : int(self.offsets[group + 1])]
+
+    def groups_of(self, service: Service) -> list[int]:
+        """Places of the groups of one service."""
+        return [place for place, group in enumerate(self.groups) if group.service is service]
+
+    def place_of(self, name: str, service: Service) -> int | None:
+        """The place of a unit by its market name, or None."""
+        for place, group in enumerate(self.groups):
+            if group.service is service and group.name == name:
+                return place
+        return None
+
+
+def enrol(registration: AssetRegistration, rules: Rules, assumed: Assumptions) -> Registry:
+    """Sort all assets into trading units."""
+    group = np.zeros(len(registration.home), dtype=np.int16)
+    services = [Service.NONE]
+    names = [""]
+    dfs_rows, excluded = _dfs_rows(registration, rules)
+    unit_of_row = _dfs_units(registration.home[dfs_rows], rules, assumed)
+    if unit_of_row is None:
+        excluded += len(dfs_rows)
+    else:
+        group[dfs_rows] = unit_of_row + 1
+        units = int(unit_of_row.max()) + 1
+        names += [f"DFS{unit + 1:03d}" for unit in range(units)]
+        services += [Service.DFS] * units
+    balancing = registration.service == Service.BALANCING
+    for place, name in enumerate(registration.unit_names):
+        rows = np.flatnonzero(balancing & (registration.unit == place))
+        if len(rows):
+            group[rows] = len(names)
+            names.append(name)
+            services.append(Service.BALANCING)
+    return _registry(group, tuple(names), tuple(services), registration.rating_w, excluded)
+
+
+def _registry(
+    group: I16, names: tuple[str, ...], services: tuple[Service, ...], rating_w: I32, excluded: int
+) -> Registry:
+    counts = np.bincount(group, minlength=len(names))
+    ratings = np.array([int(rating_w[group == place].sum()) for place in range(len(names))], dtype=np.int64)
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)]).astype(np.int64)
+    groups = tuple(
+        Group(name, service, int(counts[place]), int(ratings[place]))
+        for place, (name, service) in enumerate(zip(names, services, strict=True))
+    )
+    members = np.argsort(group, kind="stable").astype(np.int32)
+    return Registry(groups, group, members, offsets, excluded)
+
+
+def _dfs_rows(registration: AssetRegistration, rules: Rules) -> tuple[Rows, int]:
+    """Rows that may be in a DFS Unit, and how many enrolled in DFS may not."""
+    wanted = registration.service == Service.DFS
+    balancing_homes = registration.home[registration.service == Service.BALANCING]
+    allowed = wanted & ~np.isin(registration.home, balancing_homes)
+    if rules.dfs_hh_metering_required:
+        allowed &= registration.hh_metered == 1
+    return np.flatnonzero(allowed), int(wanted.sum() - allowed.sum())
+
+
+def _dfs_units(home: I32, rules: Rules, assumed: Assumptions) -> NDArray[np.int64] | None:
+    """The DFS Unit (0, 1, ...) of each asset, by home; None when all together are below the least size."""
+    planned_mw = len(home) * assumed.planning_w_per_asset / 1e6
+    if len(home) == 0 or planned_mw < rules.dfs_minimum_unit_mw:
+        return None
+    _, place, assets = np.unique(home, return_inverse=True, return_counts=True)
+    # A home is never split, so a unit may end up larger than an equal share by one home.
+    largest_home_mw = int(assets.max()) * assumed.planning_w_per_asset / 1e6
+    units = math.ceil(planned_mw / (rules.dfs_maximum_unit_mw - largest_home_mw))
+    before = np.cumsum(assets) - assets
+    return np.asarray((before * units // len(home))[place], dtype=np.int64)
+
+
+def dfs_registrations(registration: AssetRegistration, registry: Registry) -> list[DfsUnitRegistration]:
+    """What DFS is told: the homes of each unit, rising."""
+    return [
+        DfsUnitRegistration(
+            unit=registry.groups[place].name,
+            homes=np.unique(registration.home[registry.rows_of(place)]).astype(np.int32),
+            domestic=True,
+        )
+        for place in registry.groups_of(Service.DFS)
+    ]

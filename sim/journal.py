@@ -1,0 +1,177 @@
+"""The party that writes down what it hears: one page per table, one row per thing told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from protocol.messages import (
+    AcceptanceResponse,
+    BidOfferAcceptance,
+    DeliveryBelief,
+    DfsBid,
+    DfsCancellation,
+    DfsRequirement,
+    DfsResult,
+    InstructionStep,
+    Message,
+    Remark,
+    Statement,
+)
+from protocol.party import NEVER_MS, Envelope
+from sim.tables import TABLES
+
+
+@dataclass(slots=True)
+class Page:
+    """Rows of one table, in the order in which they were told."""
+
+    table: str
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def columns(self) -> dict[str, tuple[Any, ...]]:
+        """The same, by column."""
+        names = [column.name for column in TABLES[self.table].columns]
+        return dict(zip(names, zip(*self.rows, strict=True), strict=True))
+
+
+@dataclass(slots=True)
+class JournalState:
+    """Everything heard so far."""
+
+    instructions: Page = field(default_factory=lambda: Page("instructions"))
+    beliefs: Page = field(default_factory=lambda: Page("beliefs"))
+    settlement: Page = field(default_factory=lambda: Page("settlement"))
+    events: Page = field(default_factory=lambda: Page("events"))
+
+
+class Journal:
+    """Hears what the parties want to have written down. It never speaks and never wakes."""
+
+    def __init__(self, name: str = "journal") -> None:
+        self.name = name
+        self.state = JournalState()
+        self._writers: dict[type[Message], Callable[[Any, int], None]] = {
+            InstructionStep: self._instruction_step,
+            DeliveryBelief: self._delivery_belief,
+            Statement: self._statement,
+            Remark: self._remark,
+            DfsRequirement: self._dfs_requirement,
+            DfsBid: self._dfs_bid,
+            DfsResult: self._dfs_result,
+            DfsCancellation: self._dfs_cancellation,
+            BidOfferAcceptance: self._acceptance,
+            AcceptanceResponse: self._acceptance_response,
+        }
+
+    @property
+    def pages(self) -> tuple[Page, ...]:
+        """All pages, for the recorder."""
+        return (self.state.instructions, self.state.beliefs, self.state.settlement, self.state.events)
+
+    def receive(self, message: Message, now_ms: int) -> None:
+        """Write it down. Raises TypeError for a message that has no page."""
+        if type(message) not in self._writers:
+            raise TypeError(f"the journal has no page for a {type(message).__name__}")
+        self._writers[type(message)](message, now_ms)
+
+    def next_deadline_ms(self) -> int:
+        return NEVER_MS
+
+    def on_deadline(self, now_ms: int) -> None:
+        raise AssertionError(f"the journal asked for no deadline, and was woken at {now_ms}")
+
+    def take_outbox(self) -> list[Envelope]:
+        return []
+
+    def _instruction_step(self, step: InstructionStep, _: int) -> None:
+        rows = self.state.instructions.rows
+        rows.append(
+            (
+                len(rows),
+                step.at_ms,
+                step.instruction_id,
+                step.service,
+                step.unit,
+                step.stage,
+                step.reason,
+                step.start_ms,
+                step.end_ms,
+                step.turn_down_w,
+            )
+        )
+
+    def _delivery_belief(self, belief: DeliveryBelief, _: int) -> None:
+        self.state.beliefs.rows.append(
+            (
+                belief.at_ms,
+                belief.instruction_id,
+                belief.unit,
+                belief.instructed_turn_down_w,
+                belief.believed_turn_down_w,
+            )
+        )
+
+    def _statement(self, statement: Statement, now_ms: int) -> None:
+        rows = self.state.settlement.rows
+        for line in statement.lines:
+            rows.append(
+                (
+                    len(rows),
+                    now_ms,
+                    line.settlement_run,
+                    line.service,
+                    line.unit,
+                    line.reference,
+                    line.start_ms,
+                    line.item,
+                    line.volume_mwh,
+                    line.price_gbp_per_mwh,
+                    line.amount_gbp_e5,
+                    line.payer,
+                    line.payee,
+                    line.clause,
+                )
+            )
+
+    def _remark(self, remark: Remark, _: int) -> None:
+        self._event(remark.at_ms, remark.kind, remark.who, "", remark.detail)
+
+    def _dfs_requirement(self, need: DfsRequirement, now_ms: int) -> None:
+        price = need.guaranteed_price_gbp_per_mwh
+        guaranteed = "" if price is None else f", guaranteed {price:g} GBP/MWh"
+        test = ", a test" if need.test else ""
+        detail = f"{need.turn_down_mw:g} MW less{guaranteed}{test}"
+        self._event(now_ms, "dfs_requirement", "dfs", need.event_id, detail)
+
+    def _dfs_bid(self, bid: DfsBid, now_ms: int) -> None:
+        detail = f"{bid.unit}: {_each(bid.turn_down_mw)} MW at {bid.price_gbp_per_mwh:g} GBP/MWh"
+        self._event(now_ms, "dfs_bid", "aggregator", bid.event_id, detail)
+
+    def _dfs_result(self, result: DfsResult, now_ms: int) -> None:
+        verdict = "accepted" if result.accepted else f"refused: {result.reason}"
+        offer = f"{_each(result.turn_down_mw)} MW at {result.price_gbp_per_mwh:g} GBP/MWh"
+        self._event(now_ms, "dfs_result", "dfs", result.event_id, f"{result.unit}: {offer} {verdict}")
+
+    def _dfs_cancellation(self, cancellation: DfsCancellation, now_ms: int) -> None:
+        self._event(now_ms, "dfs_cancellation", "dfs", cancellation.event_id, cancellation.reason)
+
+    def _acceptance(self, acceptance: BidOfferAcceptance, now_ms: int) -> None:
+        levels = ", ".join(f"{point.level_mw:g}" for point in acceptance.profile)
+        detail = f"{acceptance.amendment}: levels {levels} MW"
+        self._event(now_ms, "acceptance", "balancing", f"{acceptance.unit}/{acceptance.number}", detail)
+
+    def _acceptance_response(self, response: AcceptanceResponse, now_ms: int) -> None:
+        verdict = "accepted" if response.accepted else f"declined: {response.reason}"
+        self._event(
+            now_ms, "acceptance_response", "aggregator", f"{response.unit}/{response.number}", verdict
+        )
+
+    def _event(self, at_ms: int, kind: str, who: str, subject: str, detail: str) -> None:
+        self.state.events.rows.append((at_ms, kind, who, subject, detail))
+
+
+def _each(values_mw: tuple[float, ...]) -> str:
+    """The values, once where they are all the same."""
+    return "/".join(f"{value:g}" for value in (values_mw if len(set(values_mw)) > 1 else values_mw[:1]))

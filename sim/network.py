@@ -1,0 +1,673 @@
+"""The wires between gateway and devices: what becomes of every single message, and when it arrives.
+
+Owns latency, loss, duplicates, outages, back-fill, rate limits, tokens and budgets, row by row. The fate of a message is
+settled at the moment of sending and keyed by (device, moment, kind): it depends neither on the other rows of a
+batch, nor on the length of a stretch, nor on the number of threads. Model and parameters: `docs/comms.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import IntEnum
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from protocol.messages import I8, I16, I32, I64
+from protocol.party import NEVER_MS
+from protocol.periods import MINUTE_MS, day_end_ms, day_start_ms, local_date
+from sim.chance import Purpose, stream, words
+from sim.outages import (
+    CLOUDS,
+    OutageWindow,
+    OwnOutages,
+    cloud_of,
+    domain_places,
+    outage_windows,
+    own_outages,
+    return_order,
+)
+from sim.play import Plant
+from sim.routes import FINE, FINEST, latency_table, routes_of
+from sim.scenario import DOMAIN_KINDS, ROUTE_NAMES, Clock, Comms, Route
+
+
+class Kind(IntEnum):
+    """What travels; set-points and polls go down, the rest goes up."""
+
+    SETPOINTS = 0
+    TELEMETRY = 1
+    ACKS = 2
+    SESSIONS = 3
+    POLLS = 4
+
+
+class Outcome(IntEnum):
+    """What became of one message."""
+
+    DELIVERED = 0
+    LOST = 1
+    OFFLINE = 2  # the device's own outage
+    OUTAGE_VENDOR_CLOUD = 3
+    OUTAGE_ISP = 4
+    OUTAGE_MOBILE_OPERATOR = 5
+    OUTAGE_REGION = 6
+    RATE_LIMITED = 7  # refused by the vendor's cloud (HTTP 429)
+    UNAUTHORISED = 8  # the cloud's token had run out (HTTP 401)
+    BUDGET = 9  # the device's commands or wakes of the day are used up
+    BACKFILLED = 10  # kept by the device while it was cut off: late, but arriving
+
+
+DUPLICATED = len(Outcome)
+"""Counted beside the outcomes: messages that arrived a second time. Not an outcome, as they have one already."""
+
+DOWN = frozenset({Kind.SETPOINTS, Kind.POLLS})
+
+_TOUCHED = {
+    "all": frozenset(Kind),
+    "setpoints": frozenset({Kind.SETPOINTS}),
+    "telemetry": frozenset({Kind.TELEMETRY, Kind.SESSIONS}),
+    "acks": frozenset({Kind.ACKS}),
+}
+"""Which kinds an outage of these messages touches (`sim.scenario.Outage.messages`)."""
+
+_CHUNK = 1_024
+"""Messages whose words are drawn at once: their scratch columns stay in the first-level cache."""
+_WORTH_A_THREAD = 16_384
+_SEQUENCE_BITS = 0x1FFF
+"""Draws hold 16 bits of number: three of kind, thirteen of sequence."""
+_WINDOW_NUMBERS = 0x7FFF
+
+_KIND_TELEMETRY, _KIND_SESSIONS, _KIND_SETPOINTS = int(Kind.TELEMETRY), int(Kind.SESSIONS), int(Kind.SETPOINTS)
+_DELIVERED, _LOST, _OFFLINE = int(Outcome.DELIVERED), int(Outcome.LOST), int(Outcome.OFFLINE)
+_OUTAGE, _VENDOR_CLOUD = int(Outcome.OUTAGE_VENDOR_CLOUD), 0
+_RATE_LIMITED, _UNAUTHORISED, _BUDGET = int(Outcome.RATE_LIMITED), int(Outcome.UNAUTHORISED), int(Outcome.BUDGET)
+_BACKFILLED, _DUPLICATED = int(Outcome.BACKFILLED), DUPLICATED
+
+ROUTE = np.dtype(
+    [
+        ("loss", "u8", 2),  # up, down: share of 2**32
+        ("duplicate", "u8"),
+        ("depth", "i8"),
+        ("block_ms", "i8"),
+        ("block", "i8"),
+        ("block_from_ms", "i8"),
+        ("begins", "f8"),
+        ("mean_ms", "f8"),
+        ("look_back", "i8"),
+    ],
+    align=True,
+)
+"""What the kernel needs to know of a route."""
+
+WINDOW = np.dtype(
+    [
+        ("from_ms", "i8"),
+        ("to_ms", "i8"),
+        ("extra_ms", "i8"),
+        ("drop", "u8"),  # share of 2**32; 2**32 cuts the connection
+        ("shift", "i8"),  # turns the order in which devices return
+        ("domain", "i2"),
+        ("place", "i2"),
+        ("number", "i4"),
+    ],
+    align=True,
+)
+"""What the kernel needs to know of a shared outage."""
+
+_CERTAIN = 2**32
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Carried:
+    """What becomes of each message of a batch, in its order.
+
+    `arrival_ms` is when it arrives; for one that does not arrive, when its sender hears of the refusal; else NEVER_MS.
+    `copy_ms` is when a duplicate arrives; 0 where there is none.
+    """
+
+    arrival_ms: I64
+    copy_ms: I64
+    outcome: I8  # Outcome
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Counts:
+    """How many messages met which fate, one line per minute of sending, route, kind and outcome met."""
+
+    minute_ms: I64
+    route: I8
+    kind: I8  # Kind
+    outcome: I8  # Outcome, or DUPLICATED
+    messages: I64
+    latency_ms: I64  # summed over messages that arrive
+
+
+@dataclass(frozen=True, slots=True)
+class OutageRow:
+    """One shared outage, for the table of events."""
+
+    kind: str
+    name: str
+    from_ms: int
+    to_ms: int
+    directions: str
+    messages: str
+    drop: float
+    extra_latency_ms: int
+
+
+@dataclass(slots=True, eq=False)
+class NetworkState:
+    """What the network remembers."""
+
+    day: int  # ordinal of the local day whose commands are counted
+    used_today: I16  # (2, rows): set-points and wakes
+    free_ns: I64  # (clouds,): when the cloud's bucket would be empty of commands [ns]
+    token_until_ms: I64  # (clouds,)
+    token_ready_ms: I64  # (clouds,): when the renewal under way ends; 0: none
+    first_minute: int
+    messages: I64  # (minutes, routes, kinds, outcomes and DUPLICATED)
+    latency_ms: I64  # as above
+
+
+# ----------------------------------------------------------------------------------------------------- the kernels
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _latency_ms(tables, route, word):  # type: ignore[no-untyped-def]
+    """The quantile of a 32-bit word: 12 bits, the last cell refined by 12 more, its last by the final 8."""
+    cell = word >> np.uint64(20)
+    if cell == FINE - 1:
+        cell = np.uint64(FINE) + ((word >> np.uint64(8)) & np.uint64(FINE - 1))
+        if cell == 2 * FINE - 1:
+            cell = np.uint64(2 * FINE) + (word & np.uint64(FINEST - 1))
+    return tables[route, cell]
+
+
+@njit(cache=True, nogil=True)
+def _own_outage_end(t_ms, row, device, route, calendar, key):  # type: ignore[no-untyped-def]
+    """When a device that is down by itself at `t_ms` is up again; 0 if it is up."""
+    if route.begins == 0.0:
+        return np.int64(0)
+    block = t_ms // route.block_ms
+    if block == route.block or block == route.block - 1:
+        page = block % 2
+        carried_ms, from_ms, to_ms = calendar[page, row, 0], calendar[page, row, 1], calendar[page, row, 2]
+    else:
+        carried_ms, from_ms, to_ms = own_outages(
+            key, device, block, route.block_ms, route.begins, route.mean_ms, route.look_back
+        )
+    if t_ms < carried_ms:
+        return carried_ms
+    if from_ms <= t_ms < to_ms:
+        return to_ms
+    return np.int64(0)
+
+
+@njit(cache=True, nogil=True)
+def _back_ms(window, row, cloud, order, members, return_over_ms):  # type: ignore[no-untyped-def]
+    """When a row cut off by a shared outage is connected again: the outage's end, then its turn at its cloud [ms]."""
+    turn = (order[row] + window.shift) % members[cloud]
+    return window.to_ms + turn * return_over_ms[cloud] // members[cloud]
+
+
+@njit(cache=True, nogil=True)
+def _cut_until(t_ms, row, windows, places, order, members, return_over_ms):  # type: ignore[no-untyped-def]
+    """The first window (place in `windows`; -1: none) that cuts a row off at `t_ms`, and until when it does."""
+    for w in range(windows.shape[0]):
+        window = windows[w]
+        if window.from_ms > t_ms:
+            break
+        if window.drop == _CERTAIN and places[row, window.domain] == window.place:
+            back_ms = _back_ms(window, row, places[row, 0], order, members, return_over_ms)
+            if t_ms < back_ms:
+                return w, back_ms
+    return -1, np.int64(0)
+
+
+@njit(cache=True, nogil=True)
+def _connected_ms(t_ms, row, device, route, calendar, key, windows, places, order, members, return_over_ms):  # type: ignore[no-untyped-def]
+    """The first moment from `t_ms` on at which nothing cuts a row off [ms]."""
+    while True:
+        end_ms = _own_outage_end(t_ms, row, device, route, calendar, key)
+        if end_ms == 0:
+            w, end_ms = _cut_until(t_ms, row, windows, places, order, members, return_over_ms)
+            if w < 0:
+                return t_ms
+        t_ms = end_ms
+
+
+@njit(cache=True, nogil=True)
+def _through_windows(t_ms, row, device, number, windows, places, drop_key):  # type: ignore[no-untyped-def]
+    """The outage that stops a message by its drop share (place in `windows`; -1: none), and the latency that others add."""
+    extra_ms = np.int64(0)
+    for w in range(windows.shape[0]):
+        window = windows[w]
+        if window.from_ms > t_ms:
+            break
+        if t_ms < window.to_ms and places[row, window.domain] == window.place:
+            word, _, _, _ = words(drop_key, device, t_ms, 1 + ((number + window.number * 8) & _WINDOW_NUMBERS))
+            if word < window.drop:
+                return w, extra_ms
+            extra_ms += window.extra_ms
+    return -1, extra_ms
+
+
+@njit(cache=True, nogil=True)
+def _carry(
+    lo, hi, down, kind, rows, sent_ms, sequence, first_minute, key, own_key, drop_key, device, route_of, report_every_ms,
+    routes, tables, calendar, windows, places, order, members, return_over_ms, arrival_ms, copy_ms, outcome, messages, latency_ms,
+):  # type: ignore[no-untyped-def]  # fmt: skip
+    """Settle the fate of messages lo .. hi; those whose `outcome` is set already were refused by their cloud."""
+    entity, number = np.empty(_CHUNK, np.int64), np.empty(_CHUNK, np.uint64)
+    slow, lose, twice, later = (
+        np.empty(_CHUNK, np.uint32), np.empty(_CHUNK, np.uint32), np.empty(_CHUNK, np.uint32), np.empty(_CHUNK, np.uint32)
+    )  # fmt: skip
+    minute, minute_from_ms = np.int64(0), np.int64(0)
+    for start in range(lo, hi, _CHUNK):
+        size = min(hi - start, _CHUNK)
+        moment = sent_ms[start : start + size]
+        for i in range(size):
+            entity[i] = device[rows[start + i]]
+        if down:
+            for i in range(size):
+                number[i] = np.uint64(kind + (sequence[start + i] & _SEQUENCE_BITS) * 8)
+        else:
+            number[:] = np.uint64(kind)
+        # A loop of nothing but arithmetic, which the compiler turns into vector instructions.
+        for i in range(size):
+            a, b, c, d = words(key, entity[i], moment[i], number[i])
+            slow[i], lose[i], twice[i], later[i] = np.uint32(a), np.uint32(b), np.uint32(c), np.uint32(d)
+        for i in range(size):
+            at = start + i
+            row, t_ms = rows[at], moment[i]
+            r = route_of[row]
+            route = routes[r]
+            if not minute_from_ms <= t_ms < minute_from_ms + MINUTE_MS:
+                minute = t_ms // MINUTE_MS - first_minute
+                minute_from_ms = (minute + first_minute) * MINUTE_MS
+            fate = np.int64(outcome[at])
+            latency = np.int64(_latency_ms(tables, r, np.uint64(slow[i])))
+            leaves_ms = t_ms
+            heard = fate != _DELIVERED
+            if fate == _DELIVERED:
+                back_ms = np.int64(0)
+                # Nearly all messages pass these two questions; calls with so many columns are too dear to ask first.
+                doubtful = False
+                if route.begins > 0.0:
+                    page = route.block & 1
+                    doubtful = t_ms < route.block_from_ms or t_ms >= route.block_from_ms + route.block_ms
+                    if not doubtful:
+                        doubtful = t_ms < calendar[page, row, 0] or t_ms >= calendar[page, row, 1]
+                if doubtful:
+                    back_ms = _own_outage_end(t_ms, row, entity[i], route, calendar, own_key)
+                touched = False
+                for w in range(windows.shape[0]):
+                    if windows[w].from_ms > t_ms:
+                        break
+                    touched |= places[row, windows[w].domain] == windows[w].place
+                if back_ms > 0:
+                    fate, heard = _OFFLINE, True
+                elif touched:
+                    w, back_ms = _cut_until(t_ms, row, windows, places, order, members, return_over_ms)
+                    if w >= 0:
+                        fate = _OUTAGE + windows[w].domain
+                        # A cloud that is down says nothing; one that is up knows which devices are gone.
+                        heard = windows[w].domain != _VENDOR_CLOUD or t_ms >= windows[w].to_ms
+                    else:
+                        w, extra_ms = _through_windows(t_ms, row, entity[i], number[i], windows, places, drop_key)
+                        latency += extra_ms
+                        if w >= 0:
+                            fate = _OUTAGE + windows[w].domain
+                if fate == _DELIVERED:
+                    if np.uint64(lose[i]) < route.loss[down]:
+                        fate = _LOST
+                elif back_ms > 0 and not down and (kind == _KIND_TELEMETRY or kind == _KIND_SESSIONS):
+                    back_ms = _connected_ms(
+                        back_ms, row, entity[i], route, calendar, own_key, windows, places, order, members, return_over_ms
+                    )
+                    # Only the newest readings are kept: no more than `depth` follow this one before the device is back.
+                    newest = kind == _KIND_SESSIONS or back_ms - t_ms <= route.depth * report_every_ms[row]
+                    if route.depth > 0 and newest:
+                        fate = _LOST if np.uint64(lose[i]) < route.loss[down] else _BACKFILLED
+                        leaves_ms = back_ms
+            reaches = fate == _DELIVERED or fate == _BACKFILLED
+            if reaches or (down and heard):
+                arrival_ms[at] = leaves_ms + latency
+            else:
+                arrival_ms[at] = NEVER_MS
+            copy_ms[at] = 0
+            if reaches:
+                latency_ms[minute, r, fate] += arrival_ms[at] - t_ms
+                if np.uint64(twice[i]) < route.duplicate:
+                    # Sent again because the receipt was missed, so it is always the later one.
+                    copy_ms[at] = arrival_ms[at] + max(_latency_ms(tables, r, np.uint64(later[i])), 1)
+                    messages[minute, r, _DUPLICATED] += 1
+            outcome[at] = fate
+            messages[minute, r, fate] += 1
+
+
+@njit(cache=True, nogil=True)
+def _carry_quietly(lo, hi, rows, sent_ms, first_minute, route_of, median_ms, arrival_ms, messages, latency_ms):  # type: ignore[no-untyped-def]
+    """As `_carry` where nothing can go wrong: everything arrives after its route's one latency."""
+    minute, minute_from_ms = np.int64(0), np.int64(0)
+    for at in range(lo, hi):
+        r, t_ms = route_of[rows[at]], sent_ms[at]
+        if not minute_from_ms <= t_ms < minute_from_ms + MINUTE_MS:
+            minute = t_ms // MINUTE_MS - first_minute
+            minute_from_ms = (minute + first_minute) * MINUTE_MS
+        arrival_ms[at] = t_ms + median_ms[r]
+        messages[minute, r, _DELIVERED] += 1
+        latency_ms[minute, r, _DELIVERED] += median_ms[r]
+
+
+@njit(cache=True, nogil=True)
+def _admit(
+    now_ms, rows, kind, used_today, allowance, route_of, places, cost_ns, burst_ns, token_life_ms, token_renewal_ms,
+    free_ns, token_until_ms, token_ready_ms, windows, order, members, return_over_ms, outcome,
+):  # type: ignore[no-untyped-def]  # fmt: skip
+    """What vendors' clouds say to commands, one after the other: token, then rate, then the device's budget of the day."""
+    for i in range(rows.shape[0]):
+        row = rows[i]
+        r, cloud = route_of[row], places[row, 0]
+        w, _ = _cut_until(now_ms, row, windows, places, order, members, return_over_ms)
+        if w >= 0 and windows[w].domain == _VENDOR_CLOUD and now_ms < windows[w].to_ms:
+            continue  # nobody is there to refuse
+        if token_life_ms[r] > 0:
+            if token_ready_ms[cloud] > 0 and now_ms >= token_ready_ms[cloud]:
+                token_until_ms[cloud] = token_ready_ms[cloud] + token_life_ms[r]
+                token_ready_ms[cloud] = 0
+            if now_ms >= token_until_ms[cloud]:
+                # The first command after the end is told so, and starts the renewal.
+                if token_ready_ms[cloud] == 0:
+                    token_ready_ms[cloud] = now_ms + token_renewal_ms[r]
+                outcome[i] = _UNAUTHORISED
+                continue
+        if cost_ns[r] > 0:
+            after_ns = max(free_ns[cloud], now_ms * 1_000_000) + cost_ns[r]
+            if after_ns > now_ms * 1_000_000 + burst_ns[r]:
+                outcome[i] = _RATE_LIMITED
+                continue
+            free_ns[cloud] = after_ns
+        if allowance[r] >= 0:
+            if used_today[row] >= allowance[r]:
+                outcome[i] = _BUDGET
+                continue
+            used_today[row] += 1
+
+
+# ----------------------------------------------------------------------------------------------------- the network
+
+
+class Network:
+    """Carries messages up and down for the rows of a plant."""
+
+    def __init__(
+        self,
+        plant: Plant,
+        comms: Comms,
+        clock: Clock,
+        seed: int,
+        *,
+        report_every_ms: I64,  # (rows,): how often a device reports, for what it keeps while cut off
+        region_names: tuple[str, ...],
+        wakes_per_day: int = 15,  # Tesla fleet API [src]; cars' clouds only
+        workers: int = 1,
+    ) -> None:
+        self.routes = routes_of(comms)
+        self.windows = outage_windows(comms, self.routes, clock, region_names, seed)
+        self.plant = plant
+        self._report_every_ms = np.ascontiguousarray(report_every_ms, np.int64)
+        self._key_up, self._key_down = stream(seed, Purpose.CARRY_UP), stream(seed, Purpose.CARRY_DOWN)
+        self._drop_key = stream(seed, Purpose.CLOUD_OUTAGE)
+        self._tables = np.stack([latency_table(route) for route in self.routes])
+        self._places = domain_places(plant)
+        self._own = OwnOutages(plant, self.routes, seed)
+        self._route = _route_records(self.routes, self._own)
+        self._order, self._members = return_order(plant, seed)
+        self._return_over_ms = _return_over_ms(self.routes, self._members)
+        self._window = _window_records(self.windows, seed)
+        self._touches = _touches(self.windows)
+        self._until_ms = self._window["to_ms"] + int(self._return_over_ms.max())
+        self._allowance = _allowances(self.routes, wakes_per_day)
+        self._limits = _Limits.of(self.routes)
+        self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
+        self._workers = workers
+        self.state = self._fresh_state(clock)
+
+    def _fresh_state(self, clock: Clock) -> NetworkState:
+        start_ms = day_start_ms(clock.start)
+        life_ms = np.repeat(self._limits.token_life_ms, CLOUDS // len(ROUTE_NAMES))
+        shape = (0, len(ROUTE_NAMES), len(Kind), len(Outcome) + 1)
+        return NetworkState(
+            day=clock.start.toordinal(),
+            used_today=np.zeros((2, len(self.plant.device)), np.int16),
+            free_ns=np.zeros(CLOUDS, np.int64),
+            token_until_ms=start_ms + life_ms,
+            token_ready_ms=np.zeros(CLOUDS, np.int64),
+            first_minute=start_ms // MINUTE_MS,
+            messages=np.zeros(shape, np.int64),
+            latency_ms=np.zeros(shape, np.int64),
+        )
+
+    # ------------------------------------------------------------------------------------------------- carrying
+
+    def carry_up(self, rows: I32, sent_ms: I64, kind: Kind) -> Carried:
+        """The fate of messages that devices send: readings, acknowledgements, session starts. Any order of rows."""
+        return self._travel(rows, sent_ms, np.zeros(0, np.int32), kind, np.zeros(len(rows), np.int8))
+
+    def carry_down(self, rows: I32, now_ms: int, sequence: I32, kind: Kind) -> Carried:
+        """The fate of commands that the gateway sends now, one after the other: set-points or polls."""
+        outcome = self._refusals(rows, now_ms, kind)
+        return self._travel(rows, np.full(len(rows), now_ms, np.int64), sequence, kind, outcome)
+
+    def _refusals(self, rows: I32, now_ms: int, kind: Kind) -> I8:
+        """What the vendors' clouds refuse; every accepted command is written on its cloud's and its device's account."""
+        state, limits = self.state, self._limits
+        outcome = np.zeros(len(rows), np.int8)
+        today = local_date(now_ms).toordinal()
+        if today != state.day:
+            state.day = today
+            state.used_today[:] = 0
+        account = 0 if kind == Kind.SETPOINTS else 1
+        _admit(
+            now_ms, rows, int(kind), state.used_today[account], self._allowance[account], self.plant.route, self._places,
+            limits.cost_ns, limits.burst_ns, limits.token_life_ms, limits.token_renewal_ms, state.free_ns,
+            state.token_until_ms, state.token_ready_ms, self._standing(now_ms, kind), self._order, self._members,
+            self._return_over_ms, outcome,
+        )  # fmt: skip
+        return outcome
+
+    def _travel(self, rows: I32, sent_ms: I64, sequence: I32, kind: Kind, outcome: I8) -> Carried:
+        count = len(rows)
+        arrival_ms, copy_ms = np.empty(count, np.int64), np.zeros(count, np.int64)
+        if count == 0:
+            return Carried(arrival_ms, copy_ms, outcome)
+        first_ms, last_ms = int(sent_ms.min()), int(sent_ms.max())
+        first_minute, minutes = first_ms // MINUTE_MS, last_ms // MINUTE_MS - first_ms // MINUTE_MS + 1
+        windows = self._standing(first_ms, kind)
+        down = kind in DOWN
+        quiet = self._limits.quiet and len(windows) == 0 and not (down and outcome.any())
+        if not quiet:
+            self._turn_calendar(last_ms)
+        pieces = self.pieces(count)
+        shape = (len(pieces), minutes, len(ROUTE_NAMES), len(Outcome) + 1)
+        messages, latency_ms = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+
+        def carry(piece: int) -> None:
+            lo, hi = pieces[piece]
+            if quiet:
+                _carry_quietly(
+                    lo, hi, rows, sent_ms, first_minute, self.plant.route, self._limits.median_ms, arrival_ms,
+                    messages[piece], latency_ms[piece],
+                )  # fmt: skip
+            else:
+                _carry(
+                    lo, hi, int(down), int(kind), rows, sent_ms, sequence, first_minute,
+                    self._key_down if down else self._key_up, self._own.key, self._drop_key, self.plant.device,
+                    self.plant.route, self._report_every_ms, self._route, self._tables, self._own.calendar, windows,
+                    self._places, self._order, self._members, self._return_over_ms, arrival_ms, copy_ms, outcome,
+                    messages[piece], latency_ms[piece],
+                )  # fmt: skip
+
+        self.spread(carry, len(pieces))
+        self._count(first_minute, kind, messages.sum(axis=0), latency_ms.sum(axis=0))
+        return Carried(arrival_ms, copy_ms, outcome)
+
+    def _turn_calendar(self, until_ms: int) -> None:
+        self._own.hold(until_ms)
+        self._route["block"] = self._own.block
+        self._route["block_from_ms"] = self._own.block * self._own.block_ms
+
+    def _standing(self, from_ms: int, kind: Kind) -> NDArray[np.void]:
+        """Shared outages that touch this kind of message and are not over at `from_ms`, by start."""
+        return self._window[self._touches[:, kind] & (self._until_ms > from_ms)]
+
+    # ------------------------------------------------------------------------------------------------- threads
+
+    def pieces(self, count: int) -> list[tuple[int, int]]:
+        """Equal stretches of a batch, one per thread; a small batch is one piece."""
+        parts = min(self._workers, count // _WORTH_A_THREAD) or 1
+        edges = [count * part // parts for part in range(parts + 1)]
+        return list(zip(edges[:-1], edges[1:], strict=True))
+
+    def spread(self, work: Callable[[int], None], parts: int) -> None:
+        """Do `work(0)` .. `work(parts - 1)` on the threads there are; the first error of any is raised."""
+        if self._pool is None or parts == 1:
+            for part in range(parts):
+                work(part)
+        else:
+            list(self._pool.map(work, range(parts)))
+
+    # ------------------------------------------------------------------------------------------------- accounts
+
+    def _count(self, minute: int, kind: Kind, messages: I64, latency_ms: I64) -> None:
+        state = self.state
+        if minute < state.first_minute:
+            missing = state.first_minute - minute
+            state.messages, state.latency_ms = _longer(state.messages, missing, 0), _longer(state.latency_ms, missing, 0)
+            state.first_minute = minute
+        place = minute - state.first_minute
+        lacking = place + len(messages) - len(state.messages)
+        if lacking > 0:
+            state.messages, state.latency_ms = _longer(state.messages, 0, lacking), _longer(state.latency_ms, 0, lacking)
+        state.messages[place : place + len(messages), :, kind] += messages
+        state.latency_ms[place : place + len(messages), :, kind] += latency_ms
+
+    def take_counts(self, until_ms: int) -> Counts:
+        """Counts of the whole minutes before `until_ms` that were not taken yet."""
+        state = self.state
+        whole = max(0, min(until_ms // MINUTE_MS - state.first_minute, len(state.messages)))
+        minute, route, kind, outcome = np.nonzero(state.messages[:whole])
+        counts = Counts(
+            (minute + state.first_minute) * MINUTE_MS, route.astype(np.int8), kind.astype(np.int8),
+            outcome.astype(np.int8), state.messages[minute, route, kind, outcome],
+            state.latency_ms[minute, route, kind, outcome],
+        )  # fmt: skip
+        state.messages, state.latency_ms = state.messages[whole:].copy(), state.latency_ms[whole:].copy()
+        state.first_minute += whole
+        return counts
+
+    def outage_rows(self) -> list[OutageRow]:
+        """Every shared outage of the run by start, those of chance included."""
+        return [
+            OutageRow(
+                window.kind, window.name, window.from_ms, window.to_ms, window.directions, window.messages,
+                window.drop, window.extra_latency_ms,
+            )
+            for window in self.windows
+        ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Limits:
+    """Per route: what its clouds allow, and whether nothing at all can go wrong anywhere."""
+
+    median_ms: I64
+    cost_ns: I64  # of one command, in time of the bucket; 0: unlimited
+    burst_ns: I64
+    token_life_ms: I64
+    token_renewal_ms: I64
+    quiet: bool
+
+    @staticmethod
+    def of(routes: tuple[Route, ...]) -> _Limits:
+        cost_ns = [round(1e9 / route.rate_per_s) if route.rate_per_s else 0 for route in routes]
+        return _Limits(
+            median_ms=_column([route.latency_median_ms for route in routes]),
+            cost_ns=_column(cost_ns),
+            # The bucket holds at least one command, or none would ever pass.
+            burst_ns=_column(
+                [max(route.rate_burst_ms * 1_000_000, cost) for route, cost in zip(routes, cost_ns, strict=True)]
+            ),
+            token_life_ms=_column([route.token_life_ms for route in routes]),
+            token_renewal_ms=_column([route.token_renewal_ms for route in routes]),
+            quiet=all(_is_quiet(route) for route in routes),
+        )
+
+
+def _is_quiet(route: Route) -> bool:
+    chancy = (route.latency_log_sd, route.tail_share, route.loss_up, route.loss_down, route.duplicate)
+    return not any(chancy) and not (route.offline_every_ms and route.offline_for_ms)
+
+
+def _column(values: list[int]) -> I64:
+    return np.array(values, np.int64)
+
+
+def _route_records(routes: tuple[Route, ...], own: OwnOutages) -> NDArray[np.void]:
+    records = np.zeros(len(routes), ROUTE)
+    for place, route in enumerate(routes):
+        records["loss"][place] = round(route.loss_up * _CERTAIN), round(route.loss_down * _CERTAIN)
+        records["duplicate"][place] = round(route.duplicate * _CERTAIN)
+        records["depth"][place] = route.backfill_depth
+    for name in ("block_ms", "block", "begins", "mean_ms", "look_back"):
+        records[name] = getattr(own, name)
+    return records
+
+
+def _window_records(windows: tuple[OutageWindow, ...], seed: int) -> NDArray[np.void]:
+    records = np.zeros(len(windows), WINDOW)
+    key = stream(seed, Purpose.STORM)
+    for number, window in enumerate(windows):
+        shift, _, _, _ = words(key, window.domain * 2**32 + window.place, window.from_ms, 1)
+        records[number] = (
+            window.from_ms, window.to_ms, window.extra_latency_ms, round(window.drop * _CERTAIN), int(shift),
+            window.domain, window.place, number,
+        )  # fmt: skip
+    return records
+
+
+def _touches(windows: tuple[OutageWindow, ...]) -> NDArray[np.bool_]:
+    """Which kinds of message each outage touches, shape (windows, kinds)."""
+    table = [
+        [kind in _TOUCHED[window.messages] and window.directions in ("both", "down" if kind in DOWN else "up") for kind in Kind]
+        for window in windows
+    ]
+    return np.array(table, np.bool_).reshape(len(windows), len(Kind))
+
+
+def _return_over_ms(routes: tuple[Route, ...], members: I64) -> I64:
+    """How long each cloud takes to take all its devices back: its spread, or longer where its rate asks for it (CLOUDS,)."""
+    over_ms = np.zeros(CLOUDS, np.int64)
+    for cloud, devices in enumerate(members):
+        route = routes[cloud // (CLOUDS // len(routes))]
+        slowest_ms = -int(-int(devices) * 1_000 // route.rate_per_s) if route.rate_per_s else 0
+        over_ms[cloud] = max(route.reconnect_spread_ms, slowest_ms)
+    return over_ms
+
+
+def _allowances(routes: tuple[Route, ...], wakes_per_day: int) -> I64:
+    """Commands and wakes per device and day, shape (2, routes); -1: any number."""
+    commands = [route.commands_per_day or -1 for route in routes]
+    wakes = [wakes_per_day if name == "ev_telematics_cloud" else -1 for name in ROUTE_NAMES]
+    return np.array([commands, wakes], np.int64)
+
+
+def _longer(array: I64, before: int, after: int) -> I64:
+    return np.pad(array, [(before, after), (0, 0), (0, 0), (0, 0)])

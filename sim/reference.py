@@ -1,0 +1,159 @@
+"""The reference engine: one SimPy process per device, the plain Python source of the same event functions.
+
+Slow and obvious; the twin of `sim.fleet.Fleet`, to which it must be equal row by row and event by event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import numpy as np
+import simpy
+
+from devices import ev
+from devices.ev import NEVER_MS, EventKind
+from devices.scalar import uncompiled
+from protocol.messages import I64
+from sim.fleet import EVENT, MJ_PER_WH, Fleet
+from sim.play import Orders, Played, Readings, Sessions
+
+_TOLD = (
+    EventKind.READY_CHECK, EventKind.UNPLUGGED, EventKind.RETURNED, EventKind.PLUGGED_IN, EventKind.HELD_BACK,
+    EventKind.LIMIT_ENDED, EventKind.BOOSTED,
+)  # fmt: skip
+"""The order in which what happened at one moment is told."""
+
+
+class ReferenceFleet(Fleet):
+    """The same columns, lived by one process per device."""
+
+    def play(self, until_ms: int, orders: Orders, *, read: bool = True) -> Played:
+        """As `Fleet.play`."""
+        env = simpy.Environment(initial_time=self.state.now_ms)
+        diary = _Diary(self, until_ms, orders, read)
+        for row in range(len(self.spec)):
+            env.process(diary.device(env, row))
+        if until_ms > self.state.now_ms:
+            env.run(until=until_ms)
+        self.seconds_w, self.state.levels_w = diary.seconds_and_levels()
+        self.state.now_ms = until_ms
+        self.state.events_lived += diary.lived
+        told = np.array(diary.events, EVENT) if diary.events else np.empty(0, EVENT)
+        self.events = told[np.lexsort((told["row"], told["at_ms"]))] if self.keep_events else told[:0]
+        return Played(diary.readings_taken(), self._sessions([diary.block()]), diary.outcome)
+
+
+class _Diary:
+    """One stretch of time in the life of all devices, written down as it happens."""
+
+    def __init__(self, fleet: Fleet, until_ms: int, orders: Orders, read: bool) -> None:
+        self.fleet, self.until_ms, self.orders, self.read = fleet, until_ms, orders, read
+        self.plain = uncompiled(ev)
+        self.outcome = np.full(len(orders.rows), -1, np.int8)
+        self.readings: list[tuple[int, ...]] = []
+        self.sessions: list[tuple[int, int, int]] = []
+        self.events: list[tuple[int, int, int, int]] = []
+        self.changes: list[tuple[int, int, int]] = []
+        self.lived = 0
+        self._first_second = -(-fleet.state.now_ms // 1000)
+        self._seconds = -(-until_ms // 1000) - self._first_second
+        self._start_ms = fleet.state.now_ms
+
+    def device(self, env: simpy.Environment, row: int) -> Generator[simpy.Event, None, None]:
+        """Wait for whatever comes next - own event, order, reading, in that order at a tie - and do it."""
+        state = self.fleet.state
+        s, p, d = (a.view(np.recarray)[row] for a in (state.rows, self.fleet.spec, state.diary))
+        inbox = [int(k) for k in np.flatnonzero(self.orders.rows == row)]
+        reading_ms = self.plain.next_reading_ms(p, self._start_ms) if self.read else NEVER_MS
+        while True:
+            event_ms = int(state.next_ms[row])
+            order_ms = int(self.orders.arrival_ms[inbox[0]]) if inbox else NEVER_MS
+            now_ms = min(event_ms, order_ms, reading_ms)
+            if now_ms >= self.until_ms:
+                return
+            if now_ms > env.now:
+                yield env.timeout(now_ms - int(env.now))
+            if reading_ms < event_ms and reading_ms < order_ms:
+                self._take_reading(row, now_ms, s, p, d)
+                reading_ms += int(p.read_every_ms)
+                continue
+            before_w = int(s.import_w)
+            self.lived += 1
+            if event_ms <= order_ms:
+                self._own_event(row, now_ms, s, p, d, before_w)
+            else:
+                self._order(inbox.pop(0), row, now_ms, s, p, d, before_w)
+            state.next_ms[row] = self.plain.next_event_ms(s, p, d, state.quiet_ms)
+            self.changes.append((now_ms, int(self.fleet.group[row]), int(s.import_w) - before_w))
+
+    def _own_event(self, row: int, now_ms: int, s: Any, p: Any, d: Any, before_w: int) -> None:
+        bits, shortfall_mj = self.plain.happen(s, p, d, self.fleet.state.quiet_ms, now_ms)
+        if shortfall_mj >= 0:
+            self.fleet.state.shortfall_wh[row] = shortfall_mj // MJ_PER_WH
+        if bits & (1 << EventKind.PLUGGED_IN):
+            self.sessions.append((row, now_ms, _told_soc_pct(s, p, d)))
+        values = {
+            EventKind.READY_CHECK: shortfall_mj // MJ_PER_WH,
+            EventKind.RETURNED: int(d.drive_mj) // MJ_PER_WH,
+            EventKind.HELD_BACK: int(s.limit_w),
+            EventKind.PLUGGED_IN: int(s.charge_mj) // MJ_PER_WH,
+        }
+        self.events += [(now_ms, row, int(kind), values.get(kind, 0)) for kind in _TOLD if bits & (1 << kind)]
+        self._tell_power(row, now_ms, s, before_w)
+
+    def _order(self, k: int, row: int, now_ms: int, s: Any, p: Any, d: Any, before_w: int) -> None:
+        o = self.orders
+        self.outcome[k] = self.plain.obey(
+            s, p, d, self.fleet.state.quiet_ms, now_ms, int(o.limit_w[k]), int(o.from_ms[k]), int(o.until_ms[k]),
+            int(o.sequence[k]), bool(o.response_dsr[k]),
+        )  # fmt: skip
+        self.events.append((now_ms, row, int(EventKind.ORDER), int(self.outcome[k])))
+        self._tell_power(row, now_ms, s, before_w)
+
+    def _tell_power(self, row: int, now_ms: int, s: Any, before_w: int) -> None:
+        if s.import_w > 0 and s.import_w != before_w:
+            self.events.append((now_ms, row, int(EventKind.CHARGING), int(s.import_w)))
+        elif s.import_w == 0 and before_w > 0:
+            self.events.append((now_ms, row, int(EventKind.STOPPED), int(s.charge_mj) // MJ_PER_WH))
+
+    def _take_reading(self, row: int, now_ms: int, s: Any, p: Any, d: Any) -> None:
+        lived_mj = int(s.import_w) * (now_ms - int(s.at_ms))
+        register_wh = int((int(s.register_mj) + lived_mj) * float(p.wh_per_mj))
+        soc_pct = int((int(s.charge_mj) + lived_mj) * float(p.pct_per_mj)) if p.traits & ev.TELLS_SOC else -1
+        status = self.plain.status(s, p, d, self.fleet.state.quiet_ms, now_ms)
+        self.readings.append((row, now_ms, int(s.import_w), register_wh, int(status), soc_pct))
+
+    def readings_taken(self) -> Readings:
+        """The readings in the order of rows."""
+        table = np.array(sorted(self.readings), np.int64).reshape(-1, 6)
+        kinds = (np.int32, np.int64, np.int32, np.int32, np.int8, np.int8)
+        return Readings(*(table[:, k].astype(kind) for k, kind in enumerate(kinds)))  # type: ignore[arg-type]
+
+    def block(self) -> Any:
+        """The sessions, as one worker's block."""
+        return _OneBlock(self.sessions)
+
+    def seconds_and_levels(self) -> tuple[I64, I64]:
+        """Power at each whole second, and after the last change."""
+        bins = np.zeros((self.fleet.groups, self._seconds + 1), np.int64)
+        for at_ms, group, change_w in self.changes:
+            bins[group, -(-at_ms // 1000) - self._first_second] += change_w
+        power = np.cumsum(bins, axis=1) + self.fleet.state.levels_w[:, None]
+        return power[:, :-1], power[:, -1].copy()
+
+
+class _OneBlock:
+    """Sessions as `Fleet` expects them from a worker."""
+
+    def __init__(self, sessions: list[tuple[int, int, int]]) -> None:
+        table = np.array(sorted(sessions), np.int64).reshape(-1, 3)
+        self.sessions = (table[:, 0].astype(np.int32), table[:, 1], table[:, 2].astype(np.int8))
+        self.counts = (0, 0, len(table))
+
+
+def _told_soc_pct(s: Any, p: Any, d: Any) -> int:
+    true_pct = int(int(s.charge_mj) * float(p.pct_per_mj))
+    if p.traits & ev.TELLS_SOC:
+        return true_pct
+    return min(100, max(0, true_pct + int(d.typed_error_pct))) if d.types_soc else -1

@@ -1,0 +1,339 @@
+"""What must fit together in a scenario although each value is sound by itself. Owns the rules between fields.
+
+A rule reads a whole `Scenario` and gives findings: where (keys as a file spells them), what, and which other values it read, so
+that it stays silent about values that are already known to be wrong. Local times: of a time that occurs twice on the October
+clock change the first occurrence is meant (rule R2 of docs/rules.md) and a warning says so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from protocol.periods import LocalTimeError, local_clock_ms
+from sim.quantity import CLOCK_TIME, MEGAWATTS, POWER
+from sim.scenario import ROUTE_NAMES, Acceptance, DfsEvent, Outage, RecordLevel, Scenario
+
+GSP_GROUPS = tuple(f"_{letter}" for letter in "ABCDEFGHJKLMNP")
+"""The 14 GSP Groups of Great Britain. Source: Elexon, GSP Group identifiers `_A` to `_P` without `_I` and `_O`."""
+
+MOST_REFERENCE_HOMES = 20_000
+"""One SimPy process per device is some hundred times slower than the fast engine."""
+MOST_HOMES_WITH_DEVICES_RECORDED = 200_000
+
+_DAY_MINUTES = 24 * 60
+_DAYS_PER_YEAR = 365
+_ROUNDING = 1e-6
+
+Where = tuple[str | int, ...]
+"""Keys and list places from the top of the file, keys as the file spells them: ("markets", "dfs", "events", 0, "end")."""
+
+_EVENTS: Where = ("markets", "dfs", "events")
+_ACCEPTANCES: Where = ("markets", "balancing", "acceptances")
+_OUTAGES: Where = ("comms", "outages")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that does not fit. `reads` are the other values it depends on."""
+
+    code: str
+    at: Where
+    what: str
+    allowed: str = ""
+    reads: tuple[Where, ...] = ()
+    candidates: tuple[str, ...] = ()  # words among which the nearest may be meant
+
+
+def findings(scenario: Scenario) -> list[Finding]:
+    """Everything that does not fit together, errors and warnings."""
+    return [finding for rule in RULES for finding in rule(scenario)]
+
+
+def windows_end_after_their_start(scenario: Scenario) -> Iterator[Finding]:
+    """An event lies within one local day; what crosses midnight is two entries."""
+    for at, window in _windows(scenario):
+        shown = CLOCK_TIME.write(window.start)
+        if window.start == _DAY_MINUTES:
+            yield Finding("S060", (*at, "start"), "a start at the end of the day", "`00:00` on the next day")
+        elif window.end <= window.start:
+            what = f"the window does not end after its start at {shown}"
+            allowed = f"an end after {shown} on the same day; what crosses midnight is two entries"
+            yield Finding("S060", (*at, "end"), what, allowed, ((*at, "start"),))
+
+
+def days_are_reached(scenario: Scenario) -> Iterator[Finding]:
+    """Whatever happens, happens on a day of the run."""
+    days = scenario.clock.days
+    for at, day, _ in _happenings(scenario):
+        if day >= days:
+            allowed = f"0 to {days - 1}" if days > 1 else "0, the only day"
+            what = f"the run has {days} day{'s' if days > 1 else ''}, counted from 0"
+            yield Finding("S061", (*at, "day"), what, allowed, (("clock", "days"),))
+
+
+def local_times_exist(scenario: Scenario) -> Iterator[Finding]:
+    """Clock times on the two clock-change days: one hour is missing in March, one occurs twice in October."""
+    for at, day, times in _happenings(scenario):
+        if day < scenario.clock.days:
+            on = scenario.clock.start + timedelta(days=day)
+            for key, minutes in times:
+                yield from _local_time((*at, key), on, minutes, (("clock", "start"), (*at, "day")))
+    for day in range(scenario.clock.days):
+        on = scenario.clock.start + timedelta(days=day)
+        yield from _local_time(("evs", "ready_by"), on, scenario.evs.ready_by, (("clock",),))
+
+
+def times_do_not_contradict(scenario: Scenario) -> Iterator[Finding]:
+    """Nothing is cancelled or issued after it is over."""
+    for i, event in enumerate(scenario.markets.dfs.events):
+        if event.cancelled is not None and event.cancelled >= event.end:
+            at = (*_EVENTS, i)
+            yield Finding("S063", (*at, "cancelled"), "cancelled after its end", reads=((*at, "end"),))
+    for i, acceptance in enumerate(scenario.markets.balancing.acceptances):
+        if acceptance.issued is not None and acceptance.issued >= acceptance.end:
+            at = (*_ACCEPTANCES, i)
+            yield Finding("S063", (*at, "issued"), "issued after its end", reads=((*at, "end"),))
+
+
+def no_car_is_sold_twice(scenario: Scenario) -> Iterator[Finding]:
+    """Each car is enrolled in one service: without a stacking rule two services cannot share it."""
+    dfs, balancing = scenario.markets.dfs.share, scenario.markets.balancing.share
+    if dfs + balancing > 1 + _ROUNDING:
+        what = f"DFS and balancing together claim {dfs + balancing:.4g} of the cars"
+        yield Finding(
+            "S064",
+            ("markets", "balancing", "share"),
+            what,
+            "markets.dfs.share + markets.balancing.share of at most 100 %",
+            (("markets", "dfs", "share"),),
+        )
+
+
+def gsp_groups_are_known(scenario: Scenario) -> Iterator[Finding]:
+    """Letters of GSP Groups, and a weight for at least one."""
+    allowed = f"one of {', '.join(GSP_GROUPS)}"
+    weights = scenario.homes.gsp_groups
+    for letter, weight in weights.items():
+        if letter not in GSP_GROUPS:
+            what = "no such GSP Group"
+            yield Finding("S065", ("homes", "gsp_groups", letter), what, allowed, candidates=GSP_GROUPS)
+        elif weight < 0:
+            yield Finding("S068", ("homes", "gsp_groups", letter), "a negative weight", "0 or more")
+    if weights and not any(weight > 0 for weight in weights.values()):
+        yield Finding(
+            "S068", ("homes", "gsp_groups"), "no group has a weight above 0", "at least one above 0"
+        )
+    inhabited = _inhabited(scenario)
+    for i, acceptance in enumerate(scenario.markets.balancing.acceptances):
+        if acceptance.unit is not None and acceptance.unit not in inhabited:
+            what = "no GSP Group with homes has this letter"
+            at = (*_ACCEPTANCES, i, "unit")
+            allowed = f"one of {', '.join(inhabited)}"
+            yield Finding("S065", at, what, allowed, (("homes", "gsp_groups"),), inhabited)
+
+
+def routes_are_known(scenario: Scenario) -> Iterator[Finding]:
+    """Routes by their names."""
+    for name in scenario.comms.routes:
+        if name not in ROUTE_NAMES:
+            allowed = f"one of {', '.join(ROUTE_NAMES)}"
+            yield Finding("S066", ("comms", "routes", name), "no such route", allowed, candidates=ROUTE_NAMES)
+
+
+def outage_names_are_known(scenario: Scenario) -> Iterator[Finding]:
+    """What is down must be there: a vendor of a route, a numbered ISP or operator, a GSP Group with homes."""
+    for i, outage in enumerate(scenario.comms.outages):
+        names = _outage_names(scenario, outage)
+        if outage.name not in names:
+            shown = f"{names[0]} to {names[-1]}" if names[-1].isdigit() else ", ".join(names)
+            reads: tuple[Where, ...] = (("comms", "routes"), ("homes", "gsp_groups"), (*_OUTAGES, i, "kind"))
+            what = f"no {outage.kind.replace('_', ' ')} of this name"
+            yield Finding("S067", (*_OUTAGES, i, "name"), what, shown, reads, names)
+
+
+def mixes_are_whole(scenario: Scenario) -> Iterator[Finding]:
+    """The weights of a mixture add up to 1, and its spreads are above 0."""
+    evs = scenario.evs
+    mixes = {
+        "charger": [share for _, share in evs.charger_w],
+        "return_weekday": [weight for _, _, weight in evs.return_weekday],
+        "return_weekend": [weight for _, _, weight in evs.return_weekend],
+    }
+    for key, weights in mixes.items():
+        total = math.fsum(weights)
+        if min(weights, default=0.0) < 0 or abs(total - 1) > _ROUNDING:
+            yield Finding(
+                "S068", ("evs", key), f"the weights add up to {total:.4g}", "100 % in all, none negative"
+            )
+    for key, mixture in (("return_weekday", evs.return_weekday), ("return_weekend", evs.return_weekend)):
+        if any(sd <= 0 or not 0 <= mean <= _DAY_MINUTES / 60 for mean, sd, _ in mixture):
+            allowed = "[mean hour 0 to 24, sd above 0, weight]"
+            yield Finding(
+                "S068", ("evs", key), "a mean outside the day, or a spread that is not above 0", allowed
+            )
+
+
+def cars_are_possible(scenario: Scenario) -> Iterator[Finding]:
+    """A target that charging stops short of, batteries below nothing, more miles than a night can charge."""
+    evs = scenario.evs
+    if evs.target > evs.charge_to:
+        what = "drivers ask for more than charging ever reaches (evs.charge_to)"
+        yield Finding("S069", ("evs", "target"), what, "at most evs.charge_to", (("evs", "charge_to"),))
+    if evs.battery_sd_wh >= evs.battery_mean_wh:
+        what = "the spread of batteries is not below their mean"
+        yield Finding(
+            "S069", ("evs", "battery_sd"), what, "below evs.battery_mean", (("evs", "battery_mean"),)
+        )
+    powers = [power for power, share in evs.charger_w if share > 0]
+    if powers:
+        yield from _nights_are_long_enough(scenario, powers)
+
+
+def engines_are_able(scenario: Scenario) -> Iterator[Finding]:
+    """What would take for ever or fill the disk."""
+    homes = scenario.homes.count
+    if scenario.engine == "reference" and homes > MOST_REFERENCE_HOMES:
+        what = f"the reference engine with {homes:,} homes"
+        allowed = f"at most {MOST_REFERENCE_HOMES:,} homes, or `fast`"
+        yield Finding("S070", ("engine",), what, allowed, (("homes", "count"),))
+    if scenario.record.level is RecordLevel.DEVICES and homes > MOST_HOMES_WITH_DEVICES_RECORDED:
+        what = f"every device of {homes:,} homes is written down"
+        yield Finding("W002", ("record", "level"), what, "`homes` or `portfolio`", (("homes", "count"),))
+
+
+def files_are_named(scenario: Scenario) -> Iterator[Finding]:
+    """`source: files` needs files, and files need it."""
+    prices, weather = scenario.prices, scenario.weather
+    named = {
+        ("prices", "system_file"): (prices.source, prices.system_file),
+        ("weather", "file"): (weather.source, weather.file),
+    }
+    for at, (source, file) in named.items():
+        reads = ((at[0], "source"),)
+        if source == "files" and file is None:
+            yield Finding("S021", at, f"`source: files` needs `{at[1]}`", "the path of a file", reads)
+        elif source == "synthetic" and file is not None:
+            yield Finding(
+                "W004", at, "a file that `source: synthetic` does not read", "`source: files`", reads
+            )
+
+
+def bands_can_be_met(scenario: Scenario) -> Iterator[Finding]:
+    """A key figure is held against one value or against an interval that is not empty."""
+    for i, band in enumerate(scenario.expect):
+        bounded = band.at_least is not None or band.at_most is not None
+        if (band.equals is not None) == bounded:
+            what = "a band gives either `equals` or bounds"
+            yield Finding("S071", ("expect", i), what, "`equals`, or `at_least` and `at_most`")
+        elif band.at_least is not None and band.at_most is not None and band.at_least > band.at_most:
+            yield Finding(
+                "S071", ("expect", i, "at_most"), "below at_least", reads=(("expect", i, "at_least"),)
+            )
+
+
+def services_have_cars(scenario: Scenario) -> Iterator[Finding]:
+    """Events nobody is enrolled for, and asking for more than the enrolled chargers could ever draw."""
+    dfs, balancing = scenario.markets.dfs, scenario.markets.balancing
+    enrolled = "a share above 0 %"
+    if dfs.events and dfs.share == 0:
+        yield Finding("W004", ("markets", "dfs", "share"), "events for which no car is enrolled", enrolled)
+    if (balancing.acceptances or balancing.need.enabled) and balancing.share == 0:
+        at: Where = ("markets", "balancing", "share")
+        yield Finding("W004", at, "acceptances for which no car is enrolled", enrolled)
+    most_mw = _most_mw(scenario) * balancing.share
+    for i, acceptance in enumerate(balancing.acceptances):
+        if balancing.share and abs(acceptance.turn_down_mw) > most_mw:
+            what = f"more than all enrolled chargers at full power, {MEGAWATTS.write(round(most_mw, 3))}"
+            reads: tuple[Where, ...] = (("homes", "count"), ("evs",), ("markets", "balancing", "share"))
+            yield Finding("W003", (*_ACCEPTANCES, i, "turn_down"), what, reads=reads)
+
+
+RULES: tuple[Callable[[Scenario], Iterator[Finding]], ...] = (
+    windows_end_after_their_start,
+    days_are_reached,
+    local_times_exist,
+    times_do_not_contradict,
+    no_car_is_sold_twice,
+    gsp_groups_are_known,
+    routes_are_known,
+    outage_names_are_known,
+    mixes_are_whole,
+    cars_are_possible,
+    engines_are_able,
+    files_are_named,
+    bands_can_be_met,
+    services_have_cars,
+)
+
+
+def _windows(scenario: Scenario) -> Iterator[tuple[Where, DfsEvent | Acceptance]]:
+    for i, event in enumerate(scenario.markets.dfs.events):
+        yield (*_EVENTS, i), event
+    for i, acceptance in enumerate(scenario.markets.balancing.acceptances):
+        yield (*_ACCEPTANCES, i), acceptance
+
+
+def _happenings(scenario: Scenario) -> Iterator[tuple[Where, int, list[tuple[str, int]]]]:
+    """Whatever has a day: where it stands, its day, its clock times on that day by key."""
+    for at, window in _windows(scenario):
+        yield at, window.day, [("start", window.start), ("end", window.end)]
+    for i, outage in enumerate(scenario.comms.outages):
+        yield (*_OUTAGES, i), outage.day, [("start", outage.start)]
+
+
+def _local_time(at: Where, day: date, minutes: int, reads: tuple[Where, ...]) -> Iterator[Finding]:
+    hour, minute = divmod(minutes % _DAY_MINUTES, 60)
+    shown = CLOCK_TIME.write(minutes)
+    try:
+        first, second = (local_clock_ms(day, hour, minute, fold) for fold in (0, 1))
+    except LocalTimeError:
+        what = f"{shown} does not exist on {day}: the clocks go forward from 01:00 to 02:00"
+        yield Finding("S062", at, what, "a time before 01:00 or from 02:00", reads)
+    else:
+        if first != second:
+            what = f"{shown} occurs twice on {day}; the first, in summer time, is used"
+            yield Finding("W001", at, what, reads=reads)
+
+
+def _inhabited(scenario: Scenario) -> tuple[str, ...]:
+    weights = scenario.homes.gsp_groups
+    return tuple(group for group in GSP_GROUPS if not weights or weights.get(group, 0) > 0) or GSP_GROUPS
+
+
+def _outage_names(scenario: Scenario, outage: Outage) -> tuple[str, ...]:
+    comms = scenario.comms
+    if outage.kind == "region":
+        return _inhabited(scenario)
+    if outage.kind == "vendor_cloud":
+        vendors = {name: comms.routes[name].vendors if name in comms.routes else 1 for name in ROUTE_NAMES}
+        return tuple(f"{name}/{number}" for name, count in vendors.items() for number in range(count))
+    return tuple(
+        str(number) for number in range(comms.isps if outage.kind == "isp" else comms.mobile_operators)
+    )
+
+
+def _most_mw(scenario: Scenario) -> float:
+    """All chargers of the portfolio at full power [MW]."""
+    mean_w = math.fsum(power * share for power, share in scenario.evs.charger_w)
+    return scenario.homes.count * scenario.evs.share * mean_w / 1e6
+
+
+def _nights_are_long_enough(scenario: Scenario, powers: list[int]) -> Iterator[Finding]:
+    """The median day's miles against what chargers give between the usual return and the deadline."""
+    evs = scenario.evs
+    returns = math.fsum(mean * weight for mean, _, weight in evs.return_weekday)
+    hours = (evs.ready_by / 60 - returns) % 24
+    day_miles = evs.annual_miles_median / _DAYS_PER_YEAR / max(evs.drive_day_share, 1 / _DAYS_PER_YEAR)
+    needed_wh = day_miles * evs.wh_per_mile / evs.charge_efficiency
+    reads: tuple[Where, ...] = (("evs",),)
+    shown = (
+        f"{hours:.1f} h from the usual return to the deadline for {needed_wh / 1000:.1f} kWh of a median day"
+    )
+    if max(powers) * hours < needed_wh:
+        yield Finding("S069", ("evs", "ready_by"), f"{shown}: no charger is strong enough", reads=reads)
+    elif min(powers) * hours < needed_wh:
+        what = f"{shown}: not enough at {POWER.write(min(powers))}"
+        yield Finding("W005", ("evs", "ready_by"), what, reads=reads)

@@ -1,0 +1,138 @@
+"""What can be wrong with a scenario file: one stable code per kind of fault, and how a fault is told. Owns the codes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+MOST_TOLD = 100
+"""More faults than this are counted, not printed."""
+
+_LONGEST_QUOTE = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of fault: what it means and what puts it right."""
+
+    meaning: str
+    remedy: str
+
+
+CODES: Mapping[str, Kind] = MappingProxyType({
+    # The file as such
+    "S001": Kind("the file cannot be read", "give the path of an ordinary file that you may read"),
+    "S002": Kind("the file is not UTF-8 text", "save it as UTF-8 without control characters"),
+    "S003": Kind("the file says nothing", "start from `flextwin new NAME`"),
+    "S004": Kind("the file is larger than 2 MB", "put series into files and name them in the scenario"),
+    "S005": Kind("nested too deep", "at most 64 levels; a scenario needs six"),
+    "S006": Kind("too many values once aliases are expanded", "at most 200,000; use fewer aliases"),
+    "S007": Kind("not YAML", "mend the line named; spaces for indentation, quotes around text with `: ` or `#`"),
+    "S008": Kind("a key twice in one section", "keep one of the two lines"),
+    "S009": Kind("a tag or directive that is not read", "remove it; nothing in a scenario is executed"),
+    "S010": Kind("a merge key `<<`", "write the keys out: YAML 1.2 has no merge keys"),
+    "S011": Kind("more than one document", "one scenario per file; remove the second `---`"),
+    "S012": Kind("a key that is not text", "quote it"),
+    "S013": Kind("a number that is not finite, too large, or negative zero", "write an ordinary number"),
+    # Words and types
+    "S020": Kind("an unknown key", "see the nearest match; units are not part of a key"),
+    "S021": Kind("a key is missing", "add it"),
+    "S022": Kind("a value of the wrong type", "see what is allowed"),
+    "S023": Kind("a number out of range", "see what is allowed"),
+    "S024": Kind("not one of the words allowed", "see the list; small letters matter"),
+    "S025": Kind("a name with characters that are not allowed", "letters, digits, `_` and `-`, at most 64"),
+    "S026": Kind("a list with too many or too few entries", "see what is allowed"),
+    # Quantities and times
+    "S030": Kind("a quantity without its unit", "write the unit: `7.4 kW`, not `7.4`"),
+    "S031": Kind("a unit of another kind, or unknown", "see the units allowed; capitals matter"),
+    "S032": Kind("a quantity that cannot be read", "a number with a decimal point, then a unit"),
+    "S033": Kind("more digits than are kept", "round it yourself"),
+    "S034": Kind("a share outside 0 to 1", "write `6 %` or `0.06`"),
+    "S035": Kind("not a day", "year-month-day: `2024-01-16`"),
+    "S036": Kind("not a time of day", "hours and minutes: `17:30`"),
+    # Versions and paths
+    "S040": Kind("written for a newer schema", "install the flextwin that wrote it"),
+    "S041": Kind("written for an older schema", "set `flextwin: 1` and validate again"),
+    "S050": Kind("a path that leaves the scenario's folder", "move the file, or allow it with `--allow-path`"),
+    "S051": Kind("a file named in the scenario cannot be used", "name an ordinary file that exists"),
+    # What does not fit together
+    "S060": Kind("a window that does not end after its start", "split what crosses midnight into two entries"),
+    "S061": Kind("a day that the run does not reach", "count from 0, or raise `clock.days`"),
+    "S062": Kind("a local time that does not exist", "the clocks skip 01:00-02:00 on the last Sunday of March"),
+    "S063": Kind("times that contradict each other", "an event is told before it ends"),
+    "S064": Kind("two services claim the same cars", "the shares enrolled add up to at most 100 %"),
+    "S065": Kind("an unknown GSP Group", "`_A` to `_P` without `_I` and `_O`"),
+    "S066": Kind("an unknown route", "see the list of routes"),
+    "S067": Kind("an unknown outage name", "see what names the kind of outage has; numbers count from 0"),
+    "S068": Kind("weights that do not add up", "make them add up to 100 %"),
+    "S069": Kind("contradictory cars", "what is asked for must be physically possible"),
+    "S070": Kind("the reference engine is too slow for so many homes", "at most 20,000 homes, or `engine: fast`"),
+    "S071": Kind("a key figure's band that nothing can meet", "give one of `equals`, `at_least`, `at_most`"),
+    # Warnings: the run goes on
+    "W001": Kind("a local time that occurs twice", "the first occurrence is used"),
+    "W002": Kind("a very large recording", "`record.level: homes` or `portfolio`"),
+    "W003": Kind("asked for more than the cars can give", "a check of units: MW, shares, number of homes"),
+    "W004": Kind("something set that nothing uses", "remove it, or switch on what uses it"),
+    "W005": Kind("a tight deadline", "drivers may find their cars short of the target"),
+})  # fmt: skip
+"""Codes starting with S stop before anything is done; codes starting with W are counted in the report."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong at one place of a file."""
+
+    code: str
+    file: str
+    line: int  # from 1
+    column: int  # from 1
+    what: str
+    got: str = ""
+    allowed: str = ""
+    nearest: str = ""
+
+    def __str__(self) -> str:
+        parts = [f"{self.file}:{self.line}:{self.column}: {self.code} {self.what}"]
+        if self.got:
+            parts.append(f"got {self.got}")
+        if self.allowed:
+            parts.append(f"allowed: {self.allowed}")
+        if self.nearest:
+            parts.append(f"did you mean {self.nearest}?")
+        return "; ".join(parts)
+
+    @property
+    def is_warning(self) -> bool:
+        """Whether the run may go on."""
+        return self.code.startswith("W")
+
+
+class ScenarioErrors(Exception):  # noqa: N818 - it carries several errors
+    """Everything wrong with a scenario, in the order of the file. Printing it gives one line per fault."""
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults: tuple[Fault, ...] = tuple(sorted(set(faults), key=_place))
+        super().__init__(self.faults)
+
+    def __str__(self) -> str:
+        lines = [str(fault) for fault in self.faults[:MOST_TOLD]]
+        if len(self.faults) > MOST_TOLD:
+            lines.append(f"... and {len(self.faults) - MOST_TOLD} more")
+        return "\n".join(lines)
+
+
+def quoted(text: str) -> str:
+    """A piece of the user's file, shortened and with nothing in it that a terminal would obey."""
+    shown = text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 3] + "..."
+    return "`" + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown) + "`"
+
+
+def table_of_codes() -> str:
+    """All codes as the Markdown table of docs/scenario-errors.md."""
+    rows = [f"| {code} | {kind.meaning} | {kind.remedy} |" for code, kind in CODES.items()]
+    return "\n".join(["| code | what is wrong | what to do |", "|---|---|---|", *rows])
+
+
+def _place(fault: Fault) -> tuple[str, int, int, str, str]:
+    return fault.file, fault.line, fault.column, fault.code, fault.what

@@ -1,0 +1,310 @@
+"""YAML 1.2 text to a tree of values that know their line and column. Owns what a scenario's YAML may be.
+
+PyYAML reads YAML 1.1, where `17:30` is 1050 and `no` is false; here only its scanner and parser are used, and
+plain words mean what the YAML 1.2.2 core schema says (section 10.3.2). Depth, number of values and aliases are
+limited while reading, before anything is built; an alias is one shared node, whose size is counted as often as
+it is used. The parser in Python is taken, not libyaml: one set of words and places on every host.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import yaml
+
+from sim.scenario_errors import Fault, ScenarioErrors, quoted
+
+DEEPEST = 64
+MOST_NODES = 200_000
+_CHARACTERS_PER_NODE = 16
+"""A long text counts as several values, so that an alias to it cannot multiply megabytes."""
+
+_CORE = "tag:yaml.org,2002:"
+_NULL = {"", "~", "null", "Null", "NULL"}
+_BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+_LARGEST_INTEGER = 2**64
+_MOST_DIGITS = 400
+"""Text of a number longer than this is not converted: the conversion itself would take long."""
+
+_ODD_CHARACTER = re.compile(
+    "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
+"""What YAML does not allow unescaped, and the line ends NEL, LS, PS, at which YAML 1.1 and 1.2 count differently."""
+
+_PLAIN_WORDS = {
+    "mapping values are not allowed here": "a second `: ` in one line, or wrong indentation; quote text with `: `",
+    "found character '\\t' that cannot start any token": "a tab; YAML is indented with spaces",
+    "could not find expected ':'": "a key without its `:`",
+    "found unexpected end of stream": "a quote that is never closed",
+}
+
+type_of_scalar = str | int | float | bool | None
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """A value of the file and where it stands. `content` is a scalar, a list of nodes, or entries by key."""
+
+    content: type_of_scalar | list[Node] | dict[str, Entry]
+    text: str  # as written, for scalars
+    file: str
+    line: int
+    column: int
+    size: int = 1  # values in it, aliases expanded
+
+    def fault(self, code: str, what: str, *, got: str = "", allowed: str = "", nearest: str = "") -> Fault:
+        """A fault at this place."""
+        return Fault(code, self.file, self.line, self.column, what, got, allowed, nearest)
+
+    def at(self, where: Sequence[str | int]) -> tuple[Node, bool]:
+        """The value at these keys and list places, or else the innermost key on the way; and whether reached."""
+        node, place = self, self
+        for key in where:
+            if isinstance(node.content, dict) and key in node.content:
+                entry = node.content[str(key)]
+                node, place = entry.value, entry.key
+            elif isinstance(node.content, list) and isinstance(key, int) and key < len(node.content):
+                node = place = node.content[key]
+            else:
+                return place, False
+        return node, True
+
+    @property
+    def shown(self) -> str:
+        """How an error quotes it."""
+        if isinstance(self.content, dict):
+            return "a section of keys"
+        if isinstance(self.content, list):
+            return "a list"
+        return quoted(self.text) if self.text else "nothing"
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One `key: value` of a section."""
+
+    key: Node
+    value: Node
+
+
+def compose(text: str, file: str) -> tuple[Node, list[Fault]]:
+    """The tree of the only document in `text`, and the faults that did not stop the reading.
+
+    Raises ScenarioErrors where reading cannot go on.
+    """
+    _refuse_odd_characters(text, file)
+    composer = _Composer(text, file)
+    return composer.document(), composer.faults
+
+
+def _refuse_odd_characters(text: str, file: str) -> None:
+    odd = _ODD_CHARACTER.search(text)
+    if odd:
+        before = text[: odd.start()].splitlines(keepends=True)
+        ends_line = not before or before[-1].endswith(("\n", "\r"))
+        line, column = (len(before) + 1, 1) if ends_line else (len(before), len(before[-1]) + 1)
+        what = f"the character U+{ord(odd[0]):04X}, which has no place in a text file"
+        raise ScenarioErrors([Fault("S002", file, line, column, what)])
+
+
+class _Composer:
+    """One reading of one text: the stream of events, anchors seen so far, faults met."""
+
+    def __init__(self, text: str, file: str) -> None:
+        self.file = file
+        self.faults: list[Fault] = []
+        self.anchors: dict[str, Node | None] = {}  # None: still open, so an alias to it would be a cycle
+        self.read = 0  # values read, aliases expanded
+        self.line, self.column = 1, 1
+        self.events = self._events(text)
+
+    def document(self) -> Node:
+        start = self._next()
+        if isinstance(start, yaml.StreamStartEvent):
+            start = self._next()
+        if isinstance(start, yaml.StreamEndEvent):
+            raise self._stop("S003", "the file says nothing")
+        if start.version not in {None, (1, 2)}:
+            version = ".".join(str(part) for part in start.version)
+            raise self._stop("S009", f"a directive for YAML {version}", allowed="YAML 1.2, or no directive")
+        node = self._node(self._next(), depth=1)
+        self._next()
+        if not isinstance(self._next(), yaml.StreamEndEvent):
+            raise self._stop("S011", "a second document", allowed="one scenario per file")
+        return node
+
+    def _events(self, text: str) -> Iterator[yaml.Event]:
+        try:
+            for event in yaml.parse(text, Loader=yaml.SafeLoader):
+                self.line, self.column = event.start_mark.line + 1, event.start_mark.column + 1
+                yield event
+        except yaml.MarkedYAMLError as error:
+            raise self._not_yaml(error) from None
+        except (yaml.YAMLError, ValueError, OverflowError, IndexError):
+            # PyYAML lets a few of Python's own errors through, such as chr() of a number that is no character.
+            raise self._stop("S007", "not YAML after this place") from None
+
+    def _next(self) -> yaml.Event:
+        return next(self.events)
+
+    def _node(self, event: yaml.Event, depth: int) -> Node:
+        if depth > DEEPEST:
+            raise self._stop("S005", "nested too deep", allowed=f"{DEEPEST} levels")
+        if isinstance(event, yaml.AliasEvent):
+            return self._counted(self._alias(event))
+        node = Node(None, "", self.file, event.start_mark.line + 1, event.start_mark.column + 1)
+        if event.anchor:
+            self.anchors[event.anchor] = None
+        if isinstance(event, yaml.ScalarEvent):
+            self._fill_scalar(node, event)
+            self._counted(node)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            self._fill_list(node, event, depth)
+        else:
+            self._fill_section(node, event, depth)
+        if event.anchor:
+            self.anchors[event.anchor] = node
+        return node
+
+    def _alias(self, event: yaml.AliasEvent) -> Node:
+        if event.anchor not in self.anchors:
+            raise self._stop("S007", f"no anchor {quoted(event.anchor)} stands above this alias")
+        node = self.anchors[event.anchor]
+        if node is None:
+            raise self._stop("S006", "an alias to the value that it stands in")
+        return node
+
+    def _counted(self, node: Node) -> Node:
+        self.read += node.size
+        if self.read > MOST_NODES:
+            raise self._stop("S006", "too many values, aliases expanded", allowed=f"{MOST_NODES:,}")
+        return node
+
+    def _fill_list(self, node: Node, event: yaml.Event, depth: int) -> None:
+        self._judge_tag(node, event, "seq")
+        self._counted(node)
+        items: list[Node] = []
+        while not isinstance(item := self._next(), yaml.SequenceEndEvent):
+            items.append(self._node(item, depth + 1))
+        node.content = items
+        node.size += sum(item.size for item in items)
+
+    def _fill_section(self, node: Node, event: yaml.Event, depth: int) -> None:
+        self._judge_tag(node, event, "map")
+        self._counted(node)
+        entries: dict[str, Entry] = {}
+        while not isinstance(start := self._next(), yaml.MappingEndEvent):
+            plain = isinstance(start, yaml.ScalarEvent) and start.implicit[0]
+            key = self._node(start, depth + 1)
+            value = self._node(self._next(), depth + 1)
+            node.size += key.size + value.size
+            if self._key_is_sound(key, entries, plain=plain):
+                entries[key.text] = Entry(key, value)
+        node.content = entries
+
+    def _key_is_sound(self, key: Node, entries: dict[str, Entry], *, plain: bool) -> bool:
+        if plain and key.text == "<<":
+            self.faults.append(key.fault("S010", "a merge key", got="`<<`", allowed="keys written out"))
+        elif not isinstance(key.content, str):
+            nearest = f'`"{key.text}"`' if key.text and key.shown != "a list" else ""
+            self.faults.append(
+                key.fault("S012", "a key that is not text", got=key.shown, allowed="text", nearest=nearest)
+            )
+        elif key.text in entries:
+            first = entries[key.text].key
+            what = f"the key {quoted(key.text)} stands twice in this section, first on line {first.line}"
+            self.faults.append(key.fault("S008", what, allowed="each key once"))
+        else:
+            return True
+        return False
+
+    def _fill_scalar(self, node: Node, event: yaml.ScalarEvent) -> None:
+        node.text = event.value
+        node.size = 1 + len(event.value) // _CHARACTERS_PER_NODE
+        kind = None
+        if event.tag and event.tag != "!":
+            kind = self._judge_tag(node, event, "str", "int", "float", "bool", "null")
+        if kind == "str" or (kind is None and not event.implicit[0]):
+            node.content = self._text(node)
+            return
+        node.content = self._plain(node)
+        if (
+            kind is not None
+            and kind != _kind_of(node.content)
+            and (kind, _kind_of(node.content)) != ("float", "int")
+        ):
+            self.faults.append(node.fault("S009", f"the tag `!!{kind}` on something else", got=node.shown))
+
+    def _judge_tag(self, node: Node, event: yaml.Event, *known: str) -> str | None:
+        """The core kind that the tag names, or nothing when there is no tag or one that is not read."""
+        tag = event.tag
+        if tag is None or tag == "!":
+            return None
+        kind = tag.removeprefix(_CORE)
+        if tag.startswith(_CORE) and kind in known:
+            return str(kind)
+        shown = f"!!{kind}" if tag.startswith(_CORE) else tag
+        self.faults.append(node.fault("S009", "a tag that is not read", got=quoted(shown), allowed="no tag"))
+        return None
+
+    def _text(self, node: Node) -> str:
+        if any("\ud800" <= character <= "\udfff" for character in node.text):
+            self.faults.append(node.fault("S002", "half a character (a lone surrogate)", got=node.shown))
+            return "\ufffd"
+        return node.text
+
+    def _plain(self, node: Node) -> type_of_scalar:
+        text = node.text
+        if text in _NULL:
+            return None
+        if text in _BOOL:
+            return _BOOL[text]
+        if not (_INT.fullmatch(text) or _FLOAT.fullmatch(text) or _NOT_FINITE.fullmatch(text)):
+            return self._text(node)
+        number = _number(text)
+        if number is None:
+            what = "a number that is not finite, too large or small, or negative zero"
+            self.faults.append(node.fault("S013", what, got=node.shown, allowed="an ordinary number"))
+            return text  # a text fits no number's place, so that nothing is concluded from a false one
+        return number
+
+    def _not_yaml(self, error: yaml.MarkedYAMLError) -> ScenarioErrors:
+        mark = error.problem_mark or error.context_mark
+        if mark is not None:
+            self.line, self.column = mark.line + 1, mark.column + 1
+        problem = error.problem or "cannot be read"
+        words = _PLAIN_WORDS.get(problem, problem)
+        if error.context and problem not in _PLAIN_WORDS:
+            words = f"{words} ({error.context})"
+        return self._stop("S007", f"not YAML: {words}")
+
+    def _stop(self, code: str, what: str, *, allowed: str = "") -> ScenarioErrors:
+        """The end of reading at the present place, with what was found before."""
+        return ScenarioErrors(
+            [*self.faults, Fault(code, self.file, self.line, self.column, what, "", allowed)]
+        )
+
+
+def _number(text: str) -> int | float | None:
+    """The number, or nothing where it is not finite, beyond what is kept, or negative zero."""
+    if len(text) > _MOST_DIGITS or _NOT_FINITE.fullmatch(text):
+        return None
+    if _INT.fullmatch(text):
+        base = {"0o": 8, "0x": 16}.get(text[:2], 10)
+        whole = int(text, base)
+        return None if abs(whole) > _LARGEST_INTEGER or (whole == 0 and text[0] == "-") else whole
+    number = float(text)
+    vanished = number == 0 and re.search(r"[1-9]", re.split("[eE]", text)[0])
+    if not math.isfinite(number) or vanished or (number == 0 and text[0] == "-"):
+        return None
+    return number
+
+
+def _kind_of(content: object) -> str:
+    return {str: "str", int: "int", float: "float", bool: "bool", type(None): "null"}[type(content)]
