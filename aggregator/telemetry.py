@@ -16,6 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from aggregator.prefetch import AHEAD, prefetch
 from aggregator.registry import Registry
 from aggregator.settings import Assumptions
 from protocol.messages import I64, UNKNOWN, AssetRegistration, SessionStarts, Telemetry
@@ -206,8 +207,10 @@ def observe_kernel(
     held_wh, held_status, held_soc = board["register_wh"], board["status"], board["soc_pct"]
     quality, rating_w, group_of = board["quality"], board["rating_w"], board["group"]
     last = change_w.shape[1] - 1
+    final = rows.shape[0] - 1
     for k in range(rows.shape[0]):
-        row = rows[k]
+        prefetch(held_ms, np.int64(rows[min(k + AHEAD, final)]))
+        row = np.int64(rows[k])
         event = event_ms[k]
         delay = arrival_ms[k] - event
         watts = import_w[k]

@@ -1,7 +1,9 @@
-"""The Balancing Mechanism mock: notifications in, frozen at Gate Closure; numbered acceptances out, answers in.
+"""The Balancing Mechanism mock: notifications in, frozen at Gate Closure; numbered acceptances out, answers
+in.
 
-This owns the conversation of control room and BM Unit, and its ledger: what was sent, what was answered, what binds.
-Profiles and merit order are `markets/control_room.py`, misbehaviour is `markets/faults.py`. Rules: docs/markets.md B1-B13.
+This owns the conversation of control room and BM Unit, and its ledger: what was sent, what was answered, what
+binds. Profiles and merit order are `markets/control_room.py`, misbehaviour is `markets/faults.py`. Rules:
+docs/markets.md B1-B13.
 """
 
 from __future__ import annotations
@@ -57,8 +59,8 @@ METERING_COLUMNS = {"standard_2022": "standard_", "proposed_2022": "proposed_", 
 class AcceptanceRecord:
     """The ledger's entry for one acceptance number of one unit.
 
-    `pending` waits for its answer; `standing` is what binds; `withdrawn` after a DEL. `steps`: (time [UTC ms], what
-    happened), oldest first.
+    `pending` waits for its answer; `standing` is what binds; `withdrawn` after a DEL. `steps`: (time [UTC
+    ms], what happened), oldest first.
     """
 
     pending: BidOfferAcceptance | None = None
@@ -71,8 +73,8 @@ class AcceptanceRecord:
 class MeteringCounts:
     """How a unit's operational metering arrived, in seconds of data; nothing else of it is kept.
 
-    `missing`: never sent; `again`: sent before; `late`: older on arrival than the rule allows; `unchanged`: equal to
-    the second before within one message.
+    `missing`: never sent; `again`: sent before; `late`: older on arrival than the rule allows; `unchanged`:
+    equal to the second before within one message.
     """
 
     next_ms: int = 0
@@ -246,9 +248,10 @@ class BalancingMechanism(Counterparty[BalancingState]):
 
     def _forget_before(self, before_ms: int) -> None:
         """Drop declarations for times before `before_ms`: settlement has them."""
-        for declared in (self.state.notified, self.state.offered, self.state.frozen):
-            for key in [key for key in declared if key[1] < before_ms]:
-                del declared[key]  # type: ignore[attr-defined]
+        state = self.state
+        state.notified = {key: item for key, item in state.notified.items() if key[1] >= before_ms}
+        state.offered = {key: item for key, item in state.offered.items() if key[1] >= before_ms}
+        state.frozen = {key: item for key, item in state.frozen.items() if key[1] >= before_ms}
         for unit, limits in self.state.limits.items():
             self.state.limits[unit] = [item for item in limits if item.end_ms >= before_ms]
 
@@ -262,7 +265,9 @@ class BalancingMechanism(Counterparty[BalancingState]):
         )
 
     def _notice_ms(self, unit: str | None, turn_down_mw: float) -> int:
-        """NTO of the unit for turning down (an offer), NTB for turning up, never below the market's notice [ms]."""
+        """NTO of the unit for turning down (an offer), NTB for turning up, never below the market's notice
+        [ms].
+        """
         least = int(self._rules().value("instruction_notice_min"))
         dynamics = self.state.dynamics.get(unit or "")
         if dynamics is None:
@@ -287,7 +292,9 @@ class BalancingMechanism(Counterparty[BalancingState]):
             self._issue(unit, script)
 
     def _need_due_ms(self) -> int:
-        """When the control room decides about the next period of the need series: the longest notice before it."""
+        """When the control room decides about the next period of the need series: the longest notice before
+        it.
+        """
         need = self.settings.need
         if need is None or self.state.needs_met >= len(need.need_mw):
             return earliest_ms([])
@@ -327,8 +334,8 @@ class BalancingMechanism(Counterparty[BalancingState]):
     def _issue(self, unit: str, script: AcceptanceScript) -> None:
         """Work out a feasible profile for what is wanted and send it, misbehaving as planned.
 
-        Clipped by rule: notice (a later start), FPN known so far (the rest is issued when its turn comes), width of
-        the pairs, MEL and MIL, minimum zero time. Whatever is clipped is remarked on.
+        Clipped by rule: notice (a later start), FPN known so far (the rest is issued when its turn comes),
+        width of the pairs, MEL and MIL, minimum zero time. Whatever is clipped is remarked on.
         """
         now_ms, dynamics = self.state.now_ms, self.state.dynamics.get(unit)
         if dynamics is None:
@@ -397,7 +404,8 @@ class BalancingMechanism(Counterparty[BalancingState]):
         if start_ms > script.start_ms or abs(reached_mw) < abs(script.turn_down_mw):
             self.remark(
                 "acceptance_clipped",
-                f"{unit}: {script.turn_down_mw} MW from {script.start_ms} became {reached_mw} MW from {start_ms}",
+                f"{unit}: {script.turn_down_mw} MW from {script.start_ms} became "
+                f"{reached_mw} MW from {start_ms}",
             )
 
     # --------------------------------------------------------------------------------- sending and answers
@@ -423,7 +431,9 @@ class BalancingMechanism(Counterparty[BalancingState]):
             self._enter(sending)
 
     def _enter(self, sending: Sending) -> None:
-        """Write a sent message into the ledger: an amendment outranks its original whichever was sent first."""
+        """Write a sent message into the ledger: an amendment outranks its original whichever was
+        sent first.
+        """
         acceptance = sending.acceptance
         key = (acceptance.unit, acceptance.number)
         record = self.state.ledger.setdefault(key, AcceptanceRecord())
@@ -531,7 +541,9 @@ def _count_seconds(
 
 
 def _profile_refusal(notification: PhysicalNotification) -> str:
-    """Why a profile is no FPN: it must cover its period with whole MW at corners in order; empty when it is one."""
+    """Why a profile is no FPN: it must cover its period with whole MW at corners in order; empty when it is
+    one.
+    """
     profile = notification.profile
     if len(profile) < 2 or (profile[0].at_ms, profile[-1].at_ms) != (
         notification.start_ms,
@@ -570,7 +582,9 @@ def _pairs_refusal(pairs: tuple[BidOfferPair, ...], rules: Rulebook) -> str:
 
 
 def _steps_back(inner: BidOfferPair, outer: BidOfferPair, sign: int) -> bool:
-    """Whether the outer pair of two neighbours is the better deal for the ESO, which would never take the inner first."""
+    """Whether the outer pair of two neighbours is the better deal for the ESO, which would never take the
+    inner first.
+    """
     if sign > 0:
         return outer.offer_gbp_per_mwh < inner.offer_gbp_per_mwh
     return outer.bid_gbp_per_mwh > inner.bid_gbp_per_mwh
@@ -595,7 +609,9 @@ def _respecting_zero_time(
 
 
 def _other_profile(profile: Profile, fpn: Profile, turn_down_mw: int, bounds: Bounds) -> Profile:
-    """Another feasible profile for the same time: half the change, or half the time where that is below 1 MW."""
+    """Another feasible profile for the same time: half the change, or half the time where that is
+    below 1 MW.
+    """
     start_ms, end_ms = profile[0].at_ms, profile[-1].at_ms
     half_mw = int(turn_down_mw / 2)
     if half_mw == 0:

@@ -1,8 +1,8 @@
 """What the control room may ask of a BM Unit: profiles in whole MW at whole minutes, and the merit order.
 
-This owns no memory: FPN, limits, rates and prices in, profiles and megawatts out. Levels are export-positive [MW];
-turning demand down raises the level. Rules: docs/markets.md B4-B8; Elexon Insights OpenAPI (levels are integers);
-BM data items NTO, NTB, MZT, MEL, MIL, run-up and run-down rates.
+This owns no memory: FPN, limits, rates and prices in, profiles and megawatts out. Levels are export-positive
+[MW]; turning demand down raises the level. Rules: docs/markets.md B4-B8; Elexon Insights OpenAPI (levels are
+integers); BM data items NTO, NTB, MZT, MEL, MIL, run-up and run-down rates.
 """
 
 from __future__ import annotations
@@ -56,12 +56,13 @@ def _between(profile: Profile, index: int, at_ms: int) -> float:
 def acceptance_profile(
     fpn: Profile, start_ms: int, end_ms: int, turn_down_mw: int, bounds: Bounds
 ) -> Profile | None:
-    """The profile that leaves the FPN at `start_ms`, keeps `turn_down_mw` above it and is back on it at `end_ms`.
+    """The profile that leaves the FPN at `start_ms`, keeps `turn_down_mw` above it and is back on it at
+    `end_ms`.
 
-    `fpn` must reach from start to end, both whole minutes. Clipped to MEL and MIL, but never beyond the FPN the other
-    way. No slope exceeds the rates: each minute's level may move at most by the rate, and stay within reach of the
-    FPN at the end; of these minutes those with whole megawatts become corners. None when the unit cannot leave its
-    FPN and be back in time.
+    `fpn` must reach from start to end, both whole minutes. Clipped to MEL and MIL, but never beyond the FPN
+    the other way. No slope exceeds the rates: each minute's level may move at most by the rate, and stay
+    within reach of the FPN at the end; of these minutes those with whole megawatts become corners. None when
+    the unit cannot leave its FPN and be back in time.
     """
     own = _minute_levels(fpn, start_ms, end_ms)
     wanted = [_target(level, turn_down_mw, bounds) for level in own]
@@ -96,7 +97,9 @@ def _floor(level_mw: float) -> int:
 
 
 def _within_rates(first: int, wanted: list[int], last: int, bounds: Bounds) -> list[float] | None:
-    """Minute levels from `first` to `last`, as near to `wanted` as the rates allow; None when out of reach."""
+    """Minute levels from `first` to `last`, as near to `wanted` as the rates allow; None when out
+    of reach.
+    """
     up, down = bounds.up_mw_per_min, bounds.down_mw_per_min
     minutes = len(wanted) - 1
     level = float(first)
@@ -139,8 +142,8 @@ def minutes_at_zero(profile: Profile) -> int | None:
 def levels_in_force(limits: Iterable[ExportLimits], start_ms: int, end_ms: int) -> tuple[float, float]:
     """MEL and MIL that hold throughout [start, end) [MW]: the lowest MEL and the highest MIL on the way.
 
-    `limits` in the order in which they came. At any moment the highest sequence counts, of equal ones the later
-    notified. Source: elexon-data/insights-docs, mil_mel_resolution.md.
+    `limits` in the order in which they came. At any moment the highest sequence counts, of equal ones the
+    later notified. Source: elexon-data/insights-docs, mil_mel_resolution.md.
     """
     known = [item for item in limits if item.start_ms < end_ms and item.end_ms > start_ms]
     moments = {start_ms, *(edge for item in known for edge in (item.start_ms, item.end_ms))}
@@ -171,8 +174,9 @@ def merit_order(
 ) -> dict[str, int]:
     """Whole MW taken from each unit to meet the need, cheapest first for the ESO; 0 where none.
 
-    A positive need takes offers, lowest price first; a negative one takes bids, highest price first. At equal prices
-    competitors come before ours, then units by name. Competitors' megawatts are met but not given back.
+    A positive need takes offers, lowest price first; a negative one takes bids, highest price first. At equal
+    prices competitors come before ours, then units by name. Competitors' megawatts are met but not given
+    back.
     """
     sign = 1 if need_mw > 0 else -1
     stack: list[tuple[float, str, int, float]] = [
@@ -190,7 +194,9 @@ def merit_order(
 
 
 def _own_blocks(unit: str, available: Available, sign: int) -> list[tuple[float, str, int, float]]:
-    """Blocks (price as the sort wants it, unit, pair, width) of one side, inner pair first, within headroom."""
+    """Blocks (price as the sort wants it, unit, pair, width) of one side, inner pair first, within
+    headroom.
+    """
     blocks, left_mw = [], available.headroom_mw
     for pair in sorted(available.pairs, key=lambda pair: abs(pair.number)):
         if pair.number * sign > 0:

@@ -1,7 +1,8 @@
-"""The Demand Flexibility Service mock: requirement out, bids in, whole bids accepted cheapest first, results out.
+"""The Demand Flexibility Service mock: requirement out, bids in, whole bids accepted cheapest first, results
+out.
 
-This owns the order book and the timetable of an event; sizes, notices and windows come from the edition's rulebook
-(`protocol/rulebooks/dfs.yaml`). Hard cases: docs/markets.md D1-D10.
+This owns the order book and the timetable of an event; sizes, notices and windows come from the edition's
+rulebook (`protocol/rulebooks/dfs.yaml`). Hard cases: docs/markets.md D1-D10.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from markets.counterparty import (
     release,
 )
 from markets.faults import DUPLICATE_AFTER_MS
-from markets.settings import DfsEventScript, DfsSettings, SettingsError
+from markets.settings import DfsEventScript, DfsSettings, PricedBlock, SettingsError
 from protocol.messages import (
     DfsBid,
     DfsCancellation,
@@ -75,7 +76,9 @@ class DfsState:
 
 
 class DemandFlexibilityService(Counterparty[DfsState]):
-    """Publishes the scripted events and clears them. Raises SettingsError for an event that cannot be held."""
+    """Publishes the scripted events and clears them. Raises SettingsError for an event that cannot
+    be held.
+    """
 
     def __init__(self, settings: DfsSettings) -> None:
         super().__init__("dfs", DfsState())
@@ -241,28 +244,27 @@ class DemandFlexibilityService(Counterparty[DfsState]):
     def _clear(self, event: DfsEventScript, book: EventBook) -> None:
         """Accept whole bids, cheapest first, while the requirement is not met; every bid gets its answer.
 
-        Guaranteed bids are accepted first. At equal prices competitors come before ours, then who bid earlier.
+        Guaranteed bids are accepted first. At equal prices competitors come before ours, then who bid
+        earlier.
         """
         book.cleared = True
         sure = [bid for bid in book.bids.values() if self._is_guaranteed(event, bid)]
-        met_mw = sum(_bid_mw(bid) for bid in sure)
         for bid in sure:
             self._accept(event, book, bid)
-        queue: list[tuple[float, int, float, DfsBid | None]] = [
-            (block.price_gbp_per_mwh, -1, block.width_mw, None) for block in self.settings.competitors
+        queue: list[PricedBlock | DfsBid] = [
+            *self.settings.competitors,
+            *(bid for bid in book.bids.values() if bid not in sure),
         ]
-        queue += [
-            (bid.price_gbp_per_mwh, place, _bid_mw(bid), bid)
-            for place, bid in enumerate(book.bids.values())
-            if bid not in sure
-        ]
-        for _, _, width_mw, bid in sorted(queue, key=lambda item: item[:2]):
+        met_mw = sum(map(_width_mw, sure))
+        for block in sorted(queue, key=lambda block: block.price_gbp_per_mwh):
             wanted = met_mw < event.turn_down_mw
-            met_mw += width_mw if wanted else 0.0
-            if bid is not None and wanted:
-                self._accept(event, book, bid)
-            elif bid is not None:
-                self._answer(event, bid, self._not_needed(event))
+            met_mw += _width_mw(block) if wanted else 0.0
+            if isinstance(block, PricedBlock):
+                continue
+            if wanted:
+                self._accept(event, book, block)
+            else:
+                self._answer(event, block, self._not_needed(event))
 
     def _accept(self, event: DfsEventScript, book: EventBook, bid: DfsBid) -> None:
         book.accepted.append(bid.bid_id)
@@ -286,7 +288,9 @@ class DemandFlexibilityService(Counterparty[DfsState]):
         return guaranteed_acceptance(rules, bid.price_gbp_per_mwh, event.test, self._test_number(event))
 
     def _guaranteed_price(self, event: DfsEventScript) -> float | None:
-        """The price published with the requirement: the script's, or the edition's for tests that carry one."""
+        """The price published with the requirement: the script's, or the edition's for tests that
+        carry one.
+        """
         if event.guaranteed_price_gbp_per_mwh is not None:
             return event.guaranteed_price_gbp_per_mwh
         rules = self._rules[event.event_id]
@@ -303,9 +307,9 @@ def timetable(event: DfsEventScript, rules: Rulebook, run_start_ms: int) -> Time
     """When an event's requirement is published, its bids close and its results are out.
 
     Not scripted, the requirement comes at the edition's time of day: on the day before ("day_ahead",
-    "day_ahead_or_within_day", "within_24_hours") or on the day itself ("within_day"); earlier where that would not
-    leave the edition's notice, and never before the run begins. Raises SettingsError when results would come after
-    the start.
+    "day_ahead_or_within_day", "within_24_hours") or on the day itself ("within_day"); earlier where that
+    would not leave the edition's notice, and never before the run begins. Raises SettingsError when results
+    would come after the start.
     """
     window_ms = rules.value("bid_window_min") * MINUTE_MS
     results_ms = rules.value("results_within_min") * MINUTE_MS
@@ -317,8 +321,8 @@ def timetable(event: DfsEventScript, rules: Rulebook, run_start_ms: int) -> Time
     if times.results_by_ms >= event.start_ms:
         late_min = (times.results_by_ms - event.start_ms) // MINUTE_MS
         raise SettingsError(
-            f"DFS event {event.event_id}: its results would come {late_min} min after its start; publish it at "
-            f"least {(window_ms + results_ms) // MINUTE_MS + 1} min before the start, or start it later"
+            f"DFS event {event.event_id}: its results would come {late_min} min after its start; publish it "
+            f"at least {(window_ms + results_ms) // MINUTE_MS + 1} min before the start, or start it later"
         )
     if event.cancelled_ms is not None and event.cancelled_ms >= event.start_ms:
         raise SettingsError(f"DFS event {event.event_id}: it can only be cancelled before its start")
@@ -355,9 +359,11 @@ def _shortest_stretch(turn_down_mw: tuple[float, ...]) -> int:
     return min(len(stretch) for stretch in stretches)
 
 
-def _bid_mw(bid: DfsBid) -> float:
-    """What a bid counts for against the requirement: the mean over its periods [MW]."""
-    return sum(bid.turn_down_mw) / len(bid.turn_down_mw)
+def _width_mw(block: PricedBlock | DfsBid) -> float:
+    """What a bid counts for against the requirement: of ours, the mean over its periods [MW]."""
+    if isinstance(block, PricedBlock):
+        return block.width_mw
+    return sum(block.turn_down_mw) / len(block.turn_down_mw)
 
 
 def _result(bid: DfsBid, start_ms: int, end_ms: int, reason: str) -> DfsResult:

@@ -1,7 +1,8 @@
 """The exchange and the price publisher: day-ahead prices each morning, the system price after each period.
 
-This owns when prices become known, not how they come about: they are given as arrays. Day-ahead: the N2EX order book
-closes at 09:50 and results are there by 10:00 local time [S]. System price: 20 minutes after the period [assumed].
+This owns when prices become known, not how they come about: they are given as arrays. Day-ahead: the N2EX
+order book closes at 09:50 and results are there by 10:00 local time [S]. System price: 20 minutes after the
+period [assumed].
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """How the ESO mock misbehaves: one well-formed acceptance in, the messages that are really sent out.
 
-This owns what each kind of fault does to a message; how often it happens is `settings.FaultPlan`. What becomes of the
-messages is the same rule for all of them (`markets/balancing.py`), whoever misbehaved. Kinds: docs/markets.md F1-F7.
+This owns what each kind of fault does to a message; how often it happens is `settings.FaultPlan`. What
+becomes of the messages is the same rule for all of them (`markets/balancing.py`), whoever misbehaved. Kinds:
+docs/markets.md F1-F7.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ CONFLICT_AFTER_MS = 30_000
 AMEND_AFTER_MS = MINUTE_MS
 LATE_BY_MS = 5 * MINUTE_MS
 BEYOND_MW = 5.0
-"""How far an impossible level lies beyond MEL or MIL. These six are ours: chosen to be noticed, without source."""
+"""How far an impossible level lies beyond MEL or MIL. These six are ours: chosen to be noticed, without
+source.
+"""
 WRONG_UNIT = "E_NOTOURS-1"
 
 
@@ -35,8 +38,8 @@ class Sending:
 class Temptation:
     """What the faults need to know of an acceptance besides itself.
 
-    `other`: another feasible profile, for amendments and conflicts. `bound_mw`: the limit (MEL when turning down,
-    MIL when turning up) that an impossible level breaks.
+    `other`: another feasible profile, for amendments and conflicts. `bound_mw`: the limit (MEL when turning
+    down, MIL when turning up) that an impossible level breaks.
     """
 
     other: Profile
@@ -132,7 +135,9 @@ def beyond_limits(profile: Profile, bound_mw: float) -> Profile:
 
 
 def too_fast(profile: Profile) -> Profile:
-    """The profile without its ramps: steps to the level furthest from the FPN at its start, and back at its end."""
+    """The profile without its ramps: steps to the level furthest from the FPN at its start, and back at its
+    end.
+    """
     first, last = profile[0], profile[-1]
     level_mw = max((point.level_mw for point in profile[1:-1]), key=lambda level: abs(level - first.level_mw))
     return (first, Point(first.at_ms, level_mw), Point(last.at_ms, level_mw), last)

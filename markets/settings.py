@@ -1,8 +1,9 @@
-"""What the mock markets are told when they are made: scripts, price series, competitors, rules in force, faults.
+"""What the mock markets are told when they are made: scripts, price series, competitors, rules in force,
+faults.
 
-This owns the seam between whoever knows the scenario and the markets: times are UTC milliseconds, series are arrays
-per settlement period, chance comes as arrays of uniform numbers. There are no defaults here; they live with the
-scenario. Nothing in it changes during a run, so none of it is party state.
+This owns the seam between whoever knows the scenario and the markets: times are UTC milliseconds, series are
+arrays per settlement period, chance comes as arrays of uniform numbers. There are no defaults here; they live
+with the scenario. Nothing in it changes during a run, so none of it is party state.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class RulesInForce:
-    """Which edition holds: that of the day itself (`on` is None) or of one date; single rules replaced by name.
+    """Which edition holds: that of the day itself (`on` is None) or of one date; single rules replaced by
+    name.
 
     `overrides`: (rulebook, rule, value).
     """
@@ -41,7 +43,7 @@ class RulesInForce:
         return load_rulebook(name, on=self.on or day, overrides=replaced)
 
 
-# ------------------------------------------------------------------------------------------------------- faults
+# ----------------------------------------------------------------------------------------------------- faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,8 @@ class FaultPlan:
     """Shares, and one uniform number in [0, 1) per possible occasion and kind (occasions, kinds).
 
     An occasion of the Balancing Mechanism is one acceptance of one unit starting in one period (its place is
-    periods since the start of the run x number of units + place of the unit); one of DFS is an event. A kind happens
-    when its number lies below its share, so that raising one share moves no other fault.
+    periods since the start of the run x number of units + place of the unit); one of DFS is an event. A kind
+    happens when its number lies below its share, so that raising one share moves no other fault.
     """
 
     shares: FaultShares
@@ -88,15 +90,15 @@ class FaultPlan:
         return drawn / share if drawn < share else None
 
 
-# ---------------------------------------------------------------------------------------------------------- DFS
+# -------------------------------------------------------------------------------------------------------- DFS
 
 
 @dataclass(frozen=True, slots=True)
 class DfsEventScript:
     """One requirement to be published.
 
-    `published_ms` None: when the edition's notice says. `guaranteed_price_gbp_per_mwh` None: that of the rulebook for
-    those tests that carry one, else none. `cancelled_ms` None: never.
+    `published_ms` None: when the edition's notice says. `guaranteed_price_gbp_per_mwh` None: that of the
+    rulebook for those tests that carry one, else none. `cancelled_ms` None: never.
     """
 
     event_id: str
@@ -144,15 +146,16 @@ class DfsSettings:
     faults: FaultPlan
 
 
-# ----------------------------------------------------------------------------------------------------------- BM
+# --------------------------------------------------------------------------------------------------------- BM
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptanceScript:
     """One acceptance to be issued, between whole minutes.
 
-    `unit` None: the unit with the largest demand in its FPN. `issued_ms` None: the unit's own notice before the start.
-    `ramp_minutes` None: at the unit's declared rates; a number makes ramps slower, never faster than declared.
+    `unit` None: the unit with the largest demand in its FPN. `issued_ms` None: the unit's own notice before
+    the start. `ramp_minutes` None: at the unit's declared rates; a number makes ramps slower, never faster
+    than declared.
     """
 
     unit: str | None
@@ -173,8 +176,8 @@ class AcceptanceScript:
 class NeedSeries:
     """System-need mode: what the ESO must buy from us and our competitors together, period by period.
 
-    `need_mw` (periods,) from the start of the run on: positive when the system is short. `offers` and `bids` are the
-    competitors' stack for either direction, in any order.
+    `need_mw` (periods,) from the start of the run on: positive when the system is short. `offers` and `bids`
+    are the competitors' stack for either direction, in any order.
     """
 
     need_mw: F64
@@ -200,7 +203,7 @@ class BalancingSettings:
     operational_metering: str
 
 
-# ------------------------------------------------------------------------------------------------------- prices
+# ----------------------------------------------------------------------------------------------------- prices
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -213,16 +216,16 @@ class ExchangeSettings:
     net_imbalance_mwh: F64
 
 
-# --------------------------------------------------------------------------------------------------- settlement
+# ------------------------------------------------------------------------------------------------- settlement
 
 
 @dataclass(frozen=True, slots=True)
 class SettlementSettings:
     """What settlement is told.
 
-    `first_day`: the first lived day; earlier ones are history. `settle_after_days`: when readings or prices are still
-    missing so many days after a day's end, it is settled without them. `dfs_metering`: "boundary" or "asset".
-    `dfs_opt_in`: whether homes opt in to each event (else whole units take part).
+    `first_day`: the first lived day; earlier ones are history. `settle_after_days`: when readings or prices
+    are still missing so many days after a day's end, it is settled without them. `dfs_metering`: "boundary"
+    or "asset". `dfs_opt_in`: whether homes opt in to each event (else whole units take part).
     """
 
     first_day: date

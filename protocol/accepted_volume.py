@@ -56,9 +56,7 @@ class _Piece(NamedTuple):
 
 
 class _Bands(NamedTuple):
-    """The bands of all pairs, lowest first: `edges_mw` (n + 1) between them, `pairs` (n + 2) with the two
-    outside.
-    """
+    """All bands, lowest first: `edges_mw` (n + 1) between, `pairs` (n + 2) with the two endless outer ones."""
 
     edges_mw: tuple[Fraction, ...]
     pairs: tuple[int, ...]
@@ -93,9 +91,7 @@ def accepted_volumes(
 
 
 def pair_volumes(volumes: Iterable[AcceptanceVolume]) -> dict[int, tuple[Fraction, Fraction]]:
-    """QAO and QAB of each pair, summed over the acceptances [MWh], lowest pair first; exact, so order is
-    nothing.
-    """
+    """QAO and QAB of each pair, summed over the acceptances [MWh], lowest pair first. The sum is exact."""
     totals: dict[int, tuple[Fraction, Fraction]] = {}
     for row in volumes:
         offer, bid = totals.get(row.pair, (Fraction(0), Fraction(0)))

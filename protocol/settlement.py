@@ -8,7 +8,7 @@ rounded lines, so that every statement adds up (R12). Hard cases: docs/rules.md 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -75,9 +75,7 @@ class ExpectedVolume:
 
 @dataclass(frozen=True, slots=True)
 class NonDelivery:
-    """Non-delivered offer (>= 0) and bid (<= 0) volume, and its charge; amounts are positive when the party
-    pays.
-    """
+    """Non-delivered offer (>= 0) and bid (<= 0) volume; amounts are positive when the party pays."""
 
     offer_mwh: float
     bid_mwh: float
@@ -112,17 +110,10 @@ def bm_cashflow(
     lines: list[PairLine] = []
     for number, (offer, bid) in pair_volumes(volumes).items():
         if number == BEYOND_PAIRS:
-            lines += [
-                PairLine("unpriced", number, float(volume), 0.0, 0, T3_UNPRICED)
-                for volume in (offer, bid)
-                if volume
-            ]
+            beyond = (volume for volume in (offer, bid) if volume)
+            lines += [PairLine("unpriced", number, float(volume), 0.0, 0, T3_UNPRICED) for volume in beyond]
             continue
-        if number not in by_number:
-            raise SettlementError(
-                f"volume was accepted on pair {number}, but only {sorted(by_number)} were submitted"
-            )
-        pair = by_number[number]
+        pair = _submitted(by_number, number)
         if offer:
             lines.append(_line("CO", number, offer, pair.offer_gbp_per_mwh, tlm, T3_OFFER))
         if bid:
@@ -157,16 +148,16 @@ def non_delivery(
 
     A meter short of QME is missing offers, at most as many as were accepted, dearest first; a meter above
     QME is missing bids, lowest price first. Each missing MWh costs what its price exceeds the system price
-    by (offers), or falls short of it by (bids), never less than nothing.
+    by (offers), or falls short of it by (bids), never less than nothing. Raises SettlementError for volume
+    of a pair that is not given.
     """
     by_pair = {number: both for number, both in pair_volumes(volumes).items() if number != BEYOND_PAIRS}
-    prices = {pair.number: pair for pair in pairs}
+    by_number = {pair.number: pair for pair in pairs}
+    priced = [(_submitted(by_number, number), offer, bid) for number, (offer, bid) in by_pair.items()]
+    offers = sorted((exact(pair.offer_gbp_per_mwh), pair.number, offer) for pair, offer, _ in priced)[::-1]
+    bids = sorted((exact(pair.bid_gbp_per_mwh), pair.number, -bid) for pair, _, bid in priced)
     system_price = exact(system_price_gbp_per_mwh)
     shortfall = exact(expected_mwh) - exact(metered_mwh)
-    offers = sorted(
-        ((exact(prices[n].offer_gbp_per_mwh), n, v[0]) for n, v in by_pair.items() if v[0]), reverse=True
-    )
-    bids = sorted((exact(prices[n].bid_gbp_per_mwh), n, -v[1]) for n, v in by_pair.items() if v[1])
     lines: list[PairLine] = []
     missing_offer = missing_bid = Fraction(0)
     for price, number, missing in _fill(offers, max(shortfall, Fraction(0))):
@@ -192,6 +183,12 @@ def imbalance(
     volume = exact(credited_mwh) - exact(balancing_services_mwh) - exact(contract_mwh)
     charge = -gbp_e5(system_price_gbp_per_mwh, volume)
     return Imbalance(float(volume), float(system_price_gbp_per_mwh), charge, T4_IMBALANCE)
+
+
+def _submitted(by_number: Mapping[int, BidOfferPair], number: int) -> BidOfferPair:
+    if number not in by_number:
+        raise SettlementError(f"volume was accepted on pair {number}, but {sorted(by_number)} were submitted")
+    return by_number[number]
 
 
 def _fill(
@@ -241,19 +238,12 @@ def guaranteed_acceptance(
     It is on the first `guaranteed_tests` tests (counted from 1), for bids at or below the price; live
     events never. The guarantee is of acceptance only: what is paid is the bid's own price (rule R41).
     """
-    if not test:
+    direction = "_turn_up" if turn_up else ""
+    price = rules.value(f"guaranteed_acceptance_price{direction}_gbp_per_mwh")
+    tests = rules.value("guaranteed_tests")
+    if not test or price is None or (tests is not None and test_number > tests):
         return False
-    name = (
-        "guaranteed_acceptance_price_turn_up_gbp_per_mwh"
-        if turn_up
-        else "guaranteed_acceptance_price_gbp_per_mwh"
-    )
-    price, tests = rules.value(name), rules.value("guaranteed_tests")
-    return (
-        price is not None
-        and (tests is None or test_number <= tests)
-        and exact(price_gbp_per_mwh) <= exact(price)
-    )
+    return exact(price_gbp_per_mwh) <= exact(price)
 
 
 def dfs_delivered_wh(

@@ -82,7 +82,7 @@ _SEQUENCE_BITS = 0x1FFF
 """Draws hold 16 bits of number: three of kind, thirteen of sequence."""
 _WINDOW_NUMBERS = 0x7FFF
 
-_KIND_TELEMETRY, _KIND_SESSIONS, _KIND_SETPOINTS = int(Kind.TELEMETRY), int(Kind.SESSIONS), int(Kind.SETPOINTS)
+_TELEMETRY, _SESSIONS = int(Kind.TELEMETRY), int(Kind.SESSIONS)
 _DELIVERED, _LOST, _OFFLINE = int(Outcome.DELIVERED), int(Outcome.LOST), int(Outcome.OFFLINE)
 _OUTAGE, _VENDOR_CLOUD = int(Outcome.OUTAGE_VENDOR_CLOUD), 0
 _RATE_LIMITED, _UNAUTHORISED, _BUDGET = int(Outcome.RATE_LIMITED), int(Outcome.UNAUTHORISED), int(Outcome.BUDGET)
@@ -189,7 +189,7 @@ def _latency_ms(tables, route, word):  # type: ignore[no-untyped-def]
     return tables[route, cell]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _own_outage_end(t_ms, row, device, route, calendar, key):  # type: ignore[no-untyped-def]
     """When a device that is down by itself at `t_ms` is up again; 0 if it is up."""
     if route.begins == 0.0:
@@ -209,14 +209,14 @@ def _own_outage_end(t_ms, row, device, route, calendar, key):  # type: ignore[no
     return np.int64(0)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _back_ms(window, row, cloud, order, members, return_over_ms):  # type: ignore[no-untyped-def]
     """When a row cut off by a shared outage is connected again: the outage's end, then its turn at its cloud [ms]."""
     turn = (order[row] + window.shift) % members[cloud]
     return window.to_ms + turn * return_over_ms[cloud] // members[cloud]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _cut_until(t_ms, row, windows, places, order, members, return_over_ms):  # type: ignore[no-untyped-def]
     """The first window (place in `windows`; -1: none) that cuts a row off at `t_ms`, and until when it does."""
     for w in range(windows.shape[0]):
@@ -230,19 +230,20 @@ def _cut_until(t_ms, row, windows, places, order, members, return_over_ms):  # t
     return -1, np.int64(0)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _connected_ms(t_ms, row, device, route, calendar, key, windows, places, order, members, return_over_ms):  # type: ignore[no-untyped-def]
-    """The first moment from `t_ms` on at which nothing cuts a row off [ms]."""
+    """The first moment from `t_ms` on at which nothing cuts a row off [ms]; `t_ms` is the end of an outage.
+
+    Ends of own outages are told with all that follow at once, so that only shared ones may stand there.
+    """
     while True:
-        end_ms = _own_outage_end(t_ms, row, device, route, calendar, key)
-        if end_ms == 0:
-            w, end_ms = _cut_until(t_ms, row, windows, places, order, members, return_over_ms)
-            if w < 0:
-                return t_ms
-        t_ms = end_ms
+        w, end_ms = _cut_until(t_ms, row, windows, places, order, members, return_over_ms)
+        if w < 0:
+            return t_ms
+        t_ms = max(end_ms, _own_outage_end(end_ms, row, device, route, calendar, key))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _through_windows(t_ms, row, device, number, windows, places, drop_key):  # type: ignore[no-untyped-def]
     """The outage that stops a message by its drop share (place in `windows`; -1: none), and the latency that others add."""
     extra_ms = np.int64(0)
@@ -259,111 +260,150 @@ def _through_windows(t_ms, row, device, number, windows, places, drop_key):  # t
 
 
 @njit(cache=True, nogil=True)
-def _carry(
-    lo, hi, down, kind, rows, sent_ms, sequence, first_minute, key, own_key, drop_key, device, route_of, report_every_ms,
-    routes, tables, calendar, windows, places, order, members, return_over_ms, arrival_ms, copy_ms, outcome, messages, latency_ms,
+def _gather(
+    rows, sent_ms, outcome, device, route_of, clear_until_ms, block_from_ms, suspect, entity, place, odd
 ):  # type: ignore[no-untyped-def]  # fmt: skip
-    """Settle the fate of messages lo .. hi; those whose `outcome` is set already were refused by their cloud."""
-    entity, number = np.empty(_CHUNK, np.int64), np.empty(_CHUNK, np.uint64)
-    slow, lose, twice, later = (
-        np.empty(_CHUNK, np.uint32), np.empty(_CHUNK, np.uint32), np.empty(_CHUNK, np.uint32), np.empty(_CHUNK, np.uint32)
-    )  # fmt: skip
-    minute, minute_from_ms = np.int64(0), np.int64(0)
-    for start in range(lo, hi, _CHUNK):
-        size = min(hi - start, _CHUNK)
-        moment = sent_ms[start : start + size]
-        for i in range(size):
-            entity[i] = device[rows[start + i]]
-        if down:
-            for i in range(size):
-                number[i] = np.uint64(kind + (sequence[start + i] & _SEQUENCE_BITS) * 8)
-        else:
-            number[:] = np.uint64(kind)
-        # A loop of nothing but arithmetic, which the compiler turns into vector instructions.
-        for i in range(size):
-            a, b, c, d = words(key, entity[i], moment[i], number[i])
-            slow[i], lose[i], twice[i], later[i] = np.uint32(a), np.uint32(b), np.uint32(c), np.uint32(d)
-        for i in range(size):
-            at = start + i
-            row, t_ms = rows[at], moment[i]
-            r = route_of[row]
-            route = routes[r]
-            if not minute_from_ms <= t_ms < minute_from_ms + MINUTE_MS:
-                minute = t_ms // MINUTE_MS - first_minute
-                minute_from_ms = (minute + first_minute) * MINUTE_MS
-            fate = np.int64(outcome[at])
-            latency = np.int64(_latency_ms(tables, r, np.uint64(slow[i])))
-            leaves_ms = t_ms
-            heard = fate != _DELIVERED
-            if fate == _DELIVERED:
-                back_ms = np.int64(0)
-                # Nearly all messages pass these two questions; calls with so many columns are too dear to ask first.
-                doubtful = False
-                if route.begins > 0.0:
-                    page = route.block & 1
-                    doubtful = t_ms < route.block_from_ms or t_ms >= route.block_from_ms + route.block_ms
-                    if not doubtful:
-                        doubtful = t_ms < calendar[page, row, 0] or t_ms >= calendar[page, row, 1]
-                if doubtful:
-                    back_ms = _own_outage_end(t_ms, row, entity[i], route, calendar, own_key)
-                touched = False
-                for w in range(windows.shape[0]):
-                    if windows[w].from_ms > t_ms:
-                        break
-                    touched |= places[row, windows[w].domain] == windows[w].place
-                if back_ms > 0:
-                    fate, heard = _OFFLINE, True
-                elif touched:
-                    w, back_ms = _cut_until(t_ms, row, windows, places, order, members, return_over_ms)
-                    if w >= 0:
-                        fate = _OUTAGE + windows[w].domain
-                        # A cloud that is down says nothing; one that is up knows which devices are gone.
-                        heard = windows[w].domain != _VENDOR_CLOUD or t_ms >= windows[w].to_ms
-                    else:
-                        w, extra_ms = _through_windows(t_ms, row, entity[i], number[i], windows, places, drop_key)
-                        latency += extra_ms
-                        if w >= 0:
-                            fate = _OUTAGE + windows[w].domain
-                if fate == _DELIVERED:
-                    if np.uint64(lose[i]) < route.loss[down]:
-                        fate = _LOST
-                elif back_ms > 0 and not down and (kind == _KIND_TELEMETRY or kind == _KIND_SESSIONS):
-                    back_ms = _connected_ms(
-                        back_ms, row, entity[i], route, calendar, own_key, windows, places, order, members, return_over_ms
-                    )
-                    # Only the newest readings are kept: no more than `depth` follow this one before the device is back.
-                    newest = kind == _KIND_SESSIONS or back_ms - t_ms <= route.depth * report_every_ms[row]
-                    if route.depth > 0 and newest:
-                        fate = _LOST if np.uint64(lose[i]) < route.loss[down] else _BACKFILLED
-                        leaves_ms = back_ms
-            reaches = fate == _DELIVERED or fate == _BACKFILLED
-            if reaches or (down and heard):
-                arrival_ms[at] = leaves_ms + latency
-            else:
-                arrival_ms[at] = NEVER_MS
-            copy_ms[at] = 0
-            if reaches:
-                latency_ms[minute, r, fate] += arrival_ms[at] - t_ms
-                if np.uint64(twice[i]) < route.duplicate:
-                    # Sent again because the receipt was missed, so it is always the later one.
-                    copy_ms[at] = arrival_ms[at] + max(_latency_ms(tables, r, np.uint64(later[i])), 1)
-                    messages[minute, r, _DUPLICATED] += 1
-            outcome[at] = fate
-            messages[minute, r, fate] += 1
+    """What a chunk needs to know of its rows, and which of its messages something may be wrong with already."""
+    for i in range(rows.shape[0]):
+        row = np.uint32(rows[i])
+        r = np.uint8(route_of[row])
+        entity[i], place[i] = device[row], r
+        calm = (sent_ms[i] < clear_until_ms[row]) & (sent_ms[i] >= block_from_ms[r])
+        odd[i] = (not calm) | (suspect[row] != 0) | (outcome[i] != 0)
 
 
 @njit(cache=True, nogil=True)
-def _carry_quietly(lo, hi, rows, sent_ms, first_minute, route_of, median_ms, arrival_ms, messages, latency_ms):  # type: ignore[no-untyped-def]
+def _draw(key, entity, sent_ms, number, slow, lose, twice, later):  # type: ignore[no-untyped-def]
+    """Four words for every message of a chunk: nothing but arithmetic, so that it compiles to vector instructions."""
+    for i in range(sent_ms.shape[0]):
+        a, b, c, d = words(key, entity[i], sent_ms[i], number[i])
+        slow[i], lose[i], twice[i], later[i] = np.uint32(a), np.uint32(b), np.uint32(c), np.uint32(d)
+
+
+@njit(cache=True, nogil=True)
+def _arrive(sent_ms, place, slow, lose, twice, loss, duplicate, tables, odd, oddities, arrival_ms):  # type: ignore[no-untyped-def]
+    """Arrivals of a chunk as if all went well; gives back how many `oddities` there are, whose fate takes a closer look."""
+    found = 0
+    for i in range(sent_ms.shape[0]):
+        r, cell = place[i], slow[i] >> np.uint32(20)
+        arrival_ms[i] = sent_ms[i] + tables[r, cell]
+        oddities[found] = i
+        found += odd[i] | (cell == FINE - 1) | (lose[i] < loss[r]) | (twice[i] < duplicate[r])
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _tally(sent_ms, place, arrival_ms, first_minute, messages, latency_ms):  # type: ignore[no-untyped-def]
+    """Count a chunk as delivered; what was not is taken back by `_settle`."""
+    minute, from_ms = np.uint64(0), np.int64(0)
+    for i in range(sent_ms.shape[0]):
+        if sent_ms[i] < from_ms or sent_ms[i] >= from_ms + MINUTE_MS:
+            minute = np.uint64(sent_ms[i] // MINUTE_MS - first_minute)
+            from_ms = sent_ms[i] // MINUTE_MS * MINUTE_MS
+        messages[minute, place[i], 0] += 1
+        latency_ms[minute, place[i], 0] += arrival_ms[i] - sent_ms[i]
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _settle(
+    t_ms, row, entity, down, kind, number, slow, lose, twice, later, refusal, r, route, own_key, drop_key, report_every_ms,
+    tables, calendar, windows, places, order, members, return_over_ms,
+):  # type: ignore[no-untyped-def]  # fmt: skip
+    """The fate of one message: arrival, copy and outcome (as in `Carried`)."""
+    fate, heard, leaves_ms = np.int64(refusal), refusal != _DELIVERED, t_ms
+    latency = np.int64(_latency_ms(tables, r, np.uint64(slow)))
+    lost = np.uint64(lose) < route.loss[down]
+    if fate == _DELIVERED:
+        back_ms = _own_outage_end(t_ms, row, entity, route, calendar, own_key)
+        if back_ms > 0:
+            fate, heard = _OFFLINE, True
+        else:
+            w, back_ms = _cut_until(t_ms, row, windows, places, order, members, return_over_ms)
+            # A cloud that is down says nothing; one that is up knows which devices are gone.
+            heard = w >= 0 and (windows[w].domain != _VENDOR_CLOUD or t_ms >= windows[w].to_ms)
+            if w < 0:
+                w, extra_ms = _through_windows(t_ms, row, entity, number, windows, places, drop_key)
+                latency += extra_ms
+            if w >= 0:
+                fate = _OUTAGE + windows[w].domain
+        if fate == _DELIVERED:
+            fate = _LOST if lost else _DELIVERED
+        elif back_ms > 0 and (kind == _TELEMETRY or kind == _SESSIONS):
+            # Only the newest readings are kept: no more than `depth` follow this one before the device is back.
+            kept_until_ms = t_ms + route.depth * report_every_ms
+            if kind == _SESSIONS and route.depth > 0:
+                kept_until_ms = NEVER_MS
+            if back_ms <= kept_until_ms:
+                back_ms = _connected_ms(
+                    back_ms, row, entity, route, calendar, own_key, windows, places, order, members, return_over_ms
+                )
+            if back_ms <= kept_until_ms:
+                fate, leaves_ms = _LOST if lost else _BACKFILLED, back_ms
+    reaches = fate == _DELIVERED or fate == _BACKFILLED
+    if not reaches and not (down and heard):
+        return NEVER_MS, np.int64(0), fate
+    copy_ms = np.int64(0)
+    if reaches and np.uint64(twice) < route.duplicate:
+        # Sent again because the receipt was missed, so it is always the later one.
+        copy_ms = leaves_ms + latency + max(_latency_ms(tables, r, np.uint64(later)), 1)
+    return leaves_ms + latency, copy_ms, fate
+
+
+@njit(cache=True, nogil=True)
+def _carry(
+    down, kind, rows, sent_ms, sequence, first_minute, key, own_key, drop_key, device, route_of, report_every_ms,
+    routes, tables, clear_until_ms, calendar, suspect, windows, places, order, members, return_over_ms,
+    arrival_ms, copy_ms, outcome, messages, latency_ms,
+):  # type: ignore[no-untyped-def]  # fmt: skip
+    """Settle the fate of messages; those whose `outcome` is set already were refused by their cloud."""
+    entity, number, place = np.empty(_CHUNK, np.int64), np.empty(_CHUNK, np.uint64), np.empty(_CHUNK, np.uint8)
+    slow, lose = np.empty(_CHUNK, np.uint32), np.empty(_CHUNK, np.uint32)
+    twice, later = np.empty(_CHUNK, np.uint32), np.empty(_CHUNK, np.uint32)
+    odd, oddities = np.empty(_CHUNK, np.bool_), np.empty(_CHUNK, np.int64)
+    loss, duplicate = np.ascontiguousarray(routes.loss[:, down]), np.ascontiguousarray(routes.duplicate)
+    block_from_ms = np.ascontiguousarray(routes.block_from_ms)
+    number[:] = np.uint64(kind)
+    for start in range(0, rows.shape[0], _CHUNK):
+        size = min(rows.shape[0] - start, _CHUNK)
+        end = start + size
+        moment, arrives = sent_ms[start:end], arrival_ms[start:end]
+        if down:
+            for i in range(size):
+                number[i] = np.uint64(kind + (sequence[start + i] & _SEQUENCE_BITS) * 8)
+        _gather(
+            rows[start:end], moment, outcome[start:end], device, route_of, clear_until_ms, block_from_ms, suspect,
+            entity, place, odd,
+        )  # fmt: skip
+        _draw(key, entity, moment, number, slow, lose, twice, later)
+        found = _arrive(moment, place, slow, lose, twice, loss, duplicate, tables, odd, oddities, arrives)
+        _tally(moment, place, arrives, first_minute, messages, latency_ms)
+        for i in oddities[:found]:
+            r, minute = np.int64(place[i]), moment[i] // MINUTE_MS - first_minute
+            messages[minute, r, _DELIVERED] -= 1
+            latency_ms[minute, r, _DELIVERED] -= arrives[i] - moment[i]
+            arrives[i], copy, fate = _settle(
+                moment[i], rows[start + i], entity[i], down, kind, number[i], slow[i], lose[i], twice[i], later[i],
+                outcome[start + i], r, routes[r], own_key, drop_key, report_every_ms[rows[start + i]], tables, calendar,
+                windows, places, order, members, return_over_ms,
+            )  # fmt: skip
+            copy_ms[start + i], outcome[start + i] = copy, fate
+            messages[minute, r, fate] += 1
+            if fate == _DELIVERED or fate == _BACKFILLED:
+                latency_ms[minute, r, fate] += arrives[i] - moment[i]
+            if copy > 0:
+                messages[minute, r, _DUPLICATED] += 1
+
+
+@njit(cache=True, nogil=True)
+def _carry_quietly(rows, sent_ms, first_minute, route_of, median_ms, arrival_ms, messages, latency_ms):  # type: ignore[no-untyped-def]
     """As `_carry` where nothing can go wrong: everything arrives after its route's one latency."""
-    minute, minute_from_ms = np.int64(0), np.int64(0)
-    for at in range(lo, hi):
-        r, t_ms = route_of[rows[at]], sent_ms[at]
-        if not minute_from_ms <= t_ms < minute_from_ms + MINUTE_MS:
-            minute = t_ms // MINUTE_MS - first_minute
-            minute_from_ms = (minute + first_minute) * MINUTE_MS
-        arrival_ms[at] = t_ms + median_ms[r]
-        messages[minute, r, _DELIVERED] += 1
-        latency_ms[minute, r, _DELIVERED] += median_ms[r]
+    place = np.empty(_CHUNK, np.uint8)
+    for start in range(0, rows.shape[0], _CHUNK):
+        end = min(rows.shape[0], start + _CHUNK)
+        for at in range(start, end):
+            place[at - start] = route_of[np.uint32(rows[at])]
+            arrival_ms[at] = sent_ms[at] + median_ms[place[at - start]]
+        _tally(sent_ms[start:end], place, arrival_ms[start:end], first_minute, messages, latency_ms)
 
 
 @njit(cache=True, nogil=True)
@@ -433,6 +473,7 @@ class Network:
         self._return_over_ms = _return_over_ms(self.routes, self._members)
         self._window = _window_records(self.windows, seed)
         self._touches = _touches(self.windows)
+        self._suspected: tuple[tuple[int, ...], I8] = (), np.zeros(len(plant.device), np.int8)
         self._until_ms = self._window["to_ms"] + int(self._return_over_ms.max())
         self._allowance = _allowances(self.routes, wakes_per_day)
         self._limits = _Limits.of(self.routes)
@@ -495,24 +536,26 @@ class Network:
         quiet = self._limits.quiet and len(windows) == 0 and not (down and outcome.any())
         if not quiet:
             self._turn_calendar(last_ms)
+            suspect = self._suspects(windows, last_ms)
         pieces = self.pieces(count)
         shape = (len(pieces), minutes, len(ROUTE_NAMES), len(Outcome) + 1)
         messages, latency_ms = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
 
         def carry(piece: int) -> None:
-            lo, hi = pieces[piece]
+            part = slice(*pieces[piece])
             if quiet:
                 _carry_quietly(
-                    lo, hi, rows, sent_ms, first_minute, self.plant.route, self._limits.median_ms, arrival_ms,
+                    rows[part], sent_ms[part], first_minute, self.plant.route, self._limits.median_ms, arrival_ms[part],
                     messages[piece], latency_ms[piece],
                 )  # fmt: skip
             else:
                 _carry(
-                    lo, hi, int(down), int(kind), rows, sent_ms, sequence, first_minute,
+                    int(down), int(kind), rows[part], sent_ms[part], sequence[part], first_minute,
                     self._key_down if down else self._key_up, self._own.key, self._drop_key, self.plant.device,
-                    self.plant.route, self._report_every_ms, self._route, self._tables, self._own.calendar, windows,
-                    self._places, self._order, self._members, self._return_over_ms, arrival_ms, copy_ms, outcome,
-                    messages[piece], latency_ms[piece],
+                    self.plant.route, self._report_every_ms, self._route, self._tables, self._own.clear_until_ms,
+                    self._own.calendar, suspect, windows, self._places, self._order, self._members,
+                    self._return_over_ms, arrival_ms[part], copy_ms[part], outcome[part], messages[piece],
+                    latency_ms[piece],
                 )  # fmt: skip
 
         self.spread(carry, len(pieces))
@@ -527,6 +570,17 @@ class Network:
     def _standing(self, from_ms: int, kind: Kind) -> NDArray[np.void]:
         """Shared outages that touch this kind of message and are not over at `from_ms`, by start."""
         return self._window[self._touches[:, kind] & (self._until_ms > from_ms)]
+
+    def _suspects(self, windows: NDArray[np.void], until_ms: int) -> I8:
+        """1 for every row that a shared outage begun before `until_ms` may touch; kept until the outages change."""
+        begun = windows[windows["from_ms"] <= until_ms]
+        numbers = tuple(begun["number"].tolist())
+        if numbers != self._suspected[0]:
+            suspect = np.zeros(len(self._places), np.int8)
+            for window in begun:
+                suspect |= self._places[:, window["domain"]] == window["place"]
+            self._suspected = numbers, suspect
+        return self._suspected[1]
 
     # ------------------------------------------------------------------------------------------------- threads
 

@@ -141,7 +141,8 @@ def _fill_calendar(key, device, rows, block, block_ms, begins, mean_ms, look_bac
 class OwnOutages:
     """The devices' own outages around now: `calendar` (2, rows, 3) holds carried_ms, from_ms, to_ms of two blocks per route.
 
-    The block of number b lies in calendar[b % 2]; `block` (routes,) is the later of the two that are held.
+    The block of number b lies in calendar[b % 2]; `block` (routes,) is the later of the two that are held. Before
+    `clear_until_ms` (rows,) no outage of a row's own stands in that later block.
     """
 
     def __init__(self, plant: Plant, routes: tuple[Route, ...], seed: int) -> None:
@@ -156,6 +157,7 @@ class OwnOutages:
         self._device = plant.device
         self._rows = [np.flatnonzero(plant.route == route) if law.begins else None for route, law in enumerate(laws)]
         self.calendar = np.zeros((2, len(plant.device) if self.any else 0, 3), np.int64)
+        self.clear_until_ms = np.full(len(plant.device), NEVER_MS, np.int64)
 
     def hold(self, until_ms: int) -> None:
         """Turn the calendar's pages so that the block of `until_ms` and the one before it are held."""
@@ -166,6 +168,8 @@ class OwnOutages:
             for page in range(max(block - 1, int(self.block[route]) + 1), block + 1):
                 self._fill(route, rows, page)
             self.block[route] = block
+            carried_ms, from_ms = self.calendar[block % 2, rows, 0], self.calendar[block % 2, rows, 1]
+            self.clear_until_ms[rows] = np.where(carried_ms > 0, 0, from_ms)
 
     def _fill(self, route: int, rows: NDArray[np.intp], block: int) -> None:
         _fill_calendar(

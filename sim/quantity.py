@@ -1,8 +1,8 @@
 """Quantities as people write them (`7.4 kW`, `30 min`, `6 %`, `17:30`) and as the twin keeps them.
 
-Owns the units of scenario files. A file must name a unit wherever two are possible; Python code, which sees the
-unit in the field's name, gives plain numbers. Which of the two is asking is told by the validation context:
-`{"file": True}` is the strict one.
+Owns the units of scenario files. A file must name a unit wherever two are possible; Python code, which sees
+the unit in the field's name, gives plain numbers. Which of the two is asking is told by the validation
+context: `{"file": True}` is the strict one.
 """
 
 from __future__ import annotations

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from protocol.messages import I64, Service
+from protocol.messages import I64, NO_LIMIT_W, Service, Setpoints
 from protocol.periods import HOUR_MS, MINUTE_MS, period_of
 from sim.deliveries import deliveries
 from sim.journal import Page
+from sim.network import DOWN, Carried, Counts, Kind, OutageRow, Outcome
 from sim.run_folder import NONE, Columns, RunFolder, TableFile, Words
-from sim.scenario import Record
+from sim.scenario import ROUTE_NAMES, Record
 from sim.tables import TABLES, Column, Table, recorded
 
 SECOND_MS = 1_000
@@ -30,6 +31,9 @@ LATE_MS = HOUR_MS
 SPILL_ROWS = 1_000_000
 PARTS = "parts"
 BALANCING = Service.BALANCING.name.lower()
+KIND_WORDS = tuple(kind.name.lower() for kind in Kind)
+ARRIVED = (Outcome.DELIVERED, Outcome.BACKFILLED)
+OUTCOME_WORDS = (*(outcome.name.lower() for outcome in Outcome), "duplicated")
 ARMS = ("lived", "without")
 """The world with instructions (arm 0) and the one without (arm 1)."""
 
@@ -145,6 +149,72 @@ class Recorder:
         words = Words(places.astype(np.int32), tuple(kinds[int(number)].lower() for number in named))
         self.rows("device_events", at_ms=at_ms, row=rows, kind=words, value=value, arm=ARMS[arm])
 
+    def comms(self, counts: Counts) -> None:
+        """How many messages met which fate."""
+        kinds, routes = np.asarray(counts.kind), np.asarray(counts.route)
+        down = np.isin(kinds, [int(kind) for kind in DOWN]).astype(np.int32)
+        self.rows(
+            "comms",
+            at_ms=counts.minute_ms,
+            route=Words(routes.astype(np.int32), ROUTE_NAMES),
+            direction=Words(down, ("up", "down")),
+            kind=Words(kinds.astype(np.int32), KIND_WORDS),
+            outcome=Words(counts.outcome.astype(np.int32), OUTCOME_WORDS),
+            count=counts.messages,
+            latency_sum_ms=counts.latency_ms,
+        )
+
+    def setpoints_sent(self, setpoints: Setpoints, sent_ms: NDArray[Any] | int, carried: Carried) -> None:
+        """Set-points handed to the network, and what becomes of each."""
+        self._messages(
+            Kind.SETPOINTS,
+            setpoints.rows,
+            sent_ms,
+            setpoints.sequence,
+            carried,
+            instruction_id=setpoints.instruction_id,
+            limit_w=setpoints.limit_w,
+            from_ms=setpoints.from_ms,
+            until_ms=setpoints.until_ms,
+        )
+
+    def acks_sent(self, rows: NDArray[Any], sent_ms: I64, sequence: NDArray[Any], carried: Carried) -> None:
+        """Acknowledgements that devices sent, and what becomes of each."""
+        nothing = {"instruction_id": "", "limit_w": NO_LIMIT_W, "from_ms": NONE, "until_ms": NONE}
+        self._messages(Kind.ACKS, rows, sent_ms, sequence, carried, **nothing)
+
+    def _messages(
+        self,
+        kind: Kind,
+        rows: NDArray[Any],
+        sent_ms: NDArray[Any] | int,
+        sequence: NDArray[Any],
+        carried: Carried,
+        **asked: Any,
+    ) -> None:
+        arrived = np.isin(carried.outcome, [int(outcome) for outcome in ARRIVED])
+        self.rows(
+            "device_messages",
+            at_ms=sent_ms,
+            row=rows,
+            what=kind.name.lower(),
+            sequence=sequence,
+            fate=Words(carried.outcome.astype(np.int32), OUTCOME_WORDS),
+            arrival_ms=np.where(arrived, carried.arrival_ms, NONE),
+            **asked,
+        )
+
+    def outages(self, outages: Iterable[OutageRow]) -> None:
+        """Shared outages, as two events each."""
+        for outage in outages:
+            minutes = (outage.to_ms - outage.from_ms) / MINUTE_MS
+            share = "" if outage.drop == 1.0 else f", {outage.drop:.0%} of messages"
+            slower = f", {outage.extra_latency_ms} ms slower" if outage.extra_latency_ms else ""
+            touched = f"{outage.messages} {outage.directions}"
+            told = f"down for {minutes:g} min: {touched}{share}{slower}"
+            self.event(outage.from_ms, "outage_start", outage.kind, outage.name, told)
+            self.event(outage.to_ms, "outage_end", outage.kind, outage.name, "up again")
+
     def event(self, at_ms: int, kind: str, who: str, subject: str = "", detail: str = "") -> None:
         """Something worth telling."""
         self.rows("events", at_ms=at_ms, kind=kind, who=who, subject=subject, detail=detail)
@@ -222,12 +292,21 @@ class Recorder:
 
     def _true_turn_down_wh(self, unit: str, service: str, start_ms: int, end_ms: int) -> int:
         """Without minus with over a unit's enrolled assets between two moments [Wh]."""
-        cell = self.layout.cells.index((unit, service)) if (unit, service) in self.layout.cells else None
         start_ms, end_ms = max(start_ms, self.layout.start_ms), min(end_ms, self.layout.end_ms)
-        if cell is None or end_ms <= start_ms:
+        if end_ms <= start_ms:
             return 0
-        values = self._series["seconds"].read(cell, start_ms, end_ms)
-        return round(int((values[1] - values[0]).sum()) / 3600)
+        turned_down = 0
+        for cell in self._cells_of(unit, service):
+            values = self._series["seconds"].read(cell, start_ms, end_ms)
+            turned_down += int((values[1] - values[0]).sum())
+        return round(turned_down / 3600)
+
+    def _cells_of(self, unit: str, service: str) -> list[int]:
+        """The cell of a unit; where the unit is none of the layout's, all cells of the service: it spans them."""
+        cells = self.layout.cells
+        if (unit, service) in cells:
+            return [cells.index((unit, service))]
+        return [place for place, (_, of) in enumerate(cells) if of == service]
 
     def _write(self, table: Table) -> TableFile:
         csv_rows = self.record.csv_rows if self.record.csv else 0

@@ -7,6 +7,7 @@ comes from; "assumed" marks a guess, which is why it is a parameter.
 
 from __future__ import annotations
 
+from datetime import date
 from enum import Enum
 from typing import Annotated, Literal
 
@@ -46,7 +47,7 @@ class RecordLevel(str, Enum):
 class Clock(Model):
     """Which days are lived, and how often the run is saved."""
 
-    start: Day
+    start: Day = Field(ge=date(2000, 1, 1), le=date(2099, 12, 31))
     days: int = Field(default=1, ge=1, le=400)
     history_days: int = Field(default=14, ge=0, le=60, description="meter history lived before day one, for baselines")
     window_ms: Duration = Field(default=60_000, ge=1, le=600_000, description="longest stretch played at once; results do not depend on it")
@@ -59,7 +60,7 @@ class Record(Model):
 
     level: RecordLevel = RecordLevel.HOMES
     csv: bool = Field(default=True, description="CSV beside Parquet, for tables of at most csv_rows")
-    csv_rows: int = Field(default=200_000, ge=0)
+    csv_rows: int = Field(default=200_000, ge=0, le=1_000_000_000)
 
 
 class Homes(Model):
@@ -95,21 +96,21 @@ class Evs(Model):
     share: Share = Field(default=0.4, description="homes with an EV charged at home")
     telematics_share: Share = Field(default=0.25, description="controlled through the car's cloud instead of the charge point")
     wifi_share: Share = Field(default=0.6, description="charge points on home broadband; the rest on 4G; assumed")
-    charger_w: tuple[tuple[Power, Share], ...] = Field(
+    charger_w: tuple[tuple[Annotated[Power, Field(ge=1_000, le=350_000)], Share], ...] = Field(
         default=((7400, 0.90), (3600, 0.05), (11_000, 0.04), (22_000, 0.01)), description="charger mix [mem]"
     )
-    battery_mean_wh: Energy = Field(default=62_000, description="60-65 kWh [mem]")
+    battery_mean_wh: Energy = Field(default=62_000, ge=1_000, le=1_000_000, description="60-65 kWh [mem]")
     battery_sd_wh: Energy = Field(default=15_000)
-    charge_efficiency: Share = Field(default=0.90, description="AC loss about 10 % [mem]")
+    charge_efficiency: Share = Field(default=0.90, ge=0.1, description="AC loss about 10 % [mem]")
     taper_from: Share = Field(default=0.97, description="AC charging tapers near full only; assumed")
-    annual_miles_median: float = Field(default=8_400, ge=0, description="BEV 8,500-9,500 mi/y mean [mem]")
+    annual_miles_median: float = Field(default=8_400, ge=0, le=200_000, description="BEV 8,500-9,500 mi/y mean [mem]")
     annual_miles_log_sd: float = Field(default=0.45, ge=0, le=2)
-    wh_per_mile: float = Field(default=290, gt=0, description="0.27-0.32 kWh/mile [mem]")
+    wh_per_mile: float = Field(default=290, gt=0, le=10_000, description="0.27-0.32 kWh/mile [mem]")
     cold_extra: Share = Field(default=0.25, description="+20-30 % at 0 C, linear below 15 C [mem]")
     drive_day_share: Share = Field(default=0.80, description="days on which a car is driven; assumed")
     drive_log_sd: float = Field(default=0.80, ge=0, le=2, description="day-to-day spread of distance; assumed")
     return_weekday: tuple[tuple[float, float, float], ...] = Field(
-        default=((17.9, 1.6, 0.45), (20.6, 1.7, 0.33), (14.0, 2.5, 0.22)),
+        default=((17.8, 1.8, 0.40), (21.5, 2.4, 0.38), (13.5, 3.0, 0.22)),
         description="return home on weekdays: mixture of (mean local hour, sd hours, weight); fitted to T1, see docs/realism",
     )
     return_weekend: tuple[tuple[float, float, float], ...] = Field(
@@ -117,7 +118,7 @@ class Evs(Model):
     )
     leave_hour: float = Field(default=7.9, ge=5, le=12)
     leave_sd_hours: float = Field(default=1.3, ge=0, le=4)
-    plug_in_half: Share = Field(default=0.62, description="SoC on return at which half the drivers plug in (T2)")
+    plug_in_half: Share = Field(default=0.70, description="SoC on return at which half the drivers plug in (T2)")
     plug_in_width: Share = Field(default=0.10, description="spread of that SoC, logistic")
     plug_in_always_share: Share = Field(default=0.15, description="drivers who plug in at every return")
     target: Share = Field(default=0.80, description="what drivers ask for by the deadline; smart-tariff customers 80 % [2nd]")
@@ -134,9 +135,9 @@ class Evs(Model):
         default=0.0, description="owners who keep the SI 2021/1467 preset: no charging 08-11 and 16-22 on weekdays"
     )
     random_delay_ms: Duration = Field(default=0, le=1_800_000, description="SI 2021/1467 reg. 11: up to 600 s (capability 1,800 s)")
-    report_every_ms: Duration = Field(default=60_000, description="charge-point telemetry: CrowdFlex WP5 table 3, 1 min")
-    telematics_report_every_ms: Duration = Field(default=300_000, description="car clouds are polled coarsely; assumed")
-    wakes_per_day: int = Field(default=15, ge=0, description="Tesla fleet API: 15 wakes a day")
+    report_every_ms: Duration = Field(default=60_000, ge=1_000, description="charge-point telemetry: CrowdFlex WP5 table 3, 1 min")
+    telematics_report_every_ms: Duration = Field(default=300_000, ge=1_000, description="car clouds are polled coarsely; assumed")
+    wakes_per_day: int = Field(default=15, ge=0, le=1_000_000, description="Tesla fleet API: 15 wakes a day")
     meter: EvMeter = EvMeter()
 
 
@@ -153,9 +154,9 @@ class Route(Model):
     duplicate: Share = 0.0
     offline_every_ms: Duration = Field(default=0, description="mean time between a device's own outages; 0: never")
     offline_for_ms: Duration = Field(default=0, description="mean length of a device's own outage")
-    rate_per_s: float = Field(default=0.0, ge=0, description="what the vendor's cloud takes per second; 0: unlimited")
-    commands_per_day: int = Field(default=0, ge=0, description="budget per device; 0: unlimited")
-    backfill_depth: int = Field(default=0, ge=0, description="readings that a device keeps while offline; 0: they are lost")
+    rate_per_s: float = Field(default=0.0, ge=0, le=1e9, description="what the vendor's cloud takes per second; 0: unlimited")
+    commands_per_day: int = Field(default=0, ge=0, le=1_000_000, description="budget per device; 0: unlimited")
+    backfill_depth: int = Field(default=0, ge=0, le=1_000_000, description="readings that a device keeps while offline; 0: they are lost")
     reconnect_spread_ms: Duration = Field(default=0, description="devices come back over this time; 0: all at once")
     token_life_ms: Duration = Field(default=0, description="the cloud's token lasts so long; 0: for ever")
     token_renewal_ms: Duration = Field(default=0, description="commands are refused so long while it is renewed")
@@ -200,7 +201,7 @@ class Comms(Model):
 
     profile: Literal["perfect", "realistic"] = "perfect"
     routes: dict[Name, Route] = Field(default_factory=dict, description="overrides whole routes of the profile by name")
-    outages: tuple[Outage, ...] = ()
+    outages: Annotated[tuple[Outage, ...], Field(max_length=10_000)] = ()
     random_outages: RandomOutages | None = Field(default=None, description="None: the profile's")
     isps: int = Field(default=5, ge=1, le=50)
     mobile_operators: int = Field(default=4, ge=1, le=20)
@@ -228,16 +229,16 @@ class Aggregator(Model):
     """The control loop under test."""
 
     confidence: Share = Field(default=0.8, description="how sure it wants to be of delivering what it offers")
-    loop_active_ms: Duration = Field(default=10_000, description="loop period during instructions")
-    loop_idle_ms: Duration = Field(default=60_000, description="loop period otherwise")
-    validity_ms: Duration = Field(default=900_000, description="set-points expire after this unless renewed")
+    loop_active_ms: Duration = Field(default=10_000, ge=100, description="loop period during instructions")
+    loop_idle_ms: Duration = Field(default=60_000, ge=100, description="loop period otherwise")
+    validity_ms: Duration = Field(default=900_000, ge=1_000, description="set-points expire after this unless renewed")
     lead_ms: Duration = Field(default=120_000, description="how long before a start the first set-points go out")
-    retry_after_ms: Duration = Field(default=30_000)
+    retry_after_ms: Duration = Field(default=30_000, ge=100)
     retry_jitter_ms: Duration = Field(default=10_000)
     retries: int = Field(default=3, ge=0, le=20)
-    send_per_loop: int = Field(default=50_000, ge=1, description="set-points sent in one turn of the loop")
+    send_per_loop: int = Field(default=50_000, ge=1, le=20_000_000, description="set-points sent in one turn of the loop")
     release_over_ms: Duration = Field(default=900_000, description="held assets are let go over this time, not at once")
-    stale_after_ms: Duration = Field(default=300_000, description="a reading older than this is stale")
+    stale_after_ms: Duration = Field(default=300_000, ge=1_000, description="a reading older than this is stale")
     deadline_margin_ms: Duration = Field(default=1_800_000, description="slack kept before a driver's deadline")
     maximum_hold_ms: Duration = Field(default=14_400_000, description="CrowdFlex WP5 table 4: 4 h per event")
     tracking: bool = Field(default=True, description="close the gap between believed and instructed delivery")
@@ -253,7 +254,7 @@ class DfsEvent(Model):
     day: EveryDay = 0
     start: ClockTime
     end: ClockTime
-    turn_down_mw: Megawatts
+    turn_down_mw: Megawatts = Field(gt=0)
     guaranteed_price_gbp_per_mwh: Price | None = None
     test: bool = False
     published: ClockTime | None = Field(default=None, description="None: as the rules' notice says")
@@ -264,9 +265,9 @@ class Dfs(Model):
     """The Demand Flexibility Service of the edition in force on the day."""
 
     share: Share = Field(default=0.5, description="of the EVs, enrolled in DFS")
-    events: tuple[DfsEvent, ...] = ()
+    events: Annotated[tuple[DfsEvent, ...], Field(max_length=10_000)] = ()
     metering: Literal["boundary", "asset"] = "boundary"
-    competitors_mw: Megawatts = Field(default=0.0, description="other providers' bids, total")
+    competitors_mw: Megawatts = Field(default=0.0, ge=0, description="other providers' bids, total")
     competitors_price_gbp_per_mwh: Price = 1000.0
 
 
@@ -286,9 +287,9 @@ class SystemNeed(Model):
     """The ESO acts on a system-need series against a stack of competitors' offers."""
 
     enabled: bool = False
-    need_sd_mw: Megawatts = 400.0
+    need_sd_mw: Megawatts = Field(default=400.0, ge=0)
     need_mean_mw: Megawatts = 0.0
-    competitors_mw: Megawatts = 2_000.0
+    competitors_mw: Megawatts = Field(default=2_000.0, ge=0)
     competitors_low_gbp_per_mwh: Price = 60.0
     competitors_high_gbp_per_mwh: Price = 400.0
     share: Share = Field(default=0.01, description="of the national need that arises where our units are")
@@ -310,7 +311,7 @@ class Balancing(Model):
     """The Balancing Mechanism: one secondary BM Unit per GSP Group."""
 
     share: Share = Field(default=0.0, description="of the EVs, enrolled in a BM Unit")
-    acceptances: tuple[Acceptance, ...] = ()
+    acceptances: Annotated[tuple[Acceptance, ...], Field(max_length=10_000)] = ()
     need: SystemNeed = SystemNeed()
     operational_metering: Literal["standard_2022", "proposed_2022", "relaxed_2024"] = "relaxed_2024"
 
@@ -371,4 +372,4 @@ class Scenario(Model):
     markets: Markets = Markets()
     prices: Prices = Prices()
     weather: Weather = Weather()
-    expect: tuple[Band, ...] = ()
+    expect: Annotated[tuple[Band, ...], Field(max_length=10_000)] = ()

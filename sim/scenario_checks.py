@@ -1,8 +1,9 @@
 """What must fit together in a scenario although each value is sound by itself. Owns the rules between fields.
 
-A rule reads a whole `Scenario` and gives findings: where (keys as a file spells them), what, and which other values it read, so
-that it stays silent about values that are already known to be wrong. Local times: of a time that occurs twice on the October
-clock change the first occurrence is meant (rule R2 of docs/rules.md) and a warning says so.
+A rule reads a whole `Scenario` and gives findings: where (keys as a file spells them), what, and which other
+values it read, so that it stays silent about values that are already known to be wrong. Local times: of one
+that occurs twice on the October clock change the first occurrence is meant (rule R2 of docs/rules.md), and a
+warning says so.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from protocol.periods import LocalTimeError, local_clock_ms
+from protocol.rulebook import RuleError, load_rulebook, rulebook_names
 from sim.quantity import CLOCK_TIME, MEGAWATTS, POWER
 from sim.scenario import ROUTE_NAMES, Acceptance, DfsEvent, Outage, RecordLevel, Scenario
 
 GSP_GROUPS = tuple(f"_{letter}" for letter in "ABCDEFGHJKLMNP")
-"""The 14 GSP Groups of Great Britain. Source: Elexon, GSP Group identifiers `_A` to `_P` without `_I` and `_O`."""
+"""The 14 GSP Groups of Great Britain. Source: Elexon, GSP Group Ids `_A` to `_P` without `_I` and `_O`."""
 
 MOST_REFERENCE_HOMES = 20_000
 """One SimPy process per device is some hundred times slower than the fast engine."""
@@ -28,7 +30,7 @@ _DAYS_PER_YEAR = 365
 _ROUNDING = 1e-6
 
 Where = tuple[str | int, ...]
-"""Keys and list places from the top of the file, keys as the file spells them: ("markets", "dfs", "events", 0, "end")."""
+"""Keys and list places from the top, as the file spells them: ("markets", "dfs", "events", 0, "end")."""
 
 _EVENTS: Where = ("markets", "dfs", "events")
 _ACCEPTANCES: Where = ("markets", "balancing", "acceptances")
@@ -45,6 +47,7 @@ class Finding:
     allowed: str = ""
     reads: tuple[Where, ...] = ()
     candidates: tuple[str, ...] = ()  # words among which the nearest may be meant
+    of_key: bool = False  # about the key at that place, not about its value
 
 
 def findings(scenario: Scenario) -> list[Finding]:
@@ -119,7 +122,9 @@ def gsp_groups_are_known(scenario: Scenario) -> Iterator[Finding]:
     for letter, weight in weights.items():
         if letter not in GSP_GROUPS:
             what = "no such GSP Group"
-            yield Finding("S065", ("homes", "gsp_groups", letter), what, allowed, candidates=GSP_GROUPS)
+            yield Finding(
+                "S065", ("homes", "gsp_groups", letter), what, allowed, candidates=GSP_GROUPS, of_key=True
+            )
         elif weight < 0:
             yield Finding("S068", ("homes", "gsp_groups", letter), "a negative weight", "0 or more")
     if weights and not any(weight > 0 for weight in weights.values()):
@@ -140,7 +145,14 @@ def routes_are_known(scenario: Scenario) -> Iterator[Finding]:
     for name in scenario.comms.routes:
         if name not in ROUTE_NAMES:
             allowed = f"one of {', '.join(ROUTE_NAMES)}"
-            yield Finding("S066", ("comms", "routes", name), "no such route", allowed, candidates=ROUTE_NAMES)
+            yield Finding(
+                "S066",
+                ("comms", "routes", name),
+                "no such route",
+                allowed,
+                candidates=ROUTE_NAMES,
+                of_key=True,
+            )
 
 
 def outage_names_are_known(scenario: Scenario) -> Iterator[Finding]:
@@ -190,6 +202,24 @@ def cars_are_possible(scenario: Scenario) -> Iterator[Finding]:
     powers = [power for power, share in evs.charger_w if share > 0]
     if powers:
         yield from _nights_are_long_enough(scenario, powers)
+
+
+def rules_are_known(scenario: Scenario) -> Iterator[Finding]:
+    """Overrides name rules of the rulebooks, and an edition of DFS is in force on the day of each event."""
+    rules = scenario.markets.rules
+    on = scenario.markets.rules_date or scenario.clock.start
+    reads: tuple[Where, ...] = (("clock", "start"), ("markets", "rules_date"))
+    for book, overrides in rules.items():
+        at: Where = ("markets", "rules", book)
+        if book not in rulebook_names():
+            allowed, known = f"one of {', '.join(rulebook_names())}", rulebook_names()
+            yield Finding("S072", at, "no such rulebook", allowed, candidates=known, of_key=True)
+            continue
+        for name, value in overrides.items():
+            yield from _rulebook_fault((*at, name), book, on, {name: value}, reads)
+    for i, event in enumerate(scenario.markets.dfs.events):
+        day = scenario.markets.rules_date or scenario.clock.start + timedelta(days=event.day)
+        yield from _rulebook_fault((*_EVENTS, i), "dfs", day, {}, reads)
 
 
 def engines_are_able(scenario: Scenario) -> Iterator[Finding]:
@@ -262,6 +292,7 @@ RULES: tuple[Callable[[Scenario], Iterator[Finding]], ...] = (
     outage_names_are_known,
     mixes_are_whole,
     cars_are_possible,
+    rules_are_known,
     engines_are_able,
     files_are_named,
     bands_can_be_met,
@@ -298,6 +329,15 @@ def _local_time(at: Where, day: date, minutes: int, reads: tuple[Where, ...]) ->
             yield Finding("W001", at, what, reads=reads)
 
 
+def _rulebook_fault(
+    at: Where, book: str, on: date, overrides: dict[str, object], reads: tuple[Where, ...]
+) -> Iterator[Finding]:
+    try:
+        load_rulebook(book, on, overrides)
+    except RuleError as error:
+        yield Finding("S072", at, str(error), reads=reads)
+
+
 def _inhabited(scenario: Scenario) -> tuple[str, ...]:
     weights = scenario.homes.gsp_groups
     return tuple(group for group in GSP_GROUPS if not weights or weights.get(group, 0) > 0) or GSP_GROUPS
@@ -308,8 +348,14 @@ def _outage_names(scenario: Scenario, outage: Outage) -> tuple[str, ...]:
     if outage.kind == "region":
         return _inhabited(scenario)
     if outage.kind == "vendor_cloud":
-        vendors = {name: comms.routes[name].vendors if name in comms.routes else 1 for name in ROUTE_NAMES}
-        return tuple(f"{name}/{number}" for name, count in vendors.items() for number in range(count))
+        # Here because it is heavy to import and few scenarios have such an outage.
+        from sim.routes import routes_of
+
+        known = comms.model_copy(
+            update={"routes": {k: v for k, v in comms.routes.items() if k in ROUTE_NAMES}}
+        )
+        vendors = zip(ROUTE_NAMES, (route.vendors for route in routes_of(known)), strict=True)
+        return tuple(f"{name}/{number}" for name, count in vendors for number in range(count))
     return tuple(
         str(number) for number in range(comms.isps if outage.kind == "isp" else comms.mobile_operators)
     )

@@ -1,4 +1,4 @@
-"""What can be wrong with a scenario file: one stable code per kind of fault, and how a fault is told. Owns the codes."""
+"""What can be wrong with a scenario file: one stable code per kind of fault. Owns the codes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CODES: Mapping[str, Kind] = MappingProxyType({
     "S004": Kind("the file is larger than 2 MB", "put series into files and name them in the scenario"),
     "S005": Kind("nested too deep", "at most 64 levels; a scenario needs six"),
     "S006": Kind("too many values once aliases are expanded", "at most 200,000; use fewer aliases"),
-    "S007": Kind("not YAML", "mend the line named; spaces for indentation, quotes around text with `: ` or `#`"),
+    "S007": Kind("not YAML", "indent with spaces; quote text that holds `: ` or ` #`"),
     "S008": Kind("a key twice in one section", "keep one of the two lines"),
     "S009": Kind("a tag or directive that is not read", "remove it; nothing in a scenario is executed"),
     "S010": Kind("a merge key `<<`", "write the keys out: YAML 1.2 has no merge keys"),
@@ -54,21 +54,22 @@ CODES: Mapping[str, Kind] = MappingProxyType({
     # Versions and paths
     "S040": Kind("written for a newer schema", "install the flextwin that wrote it"),
     "S041": Kind("written for an older schema", "set `flextwin: 1` and validate again"),
-    "S050": Kind("a path that leaves the scenario's folder", "move the file, or allow it with `--allow-path`"),
-    "S051": Kind("a file named in the scenario cannot be used", "name an ordinary file that exists"),
+    "S050": Kind("a path out of the scenario's folder", "move the file, or allow it with `--allow-path`"),
+    "S051": Kind("a file named cannot be used", "name an ordinary file that exists"),
     # What does not fit together
-    "S060": Kind("a window that does not end after its start", "split what crosses midnight into two entries"),
+    "S060": Kind("a window that does not end after its start", "split what crosses midnight into two"),
     "S061": Kind("a day that the run does not reach", "count from 0, or raise `clock.days`"),
-    "S062": Kind("a local time that does not exist", "the clocks skip 01:00-02:00 on the last Sunday of March"),
+    "S062": Kind("a local time that does not exist", "in March the clocks go from 01:00 to 02:00"),
     "S063": Kind("times that contradict each other", "an event is told before it ends"),
     "S064": Kind("two services claim the same cars", "the shares enrolled add up to at most 100 %"),
     "S065": Kind("an unknown GSP Group", "`_A` to `_P` without `_I` and `_O`"),
     "S066": Kind("an unknown route", "see the list of routes"),
-    "S067": Kind("an unknown outage name", "see what names the kind of outage has; numbers count from 0"),
+    "S067": Kind("an unknown outage name", "see the names allowed; numbers count from 0"),
     "S068": Kind("weights that do not add up", "make them add up to 100 %"),
     "S069": Kind("contradictory cars", "what is asked for must be physically possible"),
-    "S070": Kind("the reference engine is too slow for so many homes", "at most 20,000 homes, or `engine: fast`"),
-    "S071": Kind("a key figure's band that nothing can meet", "give one of `equals`, `at_least`, `at_most`"),
+    "S070": Kind("too many homes for the reference engine", "at most 20,000 homes, or `engine: fast`"),
+    "S071": Kind("a key figure's band that nothing can meet", "give `equals`, or `at_least` and `at_most`"),
+    "S072": Kind("a rule that the rulebook does not have, or no edition on the day", "see the rulebook"),
     # Warnings: the run goes on
     "W001": Kind("a local time that occurs twice", "the first occurrence is used"),
     "W002": Kind("a very large recording", "`record.level: homes` or `portfolio`"),

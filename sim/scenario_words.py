@@ -1,4 +1,4 @@
-"""The model's errors in the words of the file: key paths, quoted values, units, ranges, nearest matches. Owns those words."""
+"""The model's errors in the words of the file: paths, quoted values, units, ranges, nearest matches."""
 
 from __future__ import annotations
 
@@ -78,9 +78,14 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"`{folded[close[0]]}`" if close else ""
 
 
+def dotted(where: Iterable[str | int]) -> str:
+    """A place as it is called in errors: `markets.dfs.events.0.end`."""
+    return ".".join(str(key) for key in where)
+
+
 def annotation_of(field: FieldInfo) -> Any:
     """A field's type with its metadata back in place."""
-    annotation = field.annotation
+    annotation: Any = field.annotation
     for mark in field.metadata:
         annotation = Annotated[annotation, mark]
     return annotation
@@ -88,7 +93,7 @@ def annotation_of(field: FieldInfo) -> Any:
 
 def spelt(annotation: Any, value: Any) -> Any:
     """A value of the model as a file spells it."""
-    written = _written(annotation)
+    written = written_as(annotation)
     if value is None or isinstance(value, bool):
         return value
     if written is not None:
@@ -113,15 +118,14 @@ def _fault(root: Node, error: dict[str, Any]) -> Fault:
         return _missing(root, where)
     if kind == "extra_forbidden":
         return _unknown(root, where)
-    where = _trimmed(root, where)
+    where = root.reached(where)
     place, reached = root.at(where)
     got = place.shown if reached else ""
     code = CODE_OF.get(kind, _WRONG_TYPE)
     if kind == "missing":
         code, (place, _) = "S026", root.at(where[:-1])
     what, allowed, near = _words(kind, code, where, context, place)
-    path = ".".join(str(key) for key in where)
-    return place.fault(code, f"{path}: {what}", got=got, allowed=allowed, nearest=near)
+    return place.fault(code, f"{dotted(where)}: {what}", got=got, allowed=allowed, nearest=near)
 
 
 def _words(
@@ -163,16 +167,15 @@ def _meant(kind: str, place: Node) -> str:
 
 def _missing(root: Node, where: tuple[str | int, ...]) -> Fault:
     place, _ = root.at(where[:-1])
-    parent = _key_of(root, where[:-1]) or place
-    path = ".".join(str(key) for key in where)
-    written = _written(_annotation_at(where))
+    parent = root.key_at(where[:-1]) or place
+    written = written_as(_annotation_at(where))
     allowed = f"such as `{where[-1]}: {written.examples[0]}`" if written else ""
-    return parent.fault("S021", f"`{path}` is missing", allowed=allowed)
+    return parent.fault("S021", f"`{dotted(where)}` is missing", allowed=allowed)
 
 
 def _unknown(root: Node, where: tuple[str | int, ...]) -> Fault:
-    key, section = str(where[-1]), ".".join(str(part) for part in where[:-1])
-    place = _key_of(root, where) or root.at(where)[0]
+    key, section = str(where[-1]), dotted(where[:-1])
+    place = root.key_at(where) or root.at(where)[0]
     known = list(_keys_at(where[:-1]))
     near = nearest(key, known)
     if not near:
@@ -184,31 +187,15 @@ def _unknown(root: Node, where: tuple[str | int, ...]) -> Fault:
     return place.fault("S020", what, got=quoted(key), allowed=listed, nearest=near)
 
 
-def _key_of(root: Node, where: tuple[str | int, ...]) -> Node | None:
-    """The key under which a value stands; nothing for entries of a list and the file itself."""
-    parent, reached = root.at(where[:-1])
-    if not where or not reached or not isinstance(parent.content, dict):
-        return None
-    entry = parent.content.get(str(where[-1]))
-    return entry.key if entry else None
-
-
-def _trimmed(root: Node, where: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    """Without what pydantic adds at the end: the branch of a union, `[key]`, an entry that is missing."""
-    while where and not root.at(where)[1] and not isinstance(where[-1], int):
-        where = where[:-1]
-    return where
-
-
 def _range(annotation: Any, context: dict[str, Any]) -> str:
     """All bounds of the field in its own unit."""
     words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-    written, marks = _written(annotation), [*_marks(annotation)]
+    written, marks = written_as(annotation), [*_marks(annotation)]
     bounds = {
         key: getattr(mark, key) for mark in marks for key in words if getattr(mark, key, None) is not None
     }
     shown = {
-        key: written.write(bound) if written and not isinstance(written, str) else f"{bound:,}"
+        key: written.write(bound) if written else f"{bound:,}"
         for key, bound in (bounds or context).items()
         if key in words
     }
@@ -274,7 +261,8 @@ def _marks(annotation: Any) -> Iterator[Any]:
             yield from _marks(each)
 
 
-def _written(annotation: Any) -> Written | None:
+def written_as(annotation: Any) -> Written | None:
+    """How values of this type are spelt, where a file spells them as text with a unit or the like."""
     return next((mark for mark in _marks(annotation) if isinstance(mark, Written)), None)
 
 

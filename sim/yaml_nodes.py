@@ -1,9 +1,10 @@
 """YAML 1.2 text to a tree of values that know their line and column. Owns what a scenario's YAML may be.
 
-PyYAML reads YAML 1.1, where `17:30` is 1050 and `no` is false; here only its scanner and parser are used, and
-plain words mean what the YAML 1.2.2 core schema says (section 10.3.2). Depth, number of values and aliases are
-limited while reading, before anything is built; an alias is one shared node, whose size is counted as often as
-it is used. The parser in Python is taken, not libyaml: one set of words and places on every host.
+PyYAML reads YAML 1.1, where `17:30` is 1050 and `no` is false; here only its scanner and parser are used,
+and plain words mean what the YAML 1.2.2 core schema says (section 10.3.2). Depth, number of values and
+aliases are limited while reading, before anything is built; an alias is one shared node, whose size is
+counted as often as it is used. The parser in Python is taken, not libyaml: one set of words and places on
+every host.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import yaml
 
@@ -35,23 +37,23 @@ _MOST_DIGITS = 400
 _ODD_CHARACTER = re.compile(
     "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
-"""What YAML does not allow unescaped, and the line ends NEL, LS, PS, at which YAML 1.1 and 1.2 count differently."""
+"""What YAML does not allow unescaped; also NEL, LS and PS, line ends in YAML 1.1 but not in 1.2."""
 
 _PLAIN_WORDS = {
-    "mapping values are not allowed here": "a second `: ` in one line, or wrong indentation; quote text with `: `",
+    "mapping values are not allowed here": "a second `: ` in one line, or wrong indentation",
     "found character '\\t' that cannot start any token": "a tab; YAML is indented with spaces",
     "could not find expected ':'": "a key without its `:`",
     "found unexpected end of stream": "a quote that is never closed",
 }
 
-type_of_scalar = str | int | float | bool | None
+Scalar = str | int | float | bool | None
 
 
 @dataclass(slots=True, eq=False)
 class Node:
     """A value of the file and where it stands. `content` is a scalar, a list of nodes, or entries by key."""
 
-    content: type_of_scalar | list[Node] | dict[str, Entry]
+    content: Scalar | list[Node] | dict[str, Entry]
     text: str  # as written, for scalars
     file: str
     line: int
@@ -63,7 +65,7 @@ class Node:
         return Fault(code, self.file, self.line, self.column, what, got, allowed, nearest)
 
     def at(self, where: Sequence[str | int]) -> tuple[Node, bool]:
-        """The value at these keys and list places, or else the innermost key on the way; and whether reached."""
+        """The value at these keys and list places and True; else the innermost key on the way and False."""
         node, place = self, self
         for key in where:
             if isinstance(node.content, dict) and key in node.content:
@@ -74,6 +76,20 @@ class Node:
             else:
                 return place, False
         return node, True
+
+    def key_at(self, where: Sequence[str | int]) -> Node | None:
+        """The key under which the value stands; nothing for entries of a list and for the whole."""
+        parent, reached = self.at(where[:-1])
+        if not where or not reached or not isinstance(parent.content, dict):
+            return None
+        entry = parent.content.get(str(where[-1]))
+        return entry.key if entry else None
+
+    def reached(self, where: tuple[str | int, ...]) -> tuple[str | int, ...]:
+        """`where` as far as the file goes; without the branch of a union that pydantic appends."""
+        while where and not self.at(where)[1] and not isinstance(where[-1], int):
+            where = where[:-1]
+        return where
 
     @property
     def shown(self) -> str:
@@ -125,12 +141,12 @@ class _Composer:
         self.events = self._events(text)
 
     def document(self) -> Node:
+        """The only document. Raises ScenarioErrors where there is none or another."""
+        self._next()
         start = self._next()
-        if isinstance(start, yaml.StreamStartEvent):
-            start = self._next()
-        if isinstance(start, yaml.StreamEndEvent):
+        if not isinstance(start, yaml.DocumentStartEvent):
             raise self._stop("S003", "the file says nothing")
-        if start.version not in {None, (1, 2)}:
+        if start.version is not None and start.version != (1, 2):
             version = ".".join(str(part) for part in start.version)
             raise self._stop("S009", f"a directive for YAML {version}", allowed="YAML 1.2, or no directive")
         node = self._node(self._next(), depth=1)
@@ -142,13 +158,17 @@ class _Composer:
     def _events(self, text: str) -> Iterator[yaml.Event]:
         try:
             for event in yaml.parse(text, Loader=yaml.SafeLoader):
-                self.line, self.column = event.start_mark.line + 1, event.start_mark.column + 1
+                self._stand_at(event.start_mark)
                 yield event
         except yaml.MarkedYAMLError as error:
             raise self._not_yaml(error) from None
         except (yaml.YAMLError, ValueError, OverflowError, IndexError):
-            # PyYAML lets a few of Python's own errors through, such as chr() of a number that is no character.
+            # PyYAML lets a few of Python's own errors through, such as chr() of no character.
             raise self._stop("S007", "not YAML after this place") from None
+
+    def _stand_at(self, mark: Any) -> None:
+        if mark is not None:
+            self.line, self.column = mark.line + 1, mark.column + 1
 
     def _next(self) -> yaml.Event:
         return next(self.events)
@@ -158,24 +178,26 @@ class _Composer:
             raise self._stop("S005", "nested too deep", allowed=f"{DEEPEST} levels")
         if isinstance(event, yaml.AliasEvent):
             return self._counted(self._alias(event))
-        node = Node(None, "", self.file, event.start_mark.line + 1, event.start_mark.column + 1)
-        if event.anchor:
-            self.anchors[event.anchor] = None
+        node = Node(None, "", self.file, self.line, self.column)
+        anchor = event.anchor if isinstance(event, yaml.NodeEvent) else None
+        if anchor:
+            self.anchors[anchor] = None
         if isinstance(event, yaml.ScalarEvent):
             self._fill_scalar(node, event)
             self._counted(node)
         elif isinstance(event, yaml.SequenceStartEvent):
             self._fill_list(node, event, depth)
-        else:
+        elif isinstance(event, yaml.MappingStartEvent):
             self._fill_section(node, event, depth)
-        if event.anchor:
-            self.anchors[event.anchor] = node
+        if anchor:
+            self.anchors[anchor] = node
         return node
 
     def _alias(self, event: yaml.AliasEvent) -> Node:
-        if event.anchor not in self.anchors:
-            raise self._stop("S007", f"no anchor {quoted(event.anchor)} stands above this alias")
-        node = self.anchors[event.anchor]
+        name = event.anchor or ""
+        if name not in self.anchors:
+            raise self._stop("S007", f"no anchor {quoted(name)} stands above this alias")
+        node = self.anchors[name]
         if node is None:
             raise self._stop("S006", "an alias to the value that it stands in")
         return node
@@ -186,7 +208,7 @@ class _Composer:
             raise self._stop("S006", "too many values, aliases expanded", allowed=f"{MOST_NODES:,}")
         return node
 
-    def _fill_list(self, node: Node, event: yaml.Event, depth: int) -> None:
+    def _fill_list(self, node: Node, event: yaml.CollectionStartEvent, depth: int) -> None:
         self._judge_tag(node, event, "seq")
         self._counted(node)
         items: list[Node] = []
@@ -195,7 +217,7 @@ class _Composer:
         node.content = items
         node.size += sum(item.size for item in items)
 
-    def _fill_section(self, node: Node, event: yaml.Event, depth: int) -> None:
+    def _fill_section(self, node: Node, event: yaml.CollectionStartEvent, depth: int) -> None:
         self._judge_tag(node, event, "map")
         self._counted(node)
         entries: dict[str, Entry] = {}
@@ -241,7 +263,9 @@ class _Composer:
         ):
             self.faults.append(node.fault("S009", f"the tag `!!{kind}` on something else", got=node.shown))
 
-    def _judge_tag(self, node: Node, event: yaml.Event, *known: str) -> str | None:
+    def _judge_tag(
+        self, node: Node, event: yaml.CollectionStartEvent | yaml.ScalarEvent, *known: str
+    ) -> str | None:
         """The core kind that the tag names, or nothing when there is no tag or one that is not read."""
         tag = event.tag
         if tag is None or tag == "!":
@@ -259,7 +283,7 @@ class _Composer:
             return "\ufffd"
         return node.text
 
-    def _plain(self, node: Node) -> type_of_scalar:
+    def _plain(self, node: Node) -> Scalar:
         text = node.text
         if text in _NULL:
             return None
@@ -275,9 +299,7 @@ class _Composer:
         return number
 
     def _not_yaml(self, error: yaml.MarkedYAMLError) -> ScenarioErrors:
-        mark = error.problem_mark or error.context_mark
-        if mark is not None:
-            self.line, self.column = mark.line + 1, mark.column + 1
+        self._stand_at(error.problem_mark or error.context_mark)
         problem = error.problem or "cannot be read"
         words = _PLAIN_WORDS.get(problem, problem)
         if error.context and problem not in _PLAIN_WORDS:

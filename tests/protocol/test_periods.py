@@ -131,6 +131,8 @@ def test_easter_monday_is_a_working_day_in_scotland_only():
     easter_monday = date(2023, 4, 10)
     assert not periods.working_day(easter_monday)
     assert periods.working_day(easter_monday, "scotland")
+    assert periods.next_working_day(date(2023, 4, 6)) == date(2023, 4, 11)
+    assert periods.next_working_day(date(2023, 4, 6), division="scotland") == easter_monday
 
 
 def test_an_unknown_division_is_refused_with_those_there_are():

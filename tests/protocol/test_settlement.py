@@ -74,8 +74,10 @@ def test_volume_beyond_the_pairs_earns_nothing_and_shows():
 
 
 def test_volume_on_a_pair_that_nobody_submitted_is_refused():
-    with pytest.raises(SettlementError, match=r"accepted on pair 3, but only \[-2, -1, 1, 2\]"):
+    with pytest.raises(SettlementError, match=r"accepted on pair 3, but \[-2, -1, 1, 2\]"):
         bm_cashflow([offer(3, 1.0)], PAIRS)
+    with pytest.raises(SettlementError, match="accepted on pair 3"):
+        non_delivery(-1.0, -2.0, [offer(3, 1.0)], PAIRS, 80)
 
 
 def test_every_line_names_its_clause():

@@ -9,6 +9,7 @@ from protocol import messages as m
 from protocol.periods import HOUR_MS, MINUTE_MS, PERIOD_MS, day_start_ms, local_clock_ms
 from sim.journal import Journal
 from sim.manifest import make_manifest
+from sim.network import OutageRow
 from sim.recorder import Layout, Recorder
 from sim.run_folder import MANIFEST, NONE, RunFolder
 from sim.scenario import Clock, Record, RecordLevel, Scenario
@@ -120,15 +121,13 @@ def tell_comms(recorder):
     for route, n, loss, latency in (("evcp_4g", 620, 0.03, 450), ("evcp_wifi_cloud", 1200, 0.006, 320), ("ev_telematics_cloud", 150, 0.01, 1900)):
         lost = np.where(down & (route == "evcp_wifi_cloud"), n, round(n * loss))
         common = {"at_ms": minutes, "route": route, "direction": "up", "kind": "telemetry"}
-        recorder.rows("comms", **common, outcome="arrived", count=n - lost, latency_sum_ms=(n - lost) * latency)
+        recorder.rows("comms", **common, outcome="delivered", count=n - lost, latency_sum_ms=(n - lost) * latency)
         recorder.rows("comms", **common, outcome="lost", count=lost, latency_sum_ms=0)
-        for up_to, share in ((250, 0.3), (500, 0.3), (1000, 0.25), (4000, 0.1), (64_000, 0.05)):
-            recorder.rows("comms_latency", route=route, direction="up", kind="telemetry", up_to_ms=up_to, count=int(n * 1440 * share))
-    for outcome, count in (("arrived", 3900), ("lost", 70)):
+    for outcome, count in (("delivered", 3900), ("lost", 170)):
         recorder.rows("comms", at_ms=DFS_START - 2 * MINUTE_MS, route="evcp_4g", direction="down", kind="setpoints", outcome=outcome, count=count, latency_sum_ms=count * 420)
         recorder.rows("comms", at_ms=DFS_START - 2 * MINUTE_MS, route="evcp_4g", direction="up", kind="acks", outcome=outcome, count=count - 100, latency_sum_ms=count * 420)
-    recorder.event(local_clock_ms(DAY, 17, 20), "outage_start", "network", "evcp_wifi_cloud/2", "vendor cloud down for 25 min, all messages")
-    recorder.event(local_clock_ms(DAY, 17, 45), "outage_end", "network", "evcp_wifi_cloud/2", "vendor cloud is back")
+    window = (local_clock_ms(DAY, 17, 20), local_clock_ms(DAY, 17, 45))
+    recorder.outages([OutageRow("vendor_cloud", "evcp_wifi_cloud/2", *window, "both", "all", 1.0, 0)])
 
 
 def tell_devices(recorder):
@@ -141,11 +140,11 @@ def tell_devices(recorder):
         days += [(at(22, 31), 4, 62_000)]
         times, kinds, values = (np.array(column) for column in zip(*days, strict=True))
         recorder.device_events(times, np.full(len(days), 1), kinds, values, arm, KINDS)
-    sent = {"row": 1, "what": "setpoint", "instruction_id": BM_ID, "limit_w": 0, "from_ms": BM_START, "until_ms": BM_END}
+    sent = {"row": 1, "what": "setpoints", "instruction_id": BM_ID, "limit_w": 0, "from_ms": BM_START, "until_ms": BM_END}
     recorder.rows("device_messages", at_ms=at(19, 37, 50), sequence=4, fate="lost", arrival_ms=NONE, **sent)
-    recorder.rows("device_messages", at_ms=at(19, 38, 20), sequence=5, fate="arrived", arrival_ms=at(19, 38, 21), **sent)
-    ack = {"row": 1, "what": "ack", "instruction_id": "", "limit_w": -1, "from_ms": NONE, "until_ms": NONE}
-    recorder.rows("device_messages", at_ms=at(19, 38, 21), sequence=5, fate="arrived", arrival_ms=at(19, 38, 22), **ack)
+    recorder.rows("device_messages", at_ms=at(19, 38, 20), sequence=5, fate="delivered", arrival_ms=at(19, 38, 21), **sent)
+    ack = {"row": 1, "what": "acks", "instruction_id": "", "limit_w": -1, "from_ms": NONE, "until_ms": NONE}
+    recorder.rows("device_messages", at_ms=at(19, 38, 21), sequence=5, fate="delivered", arrival_ms=at(19, 38, 22), **ack)
     n = np.arange(3)
     recorder.rows(
         "devices", row=n, device=n + 10, home=n * 2, unit=["_A", "_A", "_B"], service=["dfs", "balancing", "none"],

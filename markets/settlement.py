@@ -1,0 +1,432 @@
+"""The settlement mock: keeps readings, results and acceptances, and settles a day once all of them are there.
+
+This owns when a day is settled, with which data, and what is told about what was missing. Volumes come from
+`markets/metered_volume.py`, lines from `markets/statement_lines.py`, formulas from `protocol`. Rules:
+docs/markets.md S1-S13.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+import numpy as np
+
+from markets.counterparty import AGGREGATOR, JOURNAL, Counterparty, Handler, earliest_ms
+from markets.metered_volume import Block, BlockVolume, DayReadings, UnitImport, block_volume, unit_import
+from markets.settings import SettlementSettings
+from markets.statement_lines import BSC_CLEARING, Heading, MeteredPeriod, bm_period, dfs_line, reversal
+from protocol.baselines import LOOK_BACK_DAYS
+from protocol.messages import (
+    I16,
+    I32,
+    AssetReadings,
+    AssetRegistration,
+    BidOfferAcceptance,
+    BidOfferData,
+    BoundaryReadings,
+    DeliveredVolume,
+    DfsCancellation,
+    DfsResult,
+    DfsUnitRegistration,
+    Message,
+    PhysicalNotification,
+    Service,
+    Statement,
+    StatementLine,
+    SystemPrice,
+)
+from protocol.party import Envelope
+from protocol.periods import DAY_MS, PERIOD_MS, day_end_ms, day_start_ms, local_date, period_count, period_of
+from protocol.rulebook import Rulebook
+
+RUNS = ("II", "SF", "R1", "R2", "R3", "RF", "DF")
+"""Names of a day's settlement runs in their order (bsc rulebook, run_*_wd); ours follow the data, not the
+calendar.
+"""
+
+UNBASELINED_DAYS = 7
+"""How long asset readings are kept when no baseline needs them [days]; ours."""
+
+UnitPeriod = tuple[str, int]
+"""A BM Unit and the start of a settlement period [UTC ms]."""
+
+
+@dataclass(slots=True)
+class SettlementState:
+    """All data of a day until it is settled, and readings for as long as baselines look back.
+
+    `open_days`: days with something to settle; `settled`: the lines of each day's latest run; `runs`: how
+    many runs a day has had.
+    """
+
+    now_ms: int = 0
+    outbox: list[Envelope] = field(default_factory=list)
+    assets: AssetRegistration | None = None
+    dfs_units: dict[str, DfsUnitRegistration] = field(default_factory=dict)
+    results: dict[str, DfsResult] = field(default_factory=dict)
+    cancelled: dict[str, bool] = field(default_factory=dict)
+    boundary: dict[date, BoundaryReadings] = field(default_factory=dict)
+    asset: dict[date, AssetReadings] = field(default_factory=dict)
+    notified: dict[UnitPeriod, PhysicalNotification] = field(default_factory=dict)
+    offered: dict[UnitPeriod, BidOfferData] = field(default_factory=dict)
+    acceptances: dict[tuple[str, int], BidOfferAcceptance] = field(default_factory=dict)
+    prices_gbp_per_mwh: dict[int, float] = field(default_factory=dict)
+    open_days: dict[date, bool] = field(default_factory=dict)
+    settled: dict[date, tuple[StatementLine, ...]] = field(default_factory=dict)
+    runs: dict[date, int] = field(default_factory=dict)
+
+
+class Settlement(Counterparty[SettlementState]):
+    """Settles DFS events and BM acceptances, day by day."""
+
+    def __init__(self, settings: SettlementSettings) -> None:
+        super().__init__("settlement", SettlementState())
+        self.settings = settings
+
+    def handlers(self) -> Mapping[type[Message], Handler]:
+        return {
+            AssetRegistration: self._take_assets,
+            DfsUnitRegistration: self._take_dfs_unit,
+            DfsResult: self._take_result,
+            DfsCancellation: self._take_cancellation,
+            BoundaryReadings: self._take_readings,
+            AssetReadings: self._take_readings,
+            PhysicalNotification: self._take_notification,
+            BidOfferData: self._take_offer,
+            BidOfferAcceptance: self._take_acceptance,
+            SystemPrice: self._take_price,
+        }
+
+    def due_ms(self) -> int:
+        return earliest_ms(self._deadline_ms(day) for day in self.state.open_days)
+
+    def act(self) -> None:
+        """Settle what has waited long enough, without what is still missing."""
+        for day in sorted(self.state.open_days):
+            if self._deadline_ms(day) <= self.state.now_ms:
+                self._settle(day)
+
+    def _deadline_ms(self, day: date) -> int:
+        return day_end_ms(day) + self.settings.settle_after_days * DAY_MS
+
+    # ------------------------------------------------------------------------------------ what is taken in
+
+    def _take_assets(self, assets: AssetRegistration) -> None:
+        self.state.assets = assets
+
+    def _take_dfs_unit(self, registration: DfsUnitRegistration) -> None:
+        self.state.dfs_units[registration.unit] = registration
+
+    def _take_result(self, result: DfsResult) -> None:
+        if result.accepted and result.bid_id not in self.state.results:
+            self.state.results[result.bid_id] = result
+            self._open(result.start_ms, result.end_ms)
+
+    def _take_cancellation(self, cancellation: DfsCancellation) -> None:
+        self.state.cancelled[cancellation.event_id] = True
+        self._close_empty_days()
+
+    def _take_readings(self, readings: BoundaryReadings | AssetReadings) -> None:
+        """Keep a day's readings as they are, not copied; readings for a settled day make a new run."""
+        day, meters = (
+            readings.day,
+            readings.homes if isinstance(readings, BoundaryReadings) else readings.rows,
+        )
+        if readings.import_wh.shape != (len(meters), period_count(day)):
+            shape = f"{readings.import_wh.shape}, not {(len(meters), period_count(day))}"
+            self.remark("readings_refused", f"{type(readings).__name__} of {day} are {shape}")
+            return
+        if isinstance(readings, BoundaryReadings):
+            if _same(self.state.boundary.get(day), readings):
+                return
+            self.state.boundary[day] = readings
+        else:
+            if _same(self.state.asset.get(day), readings):
+                return
+            self.state.asset[day] = readings
+        self._forget_before(day)
+        self._reopen(day)
+        self._settle_if_ready(day)
+
+    def _take_notification(self, notification: PhysicalNotification) -> None:
+        self.state.notified[notification.unit, notification.start_ms] = notification
+
+    def _take_offer(self, offer: BidOfferData) -> None:
+        self.state.offered[offer.unit, offer.start_ms] = offer
+
+    def _take_acceptance(self, acceptance: BidOfferAcceptance) -> None:
+        """Keep what binds: an amendment replaces its original, a withdrawal takes it away."""
+        key = (acceptance.unit, acceptance.number)
+        earlier = self.state.acceptances.get(key)
+        if acceptance.amendment == "DEL":
+            self.state.acceptances.pop(key, None)
+        else:
+            self.state.acceptances[key] = acceptance
+        for profile in (item.profile for item in (earlier, acceptance) if item is not None):
+            self._open(profile[0].at_ms, profile[-1].at_ms)
+        self._close_empty_days()
+
+    def _take_price(self, price: SystemPrice) -> None:
+        self.state.prices_gbp_per_mwh[price.start_ms] = price.price_gbp_per_mwh
+        day = local_date(price.start_ms)
+        if day in self.state.open_days:
+            self._settle_if_ready(day)
+
+    def _forget_before(self, newest: date) -> None:
+        """Drop what no baseline and no settlement can need any more."""
+        oldest = newest - timedelta(days=LOOK_BACK_DAYS)
+        asset_days = LOOK_BACK_DAYS if self.settings.dfs_metering == "asset" else UNBASELINED_DAYS
+        for day in [day for day in self.state.boundary if day < oldest]:
+            del self.state.boundary[day]
+        for day in [day for day in self.state.asset if day < newest - timedelta(days=asset_days)]:
+            del self.state.asset[day]
+        self._forget_periods_before(day_start_ms(oldest))
+
+    def _forget_periods_before(self, before_ms: int) -> None:
+        state = self.state
+        state.notified = {key: item for key, item in state.notified.items() if key[1] >= before_ms}
+        state.offered = {key: item for key, item in state.offered.items() if key[1] >= before_ms}
+        state.prices_gbp_per_mwh = {
+            at: price for at, price in state.prices_gbp_per_mwh.items() if at >= before_ms
+        }
+
+    # --------------------------------------------------------------------------------------- when to settle
+
+    def _open(self, start_ms: int, end_ms: int) -> None:
+        """Note that the days of [start, end) have something to settle."""
+        for day in _days(start_ms, end_ms):
+            self.state.open_days[day] = True
+
+    def _reopen(self, day: date) -> None:
+        if day in self.state.settled:
+            self.state.open_days[day] = True
+
+    def _close_empty_days(self) -> None:
+        """Take days without anything to settle off the list, unless an earlier run must be taken back."""
+        for day in list(self.state.open_days):
+            if day not in self.state.settled and not self._events_on(day) and not self._units_on(day):
+                del self.state.open_days[day]
+
+    def _settle_if_ready(self, day: date) -> None:
+        if day in self.state.open_days and self._is_ready(day):
+            self._settle(day)
+
+    def _is_ready(self, day: date) -> bool:
+        """Whether all readings and prices that the day's settlement needs have come."""
+        events, units = self._events_on(day), self._units_on(day)
+        needs_asset = bool(units) or (bool(events) and self.settings.dfs_metering == "asset")
+        needs_boundary = bool(events) and self.settings.dfs_metering == "boundary"
+        starts = [start for unit in units for start in self._accepted_periods(unit, day)]
+        return (
+            self.state.now_ms >= day_end_ms(day)
+            and (not needs_asset or day in self.state.asset)
+            and (not needs_boundary or day in self.state.boundary)
+            and all(start in self.state.prices_gbp_per_mwh for start in starts)
+        )
+
+    def _settle(self, day: date) -> None:
+        """Settle one day: publish its volumes and lines, and take back those of an earlier run."""
+        del self.state.open_days[day]
+        place = self.state.runs.get(day, 0)
+        if place == len(RUNS):
+            self.remark("no_more_runs", f"{day} has had its last run: what came now is not settled")
+            return
+        run = RUNS[place]
+        lines = [*self._settle_dfs(day, run), *self._settle_bm(day, run)]
+        reversals = [reversal(line, run) for line in self.state.settled.get(day, ())]
+        self.state.runs[day] = place + 1
+        self.state.settled[day] = tuple(lines)
+        self.say(Statement((*reversals, *lines)), AGGREGATOR, JOURNAL)
+
+    # -------------------------------------------------------------------------------------------------- DFS
+
+    def _events_on(self, day: date) -> list[DfsResult]:
+        """Accepted bids for events on the day that were not cancelled, in order of time, event and unit."""
+        found = [
+            result
+            for result in self.state.results.values()
+            if result.event_id not in self.state.cancelled and day in _days(result.start_ms, result.end_ms)
+        ]
+        return sorted(found, key=lambda result: (result.start_ms, result.event_id, result.unit))
+
+    def _settle_dfs(self, day: date, run: str) -> Iterator[StatementLine]:
+        for result in self._events_on(day):
+            rules = self.settings.rules.book("dfs", local_date(result.start_ms))
+            block = self._block(result, day, rules)
+            first = (day_start_ms(day) + (block.first_sp - 1) * PERIOD_MS - result.start_ms) // PERIOD_MS
+            volume = block_volume(
+                self._meters(result.unit), block, self._readings(), self._event_days(result.unit, day)
+            )
+            self._remark_counted_out(result, day, volume)
+            for place in range(block.n_sp):
+                if result.turn_down_mw[first + place] > 0:
+                    delivered_wh = int(volume.delivered_wh[place])
+                    self.say(_delivered(result, first + place, place, volume), JOURNAL)
+                    yield dfs_line(run, result, first + place, delivered_wh, rules)
+
+    def _block(self, result: DfsResult, day: date, rules: Rulebook) -> Block:
+        """The part of an event on one day, and how the edition settles it."""
+        start_ms, end_ms = max(result.start_ms, day_start_ms(day)), min(result.end_ms, day_end_ms(day))
+        unit = self.state.dfs_units.get(result.unit)
+        adjusted = rules.value("in_day_adjustment")
+        return Block(
+            day=day,
+            first_sp=period_of(start_ms).number,
+            n_sp=(end_ms - start_ms) // PERIOD_MS,
+            in_day_adjustment=adjusted == "all_units"
+            or (adjusted == "domestic_units" and unit is not None and unit.domestic),
+            netting=rules.value("opt_in_netting" if self.settings.dfs_opt_in else "opt_out_netting"),
+        )
+
+    def _meters(self, unit: str) -> I32:
+        """Homes of a DFS Unit, or their asset meters' rows where DFS is settled on asset meters."""
+        registration, assets = self.state.dfs_units.get(unit), self.state.assets
+        if registration is None:
+            return np.empty(0, dtype=np.int32)
+        if self.settings.dfs_metering == "boundary" or assets is None:
+            return registration.homes
+        chosen = (assets.service == Service.DFS) & np.isin(assets.home, registration.homes)
+        return np.flatnonzero(chosen).astype(np.int32)
+
+    def _readings(self) -> dict[date, DayReadings]:
+        if self.settings.dfs_metering == "boundary":
+            return {day: DayReadings(item.homes, item.import_wh) for day, item in self.state.boundary.items()}
+        return {day: DayReadings(item.rows, item.import_wh) for day, item in self.state.asset.items()}
+
+    def _event_days(self, unit: str, day: date) -> frozenset[date]:
+        """Days before `day` on which the unit's homes took part in an event."""
+        taken = [
+            found
+            for result in self.state.results.values()
+            if result.unit == unit and result.event_id not in self.state.cancelled
+            for found in _days(result.start_ms, result.end_ms)
+        ]
+        return frozenset(found for found in taken if found < day)
+
+    def _remark_counted_out(self, result: DfsResult, day: date, volume: BlockVolume) -> None:
+        out = int(volume.counted_out.max(initial=0))
+        if out or volume.not_adjusted:
+            self.remark(
+                "dfs_meters_counted_out",
+                f"{result.event_id} {result.unit} {day}: of {volume.meters} meters up to {out} delivered nothing for "
+                f"want of data ({volume.insufficient} with too few days for a baseline); {volume.not_adjusted} went "
+                "without in-day adjustment",
+            )
+
+    # --------------------------------------------------------------------------------------------------- BM
+
+    def _units_on(self, day: date) -> list[str]:
+        """BM Units with an acceptance on the day, by name."""
+        return sorted(
+            {
+                acceptance.unit
+                for acceptance in self.state.acceptances.values()
+                if day in _days(acceptance.profile[0].at_ms, acceptance.profile[-1].at_ms)
+            }
+        )
+
+    def _accepted_periods(self, unit: str, day: date) -> list[int]:
+        """Starts of the day's periods that an acceptance of the unit reaches into [UTC ms]."""
+        starts = range(day_start_ms(day), day_end_ms(day), PERIOD_MS)
+        return [start for start in starts if self._acceptances_in(unit, start)]
+
+    def _acceptances_in(self, unit: str, start_ms: int) -> list[BidOfferAcceptance]:
+        return [
+            item
+            for item in self.state.acceptances.values()
+            if item.unit == unit
+            and item.profile[0].at_ms < start_ms + PERIOD_MS
+            and item.profile[-1].at_ms > start_ms
+        ]
+
+    def _settle_bm(self, day: date, run: str) -> Iterator[StatementLine]:
+        for unit in self._units_on(day):
+            metered = unit_import(self._unit_rows(unit), self._asset_readings(day), period_count(day))
+            for start_ms in self._accepted_periods(unit, day):
+                if (unit, start_ms) in self.state.notified:
+                    yield from self._settle_bm_period(unit, start_ms, run, metered)
+                else:
+                    self.remark("not_settled", f"{unit} has no FPN for the period from {start_ms}")
+            if metered.missing.any():
+                worst = int(metered.missing.max())
+                self.remark(
+                    "bm_meters_missing",
+                    f"{unit} {day}: up to {worst} of {metered.meters} meters gave no reading in a period: they "
+                    "count as having followed the FPN",
+                )
+
+    def _settle_bm_period(
+        self, unit: str, start_ms: int, run: str, metered: UnitImport
+    ) -> tuple[StatementLine, ...]:
+        acceptances = self._acceptances_in(unit, start_ms)
+        offer = self.state.offered.get((unit, start_ms))
+        price = self.state.prices_gbp_per_mwh.get(start_ms)
+        if price is None:
+            self.remark(
+                "no_system_price", f"{unit} from {start_ms}: neither non-delivery nor imbalance settled"
+            )
+        place = period_of(start_ms).number - 1
+        numbers = "+".join(str(item.number) for item in sorted(acceptances, key=lambda item: item.number))
+        settled = bm_period(
+            Heading(run, Service.BALANCING.name, unit, numbers, start_ms, BSC_CLEARING),
+            self.state.notified[unit, start_ms].profile,
+            offer.pairs if offer else (),
+            acceptances,
+            MeteredPeriod(int(metered.import_wh[place]), int(metered.missing[place]), metered.meters),
+            price,
+            self.settings.rules.book("bsc", local_date(start_ms)).value("tlm"),
+        )
+        self.say(settled.volume, JOURNAL)
+        return settled.lines
+
+    def _asset_readings(self, day: date) -> DayReadings | None:
+        readings = self.state.asset.get(day)
+        return None if readings is None else DayReadings(readings.rows, readings.import_wh)
+
+    def _unit_rows(self, unit: str) -> I32:
+        """Rows of the assets of a BM Unit."""
+        assets = self.state.assets
+        if assets is None or unit not in assets.unit_names:
+            return np.empty(0, dtype=np.int32)
+        chosen = (assets.service == Service.BALANCING) & (assets.unit == assets.unit_names.index(unit))
+        return np.flatnonzero(chosen).astype(np.int32)
+
+
+def _days(start_ms: int, end_ms: int) -> list[date]:
+    """The local days that [start, end) touches."""
+    first, last = local_date(start_ms), local_date(max(start_ms, end_ms - 1))
+    return [first + timedelta(days=step) for step in range((last - first).days + 1)]
+
+
+def _same(kept: BoundaryReadings | AssetReadings | None, come: BoundaryReadings | AssetReadings) -> bool:
+    """Whether these readings are word for word those that are kept."""
+    if kept is None:
+        return False
+    old: tuple[I32, I16] = _columns(kept)
+    new = _columns(come)
+    return all(np.array_equal(before, after) for before, after in zip(old, new, strict=True))
+
+
+def _columns(readings: BoundaryReadings | AssetReadings) -> tuple[I32, I16]:
+    meters = readings.homes if isinstance(readings, BoundaryReadings) else readings.rows
+    return meters, readings.import_wh
+
+
+def _delivered(result: DfsResult, place: int, in_block: int, volume: BlockVolume) -> DeliveredVolume:
+    """What settlement found for one period of an accepted bid."""
+    start_ms = result.start_ms + place * PERIOD_MS
+    return DeliveredVolume(
+        service=Service.DFS.name,
+        unit=result.unit,
+        reference=result.event_id,
+        start_ms=start_ms,
+        end_ms=start_ms + PERIOD_MS,
+        baseline_wh=int(volume.baseline_wh[in_block]),
+        metered_wh=int(volume.metered_wh[in_block]),
+        delivered_wh=int(volume.delivered_wh[in_block]),
+        accepted_wh=round(result.turn_down_mw[place] * 500_000),
+        homes=volume.meters,
+        homes_missing=int(volume.counted_out[in_block]),
+    )

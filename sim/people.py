@@ -1,0 +1,97 @@
+"""Party `people`: early each morning it gives every car its day, and takes down which promises of the day before were kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+
+from protocol.messages import I32, I64, Message
+from protocol.party import Envelope
+from sim.fleet import Fleet
+from sim.households import make_diary, plan_moment_ms, quiet_windows_ms
+from sim.population import Population
+from sim.scenario import Scenario
+from sim.weather import Temperatures
+
+
+@dataclass(slots=True)
+class PeopleState:
+    """The next day to be planned."""
+
+    day: date
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Promises:
+    """Deadlines that came in the day before: one entry per car that was plugged in; missing energy [Wh]."""
+
+    rows: I64
+    ready_by_ms: I64
+    short_wh: I32
+
+
+class People:
+    """The drivers' diaries."""
+
+    name = "people"
+
+    def __init__(
+        self, scenario: Scenario, population: Population, temperatures: Temperatures, fleets: list[Fleet], first_day: date
+    ) -> None:
+        self._scenario = scenario
+        self._population = population
+        self._temperatures = temperatures
+        self.fleets = fleets
+        self.judged: list[list[Promises]] = []
+        self.state = PeopleState(first_day)
+
+    def receive(self, message: Message, now_ms: int) -> None:
+        """Nobody writes to people here: their apps do, through the gateway."""
+
+    def next_deadline_ms(self) -> int:
+        """The next planning moment."""
+        return plan_moment_ms(self.state.day)
+
+    def on_deadline(self, now_ms: int) -> None:
+        """Judge the promises of the day that ends, plan the one that begins."""
+        self.judge()
+        day = self.state.day
+        diary = make_diary(
+            self._scenario.evs,
+            self._population.drivers,
+            self._population.spec["battery_mj"],
+            day,
+            self._temperatures.mean_on(day),
+            self._scenario.seed,
+        )
+        for fleet in self.fleets:
+            fleet.plan(diary.copy(), quiet_windows_ms(day))
+        self.state.day = day + timedelta(days=1)
+
+    def judge(self) -> None:
+        """Take what was judged since the last call from each fleet."""
+        self.judged.append([_take_promises(fleet) for fleet in self.fleets])
+
+    def take_outbox(self) -> list[Envelope]:
+        """Nothing."""
+        return []
+
+    def take_judged(self) -> list[list[Promises]]:
+        """What was judged since the last call: per planning moment, one entry per fleet."""
+        judged, self.judged = self.judged, []
+        return judged
+
+
+def _take_promises(fleet: Fleet) -> Promises:
+    short_wh = fleet.state.shortfall_wh
+    rows = np.flatnonzero(short_wh >= 0)
+    found = Promises(rows, _column(fleet.state.diary, "ready_ms")[rows], short_wh[rows].copy())
+    short_wh[:] = -1
+    return found
+
+
+def _column(table: np.ndarray[Any, Any], name: str) -> I64:
+    return np.asarray(table[name], np.int64)

@@ -1,0 +1,299 @@
+"""The key figures of a run: flat names, plain numbers, worked out from the run folder and nothing else."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from protocol.instruction import TERMINAL, Stage
+from protocol.periods import local_date
+from protocol.rulebook import load_rulebook
+from protocol.units import GBP_E5, W_PER_MW, WH_PER_KWH, WH_PER_MWH
+from sim.run_folder import KPIS, RunFolder
+
+Kpis = dict[str, float | int]
+
+MEANINGS: dict[str, str] = {
+    "gbp_total": "all services together, paid to the aggregator [GBP]",
+    "gbp_dfs": "Demand Flexibility Service [GBP]",
+    "gbp_bm": "Balancing Mechanism: acceptances, non-delivery, imbalance [GBP]",
+    "mwh_instructed": "asked for in accepted instructions [MWh]",
+    "mwh_believed": "what the aggregator believed that it delivered [MWh]",
+    "mwh_metered": "baseline less metered, over the instructed periods [MWh]",
+    "mwh_settled": "delivered, as settled [MWh]",
+    "mwh_true": "truly delivered: without instructions minus with [MWh]",
+    "delivered_share": "truly delivered per instructed",
+    "baseline_error_share": "by how much baseline less metered exceeds the truth, per truly delivered",
+    "belief_error_share": "by how much belief exceeds the truth, per truly delivered",
+    "instructions_completed": "instructions that ended completed",
+    "instructions_failed": "instructions that ended failed",
+    "instructions_declined": "instructions that were declined",
+    "instructions_expired": "instructions that expired",
+    "instructions_superseded": "instructions that were superseded",
+    "instructions_open": "instructions without a terminal stage: must be 0",
+    "promises": "deadlines judged",
+    "promises_kept": "deadlines met",
+    "promises_broken_by_instructions": "missed, and would have been met without instructions",
+    "promises_broken_anyway": "missed, with or without instructions",
+    "promises_saved_by_instructions": "met, and would have been missed without instructions",
+    "peak_import_mw": "highest import of all EVs in any second [MW]",
+    "peak_without_mw": "the same without instructions [MW]",
+    "peak_reduction_mw": "largest true reduction in any second [MW]",
+    "rebound_peak_mw": "largest import above that without instructions [MW]",
+    "rebound_mwh": "energy drawn above that without instructions [MWh]",
+    "ev_kwh": "energy drawn by the EVs [kWh]",
+    "ev_without_kwh": "the same without instructions [kWh]",
+    "base_kwh": "energy of everything else in these homes [kWh]",
+    "boundary_readings_missing": "half-hourly boundary readings that never came",
+    "commands_sent": "set-points sent to devices",
+    "commands_lost": "set-points that did not arrive",
+    "commands_arrived_share": "set-points that arrived, per sent",
+    "retries": "set-points sent again",
+    "acks_unknown": "acknowledgements lost on the way: the aggregator does not know",
+    "readings_arrived_share": "readings that arrived, per sent",
+    "latency_mean_ms": "of all messages that arrived [ms]",
+    "opmetering_max_error_share": "largest error of what was published, per true import, above a tenth of a unit's peak",
+    "opmetering_within_share": "of these seconds, those within the accuracy asked for",
+    "opmetering_compliant": "1: all of these seconds; 0: not all",
+    "opmetering_published_share": "seconds of BM Units for which something was published",
+    "outages": "outages that began",
+    "remarks": "things worth telling that somebody told",
+    "invariants_violated": "laws of the world that did not hold: must be 0",
+    "homes": "homes",
+    "evs": "EVs whose deadlines were judged",
+    "degraded": "1: finished, but with less than was asked for",
+}
+"""What each key figure means. Those that a run has nothing to say about are left out of its `kpis.json`."""
+
+ARRIVED = frozenset({"delivered", "backfilled"})
+"""Outcomes of messages that arrived, in the words of the table `comms`."""
+DUPLICATED = "duplicated"
+_SERVICES = {"dfs": "gbp_dfs", "balancing": "gbp_bm", "bm": "gbp_bm"}
+_RETRY_KINDS = frozenset({"retry", "retries"})
+_METERED_FROM = 0.1
+"""Errors of operational metering are told where a unit draws at least this share of its own peak; assumed."""
+
+
+def write_kpis(folder: RunFolder) -> Kpis:
+    """Work out the key figures and put them into the folder."""
+    kpis = compute_kpis(folder)
+    folder.write_json(KPIS, kpis)
+    return kpis
+
+
+def compute_kpis(folder: RunFolder) -> Kpis:
+    """All key figures that the run has something to say about, in the order of MEANINGS."""
+    manifest = folder.manifest()
+    found: Kpis = {
+        **_money(folder),
+        **_energy_delivered(folder),
+        **_instructions(folder),
+        **_promises(folder),
+        **_power(folder),
+        **_half_hours(folder),
+        **_comms(folder),
+        **_operational_metering(folder, manifest),
+        **_events(folder),
+        "invariants_violated": sum(manifest["invariants"].values()),
+        "homes": manifest["homes"],
+        "degraded": int(manifest["status"] != "complete"),
+    }
+    return {name: found[name] for name in MEANINGS if name in found} | {
+        name: found[name] for name in sorted(found) if name not in MEANINGS
+    }
+
+
+def last_settlement(folder: RunFolder) -> list[dict[str, Any]]:
+    """The statement lines that count: of each service and local day those of the last settlement run told."""
+    lines: list[dict[str, Any]] = folder.table("settlement").to_pylist()
+    last = {_day_of(line): line["settlement_run"] for line in lines}
+    return [line for line in lines if last[_day_of(line)] == line["settlement_run"]]
+
+
+def _day_of(line: Mapping[str, Any]) -> tuple[str, str]:
+    return line["service"], local_date(line["start_ms"]).isoformat()
+
+
+def _money(folder: RunFolder) -> Kpis:
+    pounds: Counter[str] = Counter({"gbp_total": 0, "gbp_dfs": 0, "gbp_bm": 0})
+    for line in last_settlement(folder):
+        service = str(line["service"]).lower()
+        pounds[_SERVICES.get(service, f"gbp_{service}")] += line["amount_gbp_e5"]
+        pounds["gbp_total"] += line["amount_gbp_e5"]
+    return {name: amount / GBP_E5 for name, amount in pounds.items()}
+
+
+def _energy_delivered(folder: RunFolder) -> Kpis:
+    rows = folder.table("deliveries").to_pylist()
+    instructed, true = _mwh(rows, "instructed_wh"), _mwh(rows, "true_wh")
+    believed = [row for row in rows if row["believed_wh"] is not None]
+    metered = [row for row in rows if row["baseline_wh"] is not None and row["metered_wh"] is not None]
+    found: Kpis = {"mwh_instructed": instructed, "mwh_true": true}
+    if believed:
+        found["mwh_believed"] = _mwh(believed, "believed_wh")
+    if metered:
+        found["mwh_metered"] = sum(row["baseline_wh"] - row["metered_wh"] for row in metered) / WH_PER_MWH
+    settled = [row for row in rows if row["settled_wh"] is not None]
+    if settled:
+        found["mwh_settled"] = _mwh(settled, "settled_wh")
+    if instructed:
+        found["delivered_share"] = true / instructed
+    if true and metered:
+        found["baseline_error_share"] = (found["mwh_metered"] - true) / true
+    if true and believed:
+        found["belief_error_share"] = (found["mwh_believed"] - true) / true
+    return found
+
+
+def _mwh(rows: list[dict[str, Any]], column: str) -> float:
+    return sum(int(row[column]) for row in rows) / WH_PER_MWH
+
+
+def _instructions(folder: RunFolder) -> Kpis:
+    table = folder.table("instructions", ["instruction_id", "stage"])
+    last = dict(zip(table["instruction_id"].to_pylist(), table["stage"].to_pylist(), strict=True))
+    ended = Counter(last.values())
+    found: Kpis = {f"instructions_{stage.value}": ended[stage.value] for stage in Stage if stage in TERMINAL}
+    return found | {"instructions_open": sum(Stage(stage) not in TERMINAL for stage in last.values())}
+
+
+def _promises(folder: RunFolder) -> Kpis:
+    table = folder.table("promises", ["row", "reached", "reached_without_instructions"])
+    kept, kept_without = table["reached"], table["reached_without_instructions"]
+    missed, missed_without = pc.invert(kept), pc.invert(kept_without)
+    return {
+        "promises": table.num_rows,
+        "promises_kept": _count(kept),
+        "promises_broken_by_instructions": _count(pc.and_(missed, kept_without)),
+        "promises_broken_anyway": _count(pc.and_(missed, missed_without)),
+        "promises_saved_by_instructions": _count(pc.and_(kept, missed_without)),
+        "evs": len(pc.unique(table["row"])),
+    }
+
+
+def _count(flags: Any) -> int:
+    return int(pc.sum(flags).as_py() or 0)
+
+
+def _power(folder: RunFolder) -> Kpis:
+    total = portfolio_w(folder)
+    lived, without = total["import_w"], total["without_w"]
+    above = np.maximum(lived - without, 0)
+    return {
+        "peak_import_mw": float(lived.max(initial=0)) / W_PER_MW,
+        "peak_without_mw": float(without.max(initial=0)) / W_PER_MW,
+        "peak_reduction_mw": float((without - lived).max(initial=0)) / W_PER_MW,
+        "rebound_peak_mw": float(above.max(initial=0)) / W_PER_MW,
+        "rebound_mwh": int(above.sum()) / 3600 / WH_PER_MWH,
+    }
+
+
+def portfolio_w(folder: RunFolder) -> dict[str, NDArray[np.int64]]:
+    """True import of all EVs by second [W]: `at_ms`, `import_w`, and `without_w` without instructions."""
+    table = folder.table("portfolio_1s", ["at_ms", "import_w", "without_w"])
+    span = folder.manifest()["span"]
+    seconds = (span["end_ms"] - span["start_ms"]) // 1000
+    place = (table["at_ms"].to_numpy() - span["start_ms"]) // 1000
+    sums = {"at_ms": span["start_ms"] + 1000 * np.arange(seconds, dtype=np.int64)}
+    for name in ("import_w", "without_w"):
+        sums[name] = np.zeros(seconds, np.int64)
+        np.add.at(sums[name], place, table[name].to_numpy())
+    return sums
+
+
+def _half_hours(folder: RunFolder) -> Kpis:
+    table = folder.table("half_hourly", ["ev_wh", "without_wh", "base_wh", "readings_missing"])
+    sums = {name: int(pc.sum(table[name]).as_py() or 0) for name in table.column_names}
+    return {
+        "ev_kwh": sums["ev_wh"] / WH_PER_KWH,
+        "ev_without_kwh": sums["without_wh"] / WH_PER_KWH,
+        "base_kwh": sums["base_wh"] / WH_PER_KWH,
+        "boundary_readings_missing": sums["readings_missing"],
+    }
+
+
+def _comms(folder: RunFolder) -> Kpis:
+    table = folder.table("comms", ["kind", "outcome", "count", "latency_sum_ms"])
+    sent: Counter[str] = Counter()
+    arrived: Counter[str] = Counter()
+    latency_ms = 0
+    for row in (
+        table.group_by(["kind", "outcome"])
+        .aggregate([("count", "sum"), ("latency_sum_ms", "sum")])
+        .to_pylist()
+    ):
+        if row["outcome"] == DUPLICATED:
+            continue
+        sent[row["kind"]] += row["count_sum"]
+        if row["outcome"] in ARRIVED:
+            arrived[row["kind"]] += row["count_sum"]
+            latency_ms += row["latency_sum_ms_sum"]
+    found: Kpis = {
+        "commands_sent": sent["setpoints"],
+        "commands_lost": sent["setpoints"] - arrived["setpoints"],
+        "acks_unknown": sent["acks"] - arrived["acks"],
+    }
+    if sent["setpoints"]:
+        found["commands_arrived_share"] = arrived["setpoints"] / sent["setpoints"]
+    if sent["telemetry"]:
+        found["readings_arrived_share"] = arrived["telemetry"] / sent["telemetry"]
+    if arrived.total():
+        found["latency_mean_ms"] = latency_ms / arrived.total()
+    return found
+
+
+def metering_accuracy(manifest: Mapping[str, Any]) -> float:
+    """The share by which operational metering may err under the variant that the scenario chose."""
+    rules = load_rulebook("operational_metering", on=local_date(manifest["span"]["start_ms"]))
+    name = {"standard_2022": "standard_accuracy_pct", "proposed_2022": "proposed_accuracy_up_to_10_mw_pct"}
+    return float(rules.value(name.get(manifest["operational_metering"], "accuracy_pct"))) / 100
+
+
+def _operational_metering(folder: RunFolder, manifest: Mapping[str, Any]) -> Kpis:
+    accuracy = metering_accuracy(manifest)
+    table = folder.table("portfolio_1s", ["unit", "service", "import_w", "published_w"])
+    table = table.filter(pc.equal(table["service"], "balancing"))
+    published = table.filter(pc.is_valid(table["published_w"]))
+    if not published.num_rows:
+        return {}
+    worst, within, judged = 0.0, 0, 0
+    for unit in pc.unique(published["unit"]).to_pylist():
+        mine = published.filter(pc.equal(published["unit"], unit))
+        true, told = mine["import_w"].to_numpy(), mine["published_w"].to_numpy()
+        counts = true >= max(1.0, _METERED_FROM * float(true.max()))
+        if counts.any():
+            error = np.abs(told[counts] - true[counts]) / true[counts]
+            worst, within, judged = (
+                max(worst, float(error.max())),
+                within + int((error <= accuracy).sum()),
+                judged + error.size,
+            )
+    found: Kpis = {"opmetering_published_share": published.num_rows / table.num_rows}
+    if judged:
+        found |= {
+            "opmetering_max_error_share": worst,
+            "opmetering_within_share": within / judged,
+            "opmetering_compliant": int(within == judged),
+        }
+    return found
+
+
+def _events(folder: RunFolder) -> Kpis:
+    table = folder.table("events", ["kind", "who"])
+    kinds = Counter(table["kind"].to_pylist())
+    market = {
+        "dfs_requirement",
+        "dfs_bid",
+        "dfs_result",
+        "dfs_cancellation",
+        "acceptance",
+        "acceptance_response",
+    }
+    outages = kinds["outage_start"]
+    told = sum(count for kind, count in kinds.items() if kind not in market and not kind.startswith("outage"))
+    return {"outages": outages, "remarks": told, "retries": sum(kinds[kind] for kind in _RETRY_KINDS)}
