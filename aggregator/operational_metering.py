@@ -1,7 +1,8 @@
 """What the control room sees of the BM Units: each second's import, published once, a few seconds behind.
 
-A value is the sum of the newest reading that had arrived from each asset by the end of that second. A reading that is
-handed over after its second was published shows in the first unpublished one: nothing published is ever corrected.
+A value is the sum of the newest reading that had arrived from each asset by the end of that second. A reading
+that is handed over after its second was published shows in the first unpublished one: nothing published is
+ever corrected.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ def publish(
 ) -> OperationalMetering | None:
     """The seconds since the last publication that ended at least `behind_ms` ago; None when there are none.
 
-    `level_w` (groups) is the import at the end of what was published before [W]; it is brought up to date, and the
-    published seconds leave the store.
+    `level_w` (groups) is the import at the end of what was published before [W]; it is brought up to date,
+    and the published seconds leave the store.
     """
     seconds = (now_ms - behind_ms) // 1000 - store.first_s
     if seconds <= 0:

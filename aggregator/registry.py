@@ -1,7 +1,8 @@
 """Who is enrolled in what: rows, and the trading units ("groups") that they are sold in.
 
-Group 0 holds whatever is sold nowhere. Then come the DFS Units, each a run of homes between the rulebook's least and
-greatest size, then one BM Unit per unit name that has assets in the Balancing Mechanism. A row is in one group.
+Group 0 holds whatever is sold nowhere. Then come the DFS Units, each a run of homes between the rulebook's
+least and greatest size, then one BM Unit per unit name that has assets in the Balancing Mechanism. A row is in
+one group.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ Rows = NDArray[np.intp]
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One trading unit: its name on the market, its service, its number of assets and their ratings' sum [W]."""
+    """One trading unit: its name on the market, service, number of assets and sum of their ratings [W]."""
 
     name: str
     service: Service
@@ -37,7 +38,7 @@ class Registry:
     members: I32
     offsets: I64
     excluded: int
-    """DFS assets in no unit: no half-hourly meter, a home that is also in the Balancing Mechanism, or too few."""
+    """DFS assets in no unit: no half-hourly meter, home also in the Balancing Mechanism, or too few."""
 
     @property
     def count(self) -> int:

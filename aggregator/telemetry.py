@@ -1,9 +1,10 @@
-"""The last believable word of every asset, and the portfolio's power second by second as the readings arrive.
+"""The last believable word of every asset, and the portfolio's power second by second as readings arrive.
 
-One record per asset ("board"), one pass over each batch. A reading is taken if it is newer than what is held and
-plausible; everything else is counted and leaves its mark in the asset's quality bits. Nothing is ever filled in.
-The power of a group is the sum of what is held (sample and hold of the newest reading that has arrived), so it changes
-only when a reading arrives, by the difference: those differences are binned by group and arrival second.
+One record per asset ("board"), one pass over each batch. A reading is taken if it is newer than what is
+held and plausible; everything else is counted and leaves its mark in the asset's quality bits. Nothing is
+ever filled in. The power of a group is the sum of what is held (sample and hold of the newest reading that
+has arrived), so it changes only when a reading arrives, by the difference: those differences are binned by
+group and arrival second.
 """
 
 from __future__ import annotations
@@ -85,8 +86,8 @@ class Store:
     """All that is held of telemetry.
 
     `board` (assets) of READING, `sessions` (assets) of SESSION, `power_w` (groups) sum of held import [W],
-    `counts` (groups, COUNTS), `change_w` (groups, seconds) changes not yet published, the first column being the
-    second `first_s` [UTC s].
+    `counts` (groups, COUNTS), `change_w` (groups, seconds) changes not yet published, the first column being
+    the second `first_s` [UTC s].
     """
 
     board: Records
@@ -200,8 +201,8 @@ def observe_kernel(
 ) -> None:
     """One pass over a batch; see the module. Its plain twin is in the tests.
 
-    Plausible: 0 <= power <= 1.1 x rating; register not falling, and not rising faster than 1.1 x rating allows (2 Wh
-    for its rounding); event at most `clock_ahead_ms` after and `clock_behind_ms` before its arrival.
+    Plausible: 0 <= power <= 1.1 x rating; register not falling, and not rising faster than 1.1 x rating
+    allows (2 Wh for its rounding); event at most `clock_ahead_ms` after and `clock_behind_ms` before arrival.
     """
     held_ms, held_delay_ms, held_w = board["event_ms"], board["delay_ms"], board["import_w"]
     held_wh, held_status, held_soc = board["register_wh"], board["status"], board["soc_pct"]
@@ -241,7 +242,7 @@ def observe_kernel(
             mark = LATE
             counts[group, 0] += 1
         if status[k] != held_status[row] or quality[row] & MISSING:
-            turn(sessions, row, held_w[row], register_wh[k], held_status[row], status[k])
+            turn(sessions, rows[k], held_w[row], register_wh[k], held_status[row], status[k])
             held_status[row] = status[k]
         change = watts - held_w[row]
         if change != 0:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from markets.settings import PricedBlock
 from protocol.messages import BidOfferPair, ExportLimits, Point, Profile
@@ -61,7 +62,7 @@ def acceptance_profile(
 
     `fpn` must reach from start to end, both whole minutes. Clipped to MEL and MIL, but never beyond the FPN
     the other way. No slope exceeds the rates: each minute's level may move at most by the rate, and stay
-    within reach of the FPN at the end; of these minutes those with whole megawatts become corners. None when
+    within reach of the FPN at the end; corners are taken from the minutes with whole megawatts. None when
     the unit cannot leave its FPN and be back in time.
     """
     own = _minute_levels(fpn, start_ms, end_ms)
@@ -71,12 +72,9 @@ def acceptance_profile(
         abs(level - fpn_level) < 0.5 for level, fpn_level in zip(reached, own, strict=True)
     ):
         return None
-    corners = [
-        Point(start_ms + minute * MINUTE_MS, float(round(level)))
-        for minute, level in enumerate(reached)
-        if abs(level - round(level)) < _WHOLE
-    ]
-    return _without_straight_corners(corners)
+    whole = [minute for minute, level in enumerate(reached) if abs(level - round(level)) < _WHOLE]
+    kept = _corner_minutes(whole, [round(level) for level in reached], wanted)
+    return tuple(Point(start_ms + minute * MINUTE_MS, float(round(reached[minute]))) for minute in kept)
 
 
 def _minute_levels(fpn: Profile, start_ms: int, end_ms: int) -> list[float]:
@@ -114,22 +112,24 @@ def _within_rates(first: int, wanted: list[int], last: int, bounds: Bounds) -> l
     return reached
 
 
-def _without_straight_corners(corners: list[Point]) -> Profile:
-    kept = corners[:1]
-    for middle, after in zip(corners[1:], corners[2:], strict=False):
+def _corner_minutes(whole: list[int], level_mw: list[int], wanted: list[int]) -> list[int]:
+    """The minutes that become corners: not those on a straight line, nor those on the way to the wanted level."""
+    kept = whole[:1]
+    for middle, after in pairwise(whole[1:]):
         before = kept[-1]
-        rise_in = (middle.level_mw - before.level_mw) * (after.at_ms - middle.at_ms)
-        rise_out = (after.level_mw - middle.level_mw) * (middle.at_ms - before.at_ms)
-        if rise_in != rise_out:
+        rise_in, rise_out = level_mw[middle] - level_mw[before], level_mw[after] - level_mw[middle]
+        straight = rise_in * (after - middle) == rise_out * (middle - before)
+        on_the_way = rise_in * rise_out > 0 and level_mw[middle] != wanted[middle]
+        if not (straight or on_the_way):
             kept.append(middle)
-    return (*kept, corners[-1])
+    return [*kept, whole[-1]]
 
 
 def minutes_at_zero(profile: Profile) -> int | None:
     """The shortest stay of a profile at a level of 0 MW [min]; None when it never stays there."""
     stays = [
         (right.at_ms - left.at_ms) // MINUTE_MS
-        for left, right in zip(profile, profile[1:], strict=False)
+        for left, right in pairwise(profile)
         if left.level_mw == right.level_mw == 0
     ]
     touches = any(

@@ -19,7 +19,6 @@ from markets.settings import SettlementSettings
 from markets.statement_lines import BSC_CLEARING, Heading, MeteredPeriod, bm_period, dfs_line, reversal
 from protocol.baselines import LOOK_BACK_DAYS
 from protocol.messages import (
-    I16,
     I32,
     AssetReadings,
     AssetRegistration,
@@ -130,10 +129,7 @@ class Settlement(Counterparty[SettlementState]):
 
     def _take_readings(self, readings: BoundaryReadings | AssetReadings) -> None:
         """Keep a day's readings as they are, not copied; readings for a settled day make a new run."""
-        day, meters = (
-            readings.day,
-            readings.homes if isinstance(readings, BoundaryReadings) else readings.rows,
-        )
+        day, meters = readings.day, _meters(readings)
         if readings.import_wh.shape != (len(meters), period_count(day)):
             shape = f"{readings.import_wh.shape}, not {(len(meters), period_count(day))}"
             self.remark("readings_refused", f"{type(readings).__name__} of {day} are {shape}")
@@ -310,9 +306,9 @@ class Settlement(Counterparty[SettlementState]):
         if out or volume.not_adjusted:
             self.remark(
                 "dfs_meters_counted_out",
-                f"{result.event_id} {result.unit} {day}: of {volume.meters} meters up to {out} delivered nothing for "
-                f"want of data ({volume.insufficient} with too few days for a baseline); {volume.not_adjusted} went "
-                "without in-day adjustment",
+                f"{result.event_id} {result.unit} {day}: of {volume.meters} meters up to {out} delivered nothing "
+                f"for want of data ({volume.insufficient} with too few days for a baseline); "
+                f"{volume.not_adjusted} went without in-day adjustment",
             )
 
     # --------------------------------------------------------------------------------------------------- BM
@@ -353,8 +349,8 @@ class Settlement(Counterparty[SettlementState]):
                 worst = int(metered.missing.max())
                 self.remark(
                     "bm_meters_missing",
-                    f"{unit} {day}: up to {worst} of {metered.meters} meters gave no reading in a period: they "
-                    "count as having followed the FPN",
+                    f"{unit} {day}: up to {worst} of {metered.meters} meters gave no reading in a period: "
+                    "they count as having followed the FPN",
                 )
 
     def _settle_bm_period(
@@ -402,16 +398,15 @@ def _days(start_ms: int, end_ms: int) -> list[date]:
 
 def _same(kept: BoundaryReadings | AssetReadings | None, come: BoundaryReadings | AssetReadings) -> bool:
     """Whether these readings are word for word those that are kept."""
-    if kept is None:
-        return False
-    old: tuple[I32, I16] = _columns(kept)
-    new = _columns(come)
-    return all(np.array_equal(before, after) for before, after in zip(old, new, strict=True))
+    return (
+        kept is not None
+        and np.array_equal(_meters(kept), _meters(come))
+        and np.array_equal(kept.import_wh, come.import_wh)
+    )
 
 
-def _columns(readings: BoundaryReadings | AssetReadings) -> tuple[I32, I16]:
-    meters = readings.homes if isinstance(readings, BoundaryReadings) else readings.rows
-    return meters, readings.import_wh
+def _meters(readings: BoundaryReadings | AssetReadings) -> I32:
+    return readings.homes if isinstance(readings, BoundaryReadings) else readings.rows
 
 
 def _delivered(result: DfsResult, place: int, in_block: int, volume: BlockVolume) -> DeliveredVolume:

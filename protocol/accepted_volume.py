@@ -56,7 +56,7 @@ class _Piece(NamedTuple):
 
 
 class _Bands(NamedTuple):
-    """All bands, lowest first: `edges_mw` (n + 1) between, `pairs` (n + 2) with the two endless outer ones."""
+    """All bands, lowest first: `edges_mw` (n + 1) between, `pairs` (n + 2) with the endless outer two."""
 
     edges_mw: tuple[Fraction, ...]
     pairs: tuple[int, ...]

@@ -81,6 +81,9 @@ class Meters:
         self._base_day: tuple[date, I16] | None = None
         self._outbox: list[Envelope] = []
         self.latest: PeriodTruth | None = None
+        self.latest_asset_wh = self.latest_boundary_wh = np.empty(0, np.int16)
+        enrolled = population.service == Service.DFS
+        self.boundary_missing = _sums(population.cell, (enrolled & ~self._reads_boundary).astype(np.int64), self._cells)
         cars = len(self._homes)
         self.state = MetersState(
             day=first_day,
@@ -132,6 +135,8 @@ class Meters:
         state.asset_day_wh[:, column] = np.where(missing, MISSING_WH, asset_wh)
         house_wh = np.rint((true_wh + self.base_day_wh(state.day)[:, column]) * self._gain).astype(np.int16)
         state.boundary_day_wh[:, column] = np.where(self._reads_boundary, house_wh, MISSING_WH)
+        self.latest_asset_wh = state.asset_day_wh[:, column]
+        self.latest_boundary_wh = state.boundary_day_wh[:, column]
         start_ms, end_ms = periods.period_bounds_ms(state.day, state.period)
         cell = self._population.cell
         self.latest = PeriodTruth(

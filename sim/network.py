@@ -307,14 +307,16 @@ def _tally(sent_ms, place, arrival_ms, first_minute, messages, latency_ms):  # t
 @njit(cache=True, nogil=True, inline="always")
 def _settle(
     t_ms, row, entity, down, kind, number, slow, lose, twice, later, refusal, r, route, own_key, drop_key, report_every_ms,
-    tables, calendar, windows, places, order, members, return_over_ms,
+    tables, clear_until_ms, calendar, windows, places, order, members, return_over_ms,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """The fate of one message: arrival, copy and outcome (as in `Carried`)."""
     fate, heard, leaves_ms = np.int64(refusal), refusal != _DELIVERED, t_ms
     latency = np.int64(_latency_ms(tables, r, np.uint64(slow)))
     lost = np.uint64(lose) < route.loss[down]
     if fate == _DELIVERED:
-        back_ms = _own_outage_end(t_ms, row, entity, route, calendar, own_key)
+        back_ms = np.int64(0)
+        if t_ms >= clear_until_ms or t_ms < route.block_from_ms:
+            back_ms = _own_outage_end(t_ms, row, entity, route, calendar, own_key)
         if back_ms > 0:
             fate, heard = _OFFLINE, True
         else:
@@ -383,14 +385,15 @@ def _carry(
             latency_ms[minute, r, _DELIVERED] -= arrives[i] - moment[i]
             arrives[i], copy, fate = _settle(
                 moment[i], rows[start + i], entity[i], down, kind, number[i], slow[i], lose[i], twice[i], later[i],
-                outcome[start + i], r, routes[r], own_key, drop_key, report_every_ms[rows[start + i]], tables, calendar,
-                windows, places, order, members, return_over_ms,
+                outcome[start + i], r, routes[r], own_key, drop_key, report_every_ms[rows[start + i]], tables,
+                clear_until_ms[rows[start + i]], calendar, windows, places, order, members, return_over_ms,
             )  # fmt: skip
-            copy_ms[start + i], outcome[start + i] = copy, fate
+            outcome[start + i] = fate
             messages[minute, r, fate] += 1
             if fate == _DELIVERED or fate == _BACKFILLED:
                 latency_ms[minute, r, fate] += arrives[i] - moment[i]
             if copy > 0:
+                copy_ms[start + i] = copy
                 messages[minute, r, _DUPLICATED] += 1
 
 

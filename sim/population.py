@@ -16,6 +16,7 @@ from sim import chance
 from sim.chance import Purpose
 from sim.fleet import MJ_PER_WH, make_spec
 from sim.play import Plant
+from sim.routes import routes_of
 from sim.scenario import ROUTE_NAMES, Comms, Homes, Scenario
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
@@ -246,7 +247,7 @@ def _services(scenario: Scenario, homes: HomeTable, cars_home: I32) -> I8:
 
 def _make_plant(comms: Comms, seed: int, device: I64, cars_home: I32, routes: I8, homes: HomeTable) -> Plant:
     u = chance.units(chance.stream(seed, Purpose.ROUTE_PLACE), device, number=1)
-    vendors = np.array([comms.routes[name].vendors if name in comms.routes else 6 for name in ROUTE_NAMES])
+    vendors = np.array([route.vendors for route in routes_of(comms)])
     return Plant(
         device=device,
         home=cars_home,

@@ -197,6 +197,12 @@ class ShareOf(Written):
             raise fault("share_out_of_range", "a share outside 0 to 1", allowed=allowed, nearest=nearest)
         return value
 
+    def __get_pydantic_json_schema__(self, _: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Text in per cent, or a plain number."""
+        del handler
+        percentage = {"type": "string", "pattern": self.pattern, "examples": list(self.examples)}
+        return {"anyOf": [percentage, {"type": "number", "minimum": 0, "maximum": 1}]}
+
     def write(self, value: float) -> str:
         """As a percentage."""
         return f"{(Decimal(repr(value)) * 100).normalize():f} %"

@@ -323,7 +323,7 @@ class Markets(Model):
     balancing: Balancing = Balancing()
     faults: MarketFaults = MarketFaults()
     rules: dict[str, dict[str, float | int | bool | str]] = Field(
-        default_factory=dict, description="overrides of single rules, by rulebook: {dfs: {minimum_unit_mw: 0.1}}"
+        default_factory=dict, description="overrides of single rules, by rulebook: {dfs: {min_unit_mw: 0.1}}"
     )
     rules_date: Day | None = Field(default=None, description="None: the rules in force on each day")
 

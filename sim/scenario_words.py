@@ -118,8 +118,10 @@ def _fault(root: Node, error: dict[str, Any]) -> Fault:
         return _missing(root, where)
     if kind == "extra_forbidden":
         return _unknown(root, where)
+    of_key = where[-1:] == ("[key]",)
     where = root.reached(where)
     place, reached = root.at(where)
+    place = (root.key_at(where) if of_key else None) or place
     got = place.shown if reached else ""
     code = CODE_OF.get(kind, _WRONG_TYPE)
     if kind == "missing":

@@ -1,0 +1,196 @@
+"""Translates a scenario into what each party is told when it is made: clock times become UTC, chance becomes arrays."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import date, timedelta
+
+import numpy as np
+
+from aggregator.settings import AggregatorSettings, BalancingSubmission, DfsSubmission, Rules, rules_in_force
+from markets.settings import (
+    FAULT_KINDS,
+    AcceptanceScript,
+    BalancingSettings,
+    DfsEventScript,
+    DfsSettings,
+    ExchangeSettings,
+    FaultPlan,
+    FaultShares,
+    NeedSeries,
+    PricedBlock,
+    RulesInForce,
+    SettlementSettings,
+)
+from protocol import periods
+from protocol.messages import Service
+from protocol.rulebook import RuleError
+from sim import chance
+from sim.chance import Purpose
+from sim.population import Population
+from sim.prices import PriceSeries
+from sim.scenario import Acceptance, DfsEvent, Scenario
+
+_COMPETITOR_BLOCKS = 20
+_SETTLE_AFTER_DAYS = 3
+_LONGEST_PAUSE_DAYS = 400
+
+
+def run_days(scenario: Scenario) -> tuple[date, ...]:
+    """The days that are lived."""
+    return tuple(scenario.clock.start + timedelta(days=k) for k in range(scenario.clock.days))
+
+
+def clock_ms(scenario: Scenario, day: int, minute: int) -> int:
+    """A clock time (minutes after local midnight, 1440 for its end) on a day of the run [UTC ms]."""
+    whole, minute = divmod(minute, 1440)
+    return periods.local_clock_ms(scenario.clock.start + timedelta(days=day + whole), *divmod(minute, 60))
+
+
+def rules_for(scenario: Scenario) -> RulesInForce:
+    """Which rules hold, and which single ones are overridden."""
+    overrides = tuple(
+        (book, rule, value) for book, rules in sorted(scenario.markets.rules.items()) for rule, value in sorted(rules.items())
+    )
+    return RulesInForce(scenario.markets.rules_date, overrides)
+
+
+def aggregator_settings(scenario: Scenario) -> AggregatorSettings:
+    """The owner's settings, field by field of the same name."""
+    own = scenario.aggregator
+    plain = {field.name: getattr(own, field.name) for field in fields(AggregatorSettings)}
+    plain["dfs"] = DfsSubmission(**own.dfs.model_dump())
+    plain["balancing"] = BalancingSubmission(**own.balancing.model_dump())
+    return AggregatorSettings(**plain)
+
+
+def aggregator_rules(scenario: Scenario) -> Rules:
+    """The rules that the aggregator keeps by itself, as on the first day."""
+    rules = rules_for(scenario)
+    day = scenario.clock.start
+    return rules_in_force(rules.book("dfs", _last_dfs_day(rules, day)), rules.book("bm", day), scenario.markets.dfs.metering)
+
+
+def _last_dfs_day(rules: RulesInForce, day: date) -> date:
+    """The day itself, or the last one before it on which DFS existed: it pauses between some editions."""
+    for back in range(_LONGEST_PAUSE_DAYS):
+        try:
+            rules.book("dfs", day - timedelta(days=back))
+        except RuleError:
+            continue
+        return day - timedelta(days=back)
+    raise RuleError(f"no edition of DFS within {_LONGEST_PAUSE_DAYS} days before {day}")
+
+
+def dfs_settings(scenario: Scenario) -> DfsSettings:
+    """Events, competitors and rules of the DFS mock."""
+    dfs = scenario.markets.dfs
+    block_mw = dfs.competitors_mw / _COMPETITOR_BLOCKS
+    competitors = tuple(
+        PricedBlock(dfs.competitors_price_gbp_per_mwh * (0.5 + k / _COMPETITOR_BLOCKS), block_mw)
+        for k in range(_COMPETITOR_BLOCKS)
+        if block_mw > 0
+    )
+    return DfsSettings(
+        start_ms=_start_ms(scenario),
+        events=tuple(_dfs_script(scenario, number, event) for number, event in enumerate(dfs.events, start=1)),
+        competitors=competitors,
+        rules=rules_for(scenario),
+        faults=_fault_plan(scenario, 0, max(len(dfs.events), 1)),
+    )
+
+
+def _dfs_script(scenario: Scenario, number: int, event: DfsEvent) -> DfsEventScript:
+    def moment(minute: int | None) -> int | None:
+        return None if minute is None else clock_ms(scenario, event.day, minute)
+
+    return DfsEventScript(
+        event_id=f"DFS{number:03d}",
+        start_ms=clock_ms(scenario, event.day, event.start),
+        end_ms=clock_ms(scenario, event.day, event.end),
+        turn_down_mw=event.turn_down_mw,
+        guaranteed_price_gbp_per_mwh=event.guaranteed_price_gbp_per_mwh,
+        test=event.test,
+        published_ms=moment(event.published),
+        cancelled_ms=moment(event.cancelled),
+    )
+
+
+def balancing_settings(scenario: Scenario, population: Population) -> BalancingSettings:
+    """Units, scripted acceptances or system need, rules and faults of the ESO mock."""
+    balancing = scenario.markets.balancing
+    units = _balancing_units(population)
+    periods_lived = sum(periods.period_count(day) for day in run_days(scenario))
+    return BalancingSettings(
+        start_ms=_start_ms(scenario),
+        end_ms=periods.day_end_ms(run_days(scenario)[-1]),
+        units=units,
+        acceptances=tuple(_acceptance_script(scenario, acceptance) for acceptance in balancing.acceptances),
+        need=_need(scenario, periods_lived) if balancing.need.enabled else None,
+        rules=rules_for(scenario),
+        faults=_fault_plan(scenario, 1, max(periods_lived * max(len(units), 1), 1)),
+        operational_metering=balancing.operational_metering,
+    )
+
+
+def _balancing_units(population: Population) -> tuple[str, ...]:
+    enrolled = population.registration.unit[population.service == Service.BALANCING]
+    return tuple(population.registration.unit_names[place] for place in np.unique(enrolled))
+
+
+def _acceptance_script(scenario: Scenario, acceptance: Acceptance) -> AcceptanceScript:
+    issued = acceptance.issued
+    return AcceptanceScript(
+        unit=acceptance.unit,
+        start_ms=clock_ms(scenario, acceptance.day, acceptance.start),
+        end_ms=clock_ms(scenario, acceptance.day, acceptance.end),
+        turn_down_mw=acceptance.turn_down_mw,
+        issued_ms=None if issued is None else clock_ms(scenario, acceptance.day, issued),
+        ramp_minutes=acceptance.ramp_minutes,
+    )
+
+
+def _need(scenario: Scenario, count: int) -> NeedSeries:
+    """A normal need per period, and competitors in equal blocks between two prices."""
+    need = scenario.markets.balancing.need
+    z = chance.normals(chance.stream(scenario.seed, Purpose.SYSTEM_NEED), np.arange(count, dtype=np.int64))[:, 0]
+    prices = np.linspace(need.competitors_low_gbp_per_mwh, need.competitors_high_gbp_per_mwh, _COMPETITOR_BLOCKS)
+    width_mw = need.competitors_mw * need.share / _COMPETITOR_BLOCKS
+    return NeedSeries(
+        need_mw=np.asarray((need.need_mean_mw + need.need_sd_mw * z) * need.share),
+        offers=tuple(PricedBlock(float(price), width_mw) for price in prices),
+        bids=tuple(PricedBlock(float(need.competitors_low_gbp_per_mwh - price / 4), width_mw) for price in prices),
+    )
+
+
+def _fault_plan(scenario: Scenario, market: int, occasions: int) -> FaultPlan:
+    shares = FaultShares(**scenario.markets.faults.model_dump())
+    key = chance.stream(scenario.seed, Purpose.MARKET_FAULT)
+    occasion = np.arange(occasions, dtype=np.int64)
+    draws = np.hstack([chance.units(key, occasion, market, number) for number in (0, 1)])
+    return FaultPlan(shares, draws[:, : len(FAULT_KINDS)])
+
+
+def exchange_settings(scenario: Scenario, prices: PriceSeries) -> ExchangeSettings:
+    """Prices of the days that are lived."""
+    return ExchangeSettings(
+        days=run_days(scenario),
+        day_ahead_gbp_per_mwh=prices.day_ahead_gbp_per_mwh,
+        system_gbp_per_mwh=prices.system_gbp_per_mwh,
+        net_imbalance_mwh=prices.net_imbalance_mwh,
+    )
+
+
+def settlement_settings(scenario: Scenario) -> SettlementSettings:
+    """What settlement needs to know of the run."""
+    return SettlementSettings(
+        first_day=scenario.clock.start,
+        settle_after_days=min(_SETTLE_AFTER_DAYS, max(scenario.clock.settlement_days - 1, 1)),
+        dfs_metering=scenario.markets.dfs.metering,
+        dfs_opt_in=False,
+        rules=rules_for(scenario),
+    )
+
+
+def _start_ms(scenario: Scenario) -> int:
+    return periods.day_start_ms(scenario.clock.start)

@@ -1,0 +1,422 @@
+"""One run, from a scenario to a folder of results: builds the world, lives its history and its days, saves it on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aggregator.loop import Aggregator
+from markets.balancing import BalancingMarket
+from markets.dfs import DfsMarket
+from markets.exchange import Exchange
+from markets.settlement import Settlement
+from protocol import periods
+from protocol.messages import DfsUnitRegistration, OperationalMetering, Service
+from protocol.party import Party
+from sim import checkpoint, invariants, party_settings
+from sim.fleet import Fleet
+from sim.gateway import Gateway
+from sim.households import BaseLoad
+from sim.invariants import Broken
+from sim.journal import Journal
+from sim.manifest import SCENARIO_FILE, make_manifest
+from sim.metering import Meters, PeriodTruth
+from sim.network import Network
+from sim.people import People
+from sim.play import Orders
+from sim.population import NOT_SMART, HH_SETTLED, Population, make_population
+from sim.post import Mail, Post
+from sim.prices import make_prices
+from sim.recorder import Layout, Recorder
+from sim.reference import ReferenceFleet
+from sim.run_folder import MANIFEST, RunFolder
+from sim.scenario import Scenario
+from sim.scenario_file import load_scenario
+from sim.weather import make_weather
+from sim.world import MORNING_AFTER_MS, World
+
+CHECKPOINTS = "checkpoints"
+FORECAST_DAYS = 2
+Progress = Callable[[int, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """Where the results lie, why they are less than asked for (if they are), and whether the run was stopped half-way."""
+
+    folder: Path
+    degraded: tuple[str, ...]
+    interrupted: bool
+
+
+@dataclass(slots=True)
+class RunState:
+    """What the run itself remembers: laws broken so far, and where the next period's truth goes."""
+
+    broken: Broken
+    truth_ms: int
+    next_checkpoint_ms: int
+    unit_of_row: np.ndarray[Any, np.dtype[np.int16]]
+    unit_names: list[str]
+
+
+def run_scenario(
+    scenario: Scenario,
+    out: Path,
+    *,
+    text: str,
+    workers: int = 1,
+    data: Path | None = None,
+    progress: Progress | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> RunOutcome:
+    """Run `scenario` into the new folder `out`; `text` is the scenario as its author wrote it.
+
+    Raises ScenarioErrors or DataErrors for what the user got wrong, RunFolderError when `out` is taken.
+    """
+    folder = RunFolder(out)
+    run = Run(scenario, folder, workers=workers, data=data)
+    folder.claim()
+    with folder.locked():
+        folder.write_text(SCENARIO_FILE, text)
+        folder.write_json("inputs.json", {"data": None if data is None else str(data)})
+        run.live_history()
+        run.save()
+        return run.go(text, progress, stop)
+
+
+def resume_run(
+    out: Path, *, workers: int = 1, progress: Progress | None = None, stop: Callable[[], bool] | None = None
+) -> RunOutcome:
+    """Go on with an interrupted run; the tables are those of a run that was never interrupted."""
+    folder = RunFolder(out)
+    text = (out / SCENARIO_FILE).read_text(encoding="utf-8")
+    data = folder.read_json("inputs.json")["data"]
+    scenario = load_scenario(out / SCENARIO_FILE)
+    with folder.locked():
+        run = Run(scenario, folder, workers=workers, data=None if data is None else Path(data))
+        run.restore()
+        return run.go(text, progress, stop)
+
+
+class Run:
+    """Everything that takes part, wired together."""
+
+    def __init__(self, scenario: Scenario, folder: RunFolder, *, workers: int = 1, data: Path | None = None) -> None:
+        self.scenario = scenario
+        self.folder = folder
+        clock = scenario.clock
+        self.days = party_settings.run_days(scenario)
+        self.start_ms = periods.day_start_ms(self.days[0])
+        self.end_ms = periods.day_end_ms(self.days[-1])
+        first_day = clock.start - timedelta(days=clock.history_days)
+        self.population = make_population(scenario)
+        self.prices = make_prices(scenario.prices, self.days[0], len(self.days), scenario.seed, data)
+        lived_days = clock.history_days + clock.days + FORECAST_DAYS
+        temperatures = make_weather(scenario.weather, first_day, lived_days, scenario.seed, data)
+        self.fleet = self._fleet(periods.day_start_ms(first_day), workers)
+        self.without = self._fleet(periods.day_start_ms(first_day), workers)
+        base = BaseLoad(self.population.homes, scenario.homes, scenario.seed, workers)
+        self.meters = Meters(scenario, self.population, base, self.fleet, self.without, first_day)
+        self.people = People(scenario, self.population, temperatures, [self.fleet, self.without], first_day)
+        self.network = self._network(workers)
+        self.gateway = Gateway(self.network, self.population.registration)
+        self.recorder = Recorder(folder, self._layout(), scenario.record)
+        self.journal = Journal()
+        self.world = World(
+            scenario, self.population, self.fleet, self.without, self.gateway, self.recorder,
+            start_ms=self.start_ms, quiet_from_ms=self.end_ms,
+        )  # fmt: skip
+        self.parties = self._parties()
+        self.post = self._post()
+        self.state = RunState(
+            Broken(), 0, self.start_ms + clock.checkpoint_every_ms, np.full(len(self.population.spec), -1, np.int16), []
+        )
+
+    # -------------------------------------------------------------------------------------------------- building
+
+    def _fleet(self, start_ms: int, workers: int) -> Fleet:
+        kind = ReferenceFleet if self.scenario.engine == "reference" else Fleet
+        population = self.population
+        groups = len(population.homes.gsp_names) * len(Service)
+        keep = self.scenario.record.level.value == "devices"
+        return kind(
+            population.spec, population.cell, groups, population.charge_mj, start_ms, workers=workers, keep_events=keep
+        )
+
+    def _network(self, workers: int) -> Network:
+        return Network(
+            self.population.plant,
+            self.scenario.comms,
+            self.scenario.clock,
+            self.scenario.seed,
+            report_every_ms=self.population.spec["read_every_ms"].astype(np.int64),
+            region_names=self.population.homes.group_names,
+            wakes_per_day=self.scenario.evs.wakes_per_day,
+            workers=workers,
+        )
+
+    def _layout(self) -> Layout:
+        homes = self.population.homes
+        services = [service.name.lower() for service in Service]
+        return Layout(
+            start_ms=self.start_ms,
+            end_ms=self.end_ms,
+            units=homes.group_names,
+            cells=tuple((unit, service) for unit in homes.group_names for service in services),
+            gsps=tuple((gsp, homes.group_names[k // self.scenario.homes.gsps_per_group]) for k, gsp in enumerate(homes.gsp_names)),
+        )
+
+    def _parties(self) -> dict[str, Party]:
+        scenario = self.scenario
+        aggregator = Aggregator(
+            party_settings.aggregator_settings(scenario), party_settings.aggregator_rules(scenario), start_ms=self.start_ms
+        )
+        parties: list[Any] = [
+            aggregator,
+            BalancingMarket(party_settings.balancing_settings(scenario, self.population)),
+            DfsMarket(party_settings.dfs_settings(scenario)),
+            Exchange(party_settings.exchange_settings(scenario, self.prices)),
+            self.gateway,
+            self.journal,
+            self.meters,
+            self.people,
+            Settlement(party_settings.settlement_settings(scenario)),
+        ]
+        return {party.name: party for party in parties}
+
+    def _post(self) -> Post:
+        comms = self.scenario.comms
+        return Post(
+            self.parties,
+            self.world,
+            start_ms=self.start_ms,
+            window_ms=self.scenario.clock.window_ms,
+            seed=self.scenario.seed,
+            latency_ms=comms.market_latency_ms,
+            loss=comms.market_loss,
+            closing_ms={"aggregator": self.end_ms, "people": self.end_ms + MORNING_AFTER_MS},
+            heard=self._hear,
+        )
+
+    # --------------------------------------------------------------------------------------------------- running
+
+    def live_history(self) -> None:
+        """Live the days before the first without anybody instructing anybody, and hand over what meters read."""
+        registration = self.population.registration
+        for name in ("aggregator", "settlement"):
+            self.parties[name].receive(registration, self.start_ms)
+        while self.fleet.state.now_ms < self.start_ms:
+            now_ms = min(self.meters.next_deadline_ms(), self.people.next_deadline_ms(), self.start_ms)
+            for fleet in (self.fleet, self.without):
+                fleet.play(now_ms, Orders.none(), read=False)
+            for party in (self.meters, self.people):
+                if party.next_deadline_ms() <= now_ms:
+                    party.on_deadline(now_ms)
+            for envelope in self.meters.take_outbox():
+                self.parties[envelope.to].receive(envelope.message, self.start_ms)
+        self.people.take_judged()
+        self.recorder.outages(self.network.outage_rows())
+        self._write_homes()
+
+    def go(self, text: str, progress: Progress | None, stop: Callable[[], bool] | None) -> RunOutcome:
+        """Live from now to the end, saving on the way, then write everything down."""
+        last_ms = self.end_ms + self.scenario.clock.settlement_days * periods.DAY_MS
+        finished = self.post.run(last_ms, lambda now_ms: self._after_each(now_ms, progress, stop))
+        if not finished:
+            self.save()
+            return RunOutcome(self.folder.path, (), interrupted=True)
+        return self._finish(text)
+
+    def _after_each(self, now_ms: int, progress: Progress | None, stop: Callable[[], bool] | None) -> bool:
+        self._take_truth()
+        if now_ms >= self.state.next_checkpoint_ms:
+            self._watch()
+            self.state.next_checkpoint_ms += self.scenario.clock.checkpoint_every_ms
+            if now_ms < self.end_ms:
+                self.save()
+        if progress is not None:
+            progress(now_ms, self.world.import_w, len(self.network.outage_rows()))
+        return stop is not None and stop()
+
+    def _take_truth(self) -> None:
+        """Hand over what the meters and people just took down."""
+        truth = self.meters.latest
+        if truth is not None and truth.start_ms > self.state.truth_ms:
+            self.state.truth_ms = truth.start_ms
+            if truth.start_ms < self.end_ms:
+                self._write_period(truth)
+        for fleets in self.people.take_judged():
+            for arm, judged in enumerate(fleets):
+                home = self.population.cars_home[judged.rows]
+                unknown = np.full(len(judged.rows), -1, np.int32)
+                self.recorder.promises(judged.rows, home, judged.ready_by_ms, unknown, judged.short_wh, arm)
+
+    def _hear(self, mail: Mail) -> None:
+        """What the record keeps of messages on their way."""
+        message = mail.message
+        if isinstance(message, OperationalMetering) and mail.to == "balancing":
+            names = self.population.homes.group_names
+            for place, unit in enumerate(message.unit_names):
+                self.recorder.published(message.start_ms, names.index(unit), message.import_w[place])
+        elif isinstance(message, DfsUnitRegistration) and mail.to == "dfs":
+            self.state.unit_of_row[np.isin(self.population.cars_home, message.homes)] = len(self.state.unit_names)
+            self.state.unit_names.append(message.unit)
+
+    def _watch(self) -> None:
+        for name, fleet in (("lived", self.fleet), ("without", self.without)):
+            invariants.watch_fleet(fleet, name, self.state.broken)
+
+    # ---------------------------------------------------------------------------------------------------- saving
+
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "run": self,
+            "post": self.post,
+            "fleet": self.fleet,
+            "without": self.without,
+            "network": self.network,
+            "world": self.world,
+            "recorder": self.recorder,
+            **{f"party:{name}": party for name, party in self.parties.items()},
+        }
+
+    def save(self) -> None:
+        """Write a checkpoint of this moment."""
+        value = {name: part.state for name, part in self._parts().items()}
+        checkpoint.save(self.folder.path / CHECKPOINTS, self.post.state.now_ms, value)
+
+    def restore(self) -> None:
+        """Go back to the newest whole checkpoint. Raises CheckpointError when there is none."""
+        _, value, faults = checkpoint.load_newest(self.folder.path / CHECKPOINTS)
+        for name, part in self._parts().items():
+            part.state = value[name]
+        for fault in faults:
+            self.state.broken.note("checkpoint_damaged", 1, fault)
+
+    # --------------------------------------------------------------------------------------------- writing down
+
+    def _write_homes(self) -> None:
+        homes, population = self.population.homes, self.population
+        if self.recorder.wants("homes"):
+            cars = np.bincount(population.cars_home, minlength=len(homes))
+            self.recorder.rows(
+                "homes",
+                home=np.arange(len(homes)),
+                unit=[homes.group_names[k] for k in homes.gsp_group],
+                gsp=[homes.gsp_names[k] for k in homes.gsp],
+                annual_wh=homes.annual_wh.astype(np.int64),
+                smart=homes.status != NOT_SMART,
+                hh_metered=(homes.status != NOT_SMART) & (homes.communicating == 1),
+                hh_settled=homes.status == HH_SETTLED,
+                evs=cars,
+            )
+        if self.recorder.wants("devices"):
+            self._write_devices()
+
+    def _write_devices(self) -> None:
+        registration, plant = self.population.registration, self.population.plant
+        names = [service.name.lower() for service in Service]
+        self.recorder.rows(
+            "devices",
+            row=np.arange(len(plant.device)),
+            device=plant.device,
+            home=plant.home,
+            unit=[registration.unit_names[k] for k in registration.unit],
+            service=[names[k] for k in registration.service],
+            gsp=[registration.gsp_names[k] for k in registration.gsp],
+            route=[registration.route_names[k] for k in registration.route],
+            vendor=plant.vendor,
+            isp=plant.isp,
+            mobile_operator=plant.mobile_operator,
+            rating_w=registration.rating_w,
+            battery_wh=(self.population.spec["battery_mj"] // 3_600_000).astype(np.int64),
+            target_pct=registration.target_pct,
+            ready_by_minute=registration.ready_by_minute,
+        )
+
+    def _write_period(self, truth: PeriodTruth) -> None:
+        population, day = self.population, periods.local_date(truth.start_ms)
+        column = periods.period_of(truth.start_ms).number - 1
+        base_wh = self.meters.base_day_wh(day)[:, column]
+        cells = len(truth.import_wh)
+        sums = {
+            "ev_wh": truth.import_wh,
+            "without_wh": truth.without_wh,
+            "base_wh": np.bincount(population.cell, weights=base_wh, minlength=cells).astype(np.int64),
+            "asset_metered_wh": truth.metered_wh,
+            "boundary_metered_wh": truth.boundary_wh,
+            "homes": np.bincount(population.cell, minlength=cells),
+            "readings_missing": self.meters.boundary_missing,
+        }
+        self.recorder.half_hour(truth.start_ms, **{name: self._by_unit(values) for name, values in sums.items()})
+        self._write_true_turn_down(truth)
+        if self.recorder.wants("home_half_hourly"):
+            self._write_home_half_hours(truth, column)
+
+    def _by_unit(self, cells: Any) -> Any:
+        """(GSP, service) sums to (unit, service) sums."""
+        units = len(self.population.homes.group_names)
+        return cells.reshape(units, -1, len(Service)).sum(axis=1).reshape(-1)
+
+    def _write_true_turn_down(self, truth: PeriodTruth) -> None:
+        """What each DFS Unit truly delivered in a period: without minus with, home by home."""
+        if self.state.unit_names:
+            place = self.state.unit_of_row
+            turned_down = truth.row_without_wh.astype(np.int64) - truth.row_import_wh
+            sums = np.bincount(place[place >= 0], weights=turned_down[place >= 0], minlength=len(self.state.unit_names))
+            for unit, wh in zip(self.state.unit_names, sums.astype(np.int64).tolist(), strict=True):
+                self.recorder.true_turn_down(unit, truth.start_ms, wh)
+
+    def _write_home_half_hours(self, truth: PeriodTruth, column: int) -> None:
+        population = self.population
+        metered = {"boundary": self.meters.latest_boundary_wh, "asset": self.meters.latest_asset_wh}
+        base_wh = self.meters.base_day_wh(periods.local_date(truth.start_ms))[:, column]
+        order = np.argsort(population.cars_home)
+        self.recorder.rows(
+            "home_half_hourly",
+            at_ms=np.full(len(order), truth.start_ms),
+            home=population.cars_home[order],
+            ev_wh=truth.row_import_wh[order],
+            without_wh=truth.row_without_wh[order],
+            base_wh=base_wh[order],
+            boundary_metered_wh=_or_none(metered["boundary"][order]),
+            asset_metered_wh=_or_none(metered["asset"][order]),
+        )
+
+    def _finish(self, text: str) -> RunOutcome:
+        self._watch()
+        self._watch_ledger()
+        self.recorder.comms(self.network.take_counts(2**62))
+        tables = self.recorder.finish(self.journal.pages)
+        degraded = self._degraded()
+        manifest = make_manifest(
+            self.scenario, text, self.recorder.layout, tables, inputs=self._inputs(), degraded=degraded,
+            invariants=self.state.broken.counts,
+        )  # fmt: skip
+        self.folder.remove_tree(CHECKPOINTS)
+        self.folder.write_json(MANIFEST, manifest)
+        return RunOutcome(self.folder.path, degraded, interrupted=False)
+
+    def _watch_ledger(self) -> None:
+        page = self.journal.state.instructions.columns() if self.journal.state.instructions.rows else {}
+        stages: dict[str, list[str]] = {}
+        for instruction_id, unit, stage in zip(*(page.get(name, ()) for name in ("instruction_id", "unit", "stage")), strict=True):
+            stages.setdefault(f"{instruction_id}@{unit}", []).append(str(stage))
+        invariants.watch_ledger(stages, self.state.broken)
+
+    def _degraded(self) -> tuple[str, ...]:
+        return tuple(f"law broken: {law}: {words}" for law, words in sorted(self.state.broken.first.items()))
+
+    def _inputs(self) -> Iterable[Path]:
+        return ()
+
+
+def _or_none(wh: Any) -> Any:
+    """Missing readings as the record's missing."""
+    return np.where(wh < 0, np.iinfo(np.int64).min, wh.astype(np.int64))

@@ -1,0 +1,393 @@
+"""The pictures of a run: inline SVG whose bytes repeat, drawn from the run folder. Labels stand at the lines they name."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from numpy.typing import NDArray
+
+from protocol.periods import HOUR_MS, MINUTE_MS
+from protocol.units import W_PER_MW
+from studies.local_time import ticks_ms
+
+INK, MUTED, RULE, PAPER = "#1d2733", "#6a7683", "#dfe4e9", "#ffffff"
+LIVED, WITHOUT = "#1f5c99", "#98a4b0"
+DOWN, UP = "#3b8f76", "#d98b3a"
+ASKED, BELIEVED, SETTLED = "#1d2733", "#8a63b8", "#d98b3a"
+LOST = "#b5473f"
+SHADES = {"dfs": "#f3e7c9", "balancing": "#dde6f4", "outage": "#f4dedb"}
+SERVICE_NAMES = {"dfs": "DFS", "balancing": "BM", "none": "not enrolled"}
+
+STYLE = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9.5,
+    "text.color": INK,
+    "axes.edgecolor": "#b9c1c9",
+    "axes.labelcolor": MUTED,
+    "axes.labelsize": 9,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "grid.color": RULE,
+    "grid.linewidth": 0.8,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "ytick.major.size": 0,
+    "xtick.major.size": 3.5,
+    "xtick.major.width": 0.8,
+    "lines.linewidth": 1.6,
+    "lines.solid_capstyle": "round",
+    "svg.fonttype": "none",
+    "svg.hashsalt": "flextwin",
+    "path.simplify": True,
+    "path.simplify_threshold": 0.3,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of time to shade, and what for."""
+
+    start_ms: int
+    end_ms: int
+    kind: str
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Line:
+    """One line of a picture: times [UTC ms] (n,), values (n,), and how it is drawn and named."""
+
+    at_ms: NDArray[Any]
+    values: NDArray[Any]
+    label: str
+    colour: str
+    step: bool = False
+    width: float = 1.6
+    dashed: bool = False
+
+
+def picture(figure: Figure, title: str) -> str:
+    """The figure as SVG to be put into a page: no date, no names that clash, the page's own font."""
+    sink = io.StringIO()
+    with mpl.rc_context(STYLE):
+        figure.savefig(sink, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+    svg = sink.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'<g id="[^"]*">', "<g>", svg)
+    svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg)
+    svg = re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', 'width="100%"', svg, count=1)
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write the figure as PNG or SVG, as the name says; the bytes repeat."""
+    with mpl.rc_context(STYLE | {"svg.fonttype": "path"}):
+        if path.suffix == ".png":
+            FigureCanvasAgg(figure)
+            figure.savefig(path, dpi=160, metadata={"Software": None}, facecolor=PAPER)
+        else:
+            figure.savefig(path, metadata={"Date": None, "Creator": None}, facecolor=PAPER)
+
+
+def canvas(height: float = 3.0, rows: int = 1, ratios: Sequence[float] | None = None) -> tuple[Figure, list[Axes]]:
+    """An empty figure of the page's width with `rows` axes that share their time."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(9.6, height), layout="constrained")
+        grid = figure.subplots(
+            rows, 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": list(ratios or [1] * rows)}
+        )
+    return figure, list(grid[:, 0])
+
+
+def time_axis(axes: Axes, start_ms: int, end_ms: int) -> None:
+    """Round local times below, days where they begin."""
+    places, words = ticks_ms(start_ms, end_ms)
+    axes.set_xlim(start_ms, end_ms)
+    axes.set_xticks(places, words)
+
+
+def shade(axes: Axes, windows: Sequence[Window], *, labels: bool = True) -> None:
+    """Colour the background of windows and name them at the top."""
+    low, high = axes.get_xlim()
+    named: set[tuple[int, str]] = set()
+    for window in windows:
+        if window.end_ms <= low or window.start_ms >= high:
+            continue
+        axes.axvspan(window.start_ms, window.end_ms, color=SHADES[window.kind], lw=0, zorder=0)
+        place = (window.start_ms, window.label)
+        if labels and window.label and place not in named:
+            named.add(place)
+            axes.text(
+                max(window.start_ms, low) + (high - low) * 0.003,
+                0.985,
+                window.label,
+                transform=axes.get_xaxis_transform(),
+                va="top",
+                ha="left",
+                fontsize=8,
+                color=MUTED,
+                clip_on=True,
+            )
+
+
+def draw(axes: Axes, line: Line) -> None:
+    """Draw one line."""
+    style = {"color": line.colour, "lw": line.width, "ls": (0, (4, 2.5)) if line.dashed else "-"}
+    if line.step:
+        axes.step(line.at_ms, line.values, where="post", **style)
+    else:
+        axes.plot(line.at_ms, line.values, **style)
+
+
+def name_lines(axes: Axes, lines: Sequence[Line]) -> None:
+    """A row of coloured words above the axes: what each line is."""
+    shown = [line for line in lines if line.label]
+    handles = [
+        mpl.lines.Line2D([], [], color=line.colour, lw=2.2, ls=(0, (3, 1.6)) if line.dashed else "-") for line in shown
+    ]
+    legend = axes.legend(
+        handles,
+        [line.label for line in shown],
+        loc="lower left",
+        bbox_to_anchor=(0, 1.0),
+        ncols=len(shown),
+        frameon=False,
+        borderpad=0,
+        borderaxespad=0.2,
+        handlelength=1.5,
+        columnspacing=1.8,
+        fontsize=9,
+    )
+    for text in legend.get_texts():
+        text.set_color(INK)
+
+
+def megawatts(axes: Axes, label: str = "MW") -> None:
+    """The unit above the scale instead of beside it, few round marks."""
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.set_ylabel(label)
+
+
+def day_figure(
+    at_ms: NDArray[np.int64], lived_w: NDArray[np.int64], without_w: NDArray[np.int64], windows: Sequence[Window]
+) -> Figure:
+    """Import of all EVs, minute by minute, lived and without instructions."""
+    figure, (axes,) = canvas(3.2)
+    with mpl.rc_context(STYLE):
+        time_axis(axes, int(at_ms[0]), int(at_ms[-1]) + MINUTE_MS)
+        lived, without = lived_w / W_PER_MW, without_w / W_PER_MW
+        shade(axes, windows)
+        axes.fill_between(at_ms, lived, without, where=without >= lived, color=DOWN, alpha=0.28, lw=0)
+        axes.fill_between(at_ms, lived, without, where=lived > without, color=UP, alpha=0.30, lw=0)
+        lines = (
+            Line(at_ms, without, "without instructions", WITHOUT, width=1.3),
+            Line(at_ms, lived, "as lived", LIVED, width=1.7),
+        )
+        for line in lines:
+            draw(axes, line)
+        axes.set_ylim(0, max(float(lived.max(initial=0)), float(without.max(initial=0)), 1e-3) * 1.16)
+        megawatts(axes, "MW import, all EVs")
+        name_lines(axes, lines[::-1])
+    return figure
+
+
+def event_figure(lines: Sequence[Line], windows: Sequence[Window], start_ms: int, end_ms: int) -> Figure:
+    """Turn-down asked for, believed, settled and true, around one event."""
+    figure, (axes,) = canvas(3.2)
+    with mpl.rc_context(STYLE):
+        time_axis(axes, start_ms, end_ms)
+        shade(axes, windows)
+        axes.axhline(0, color="#b9c1c9", lw=0.8)
+        for line in lines:
+            draw(axes, line)
+        values = np.concatenate([line.values for line in lines])
+        low, high = min(0.0, float(np.nanmin(values))), float(np.nanmax(values))
+        axes.set_ylim(low - 0.06 * (high - low), high + 0.18 * (high - low) + 1e-6)
+        megawatts(axes, "MW less import")
+        name_lines(axes, lines)
+    return figure
+
+
+def difference_figure(
+    at_ms: NDArray[np.int64], difference_w: NDArray[Any], windows: Sequence[Window]
+) -> Figure:
+    """Lived less without instructions: below the line is delivery, above it rebound."""
+    figure, (axes,) = canvas(2.3)
+    with mpl.rc_context(STYLE):
+        time_axis(axes, int(at_ms[0]), int(at_ms[-1]) + MINUTE_MS)
+        shade(axes, windows, labels=False)
+        values = difference_w / W_PER_MW
+        axes.fill_between(at_ms, 0, values, where=values <= 0, color=DOWN, alpha=0.75, lw=0)
+        axes.fill_between(at_ms, 0, values, where=values > 0, color=UP, alpha=0.85, lw=0)
+        axes.axhline(0, color=INK, lw=0.8)
+        axes.margins(y=0.12)
+        megawatts(axes, "MW, lived less without")
+    return figure
+
+
+def baseline_figure(
+    names: Sequence[str], metered: NDArray[Any], true: NDArray[Any], baseline: NDArray[Any]
+) -> Figure:
+    """Per unit [MWh]: metered, what would truly have been, and the baseline that was used instead."""
+    figure, (axes,) = canvas(0.9 + 0.27 * len(names))
+    with mpl.rc_context(STYLE):
+        places = np.arange(len(names))[::-1]
+        axes.grid(visible=False)
+        axes.xaxis.grid(visible=True)
+        axes.hlines(places, metered, true, color=DOWN, lw=3, alpha=0.45)
+        axes.hlines(places, true, baseline, color=LOST, lw=3, alpha=0.55)
+        marks = (
+            axes.scatter(metered, places, s=42, color=LIVED, zorder=3),
+            axes.scatter(true, places, s=42, color=DOWN, zorder=3),
+            axes.scatter(baseline, places, s=46, color=LOST, marker="D", zorder=3),
+        )
+        axes.set_yticks(places, list(names))
+        axes.tick_params(axis="y", labelcolor=INK)
+        axes.set_ylim(-0.7, len(names) - 0.3)
+        axes.set_xlim(left=0)
+        axes.set_xlabel("MWh import in the instructed periods")
+        axes.legend(
+            marks,
+            ["metered", "truly, without instructions", "baseline"],
+            loc="lower left",
+            bbox_to_anchor=(0, 1.0),
+            ncols=3,
+            frameon=False,
+            borderpad=0,
+            handletextpad=0.2,
+            fontsize=9,
+        )
+    return figure
+
+
+def metering_figure(
+    at_ms: NDArray[np.int64],
+    true_w: NDArray[Any],
+    published_w: NDArray[Any],
+    accuracy: float,
+    windows: Sequence[Window],
+) -> Figure:
+    """One BM Unit: operational metering as published against the truth, and its error."""
+    figure, (above, below) = canvas(3.9, 2, (2.2, 1))
+    with mpl.rc_context(STYLE):
+        time_axis(above, int(at_ms[0]), int(at_ms[-1]) + 1000)
+        shade(above, windows)
+        shade(below, windows, labels=False)
+        lines = (
+            Line(at_ms, true_w / W_PER_MW, "true import", LIVED, width=1.7),
+            Line(at_ms, published_w / W_PER_MW, "published", UP, width=1.2),
+        )
+        for line in lines:
+            draw(above, line)
+        name_lines(above, lines)
+        above.margins(y=0.15)
+        above.set_ylim(bottom=0)
+        megawatts(above)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            error = np.where(true_w > 0, (published_w - true_w) / true_w * 100, np.nan)
+        reach = max(accuracy * 300, float(np.nanpercentile(np.abs(error), 98)) if np.isfinite(error).any() else 1.0)
+        below.axhspan(-accuracy * 100, accuracy * 100, color=DOWN, alpha=0.16, lw=0)
+        below.axhline(0, color="#b9c1c9", lw=0.8)
+        below.plot(at_ms, np.clip(error, -reach, reach), color=UP, lw=1)
+        below.set_ylim(-reach * 1.05, reach * 1.05)
+        below.yaxis.set_major_locator(MaxNLocator(3))
+        below.set_ylabel("error, %")
+    return figure
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RouteHealth:
+    """One route through the day: `share` of readings that arrived (n,) by five minutes, and a word on the whole."""
+
+    name: str
+    at_ms: NDArray[np.int64]
+    share: NDArray[Any]
+    told: str
+
+
+def comms_figure(routes: Sequence[RouteHealth], windows: Sequence[Window], start_ms: int, end_ms: int) -> Figure:
+    """Share of readings that arrived, by route; shared outages shaded."""
+    figure, axes = canvas(0.55 + 0.85 * len(routes), len(routes))
+    lowest = min((float(np.nanmin(route.share, initial=1.0)) for route in routes), default=1.0)
+    with mpl.rc_context(STYLE):
+        for row, route in zip(axes, routes, strict=True):
+            time_axis(row, start_ms, end_ms)
+            shade(row, windows, labels=False)
+            row.fill_between(route.at_ms, route.share * 100, 100, step="post", color=LOST, alpha=0.35, lw=0)
+            row.step(route.at_ms, route.share * 100, where="post", color=LIVED, lw=1.2)
+            floor = 0 if lowest < 0.5 else max(0, lowest * 100 - 3)
+            row.set_ylim(floor, 100 + (100 - floor) * 0.04)
+            row.yaxis.set_major_locator(MaxNLocator(2, integer=True))
+            row.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f} %"))
+            row.set_title(f"{route.name}   {route.told}", loc="left", fontsize=9, color=INK, pad=3)
+    return figure
+
+
+def pounds_figure(names: Sequence[str], pounds: Sequence[float]) -> Figure:
+    """From line to line to the total: what adds and what takes away [GBP]."""
+    figure, (axes,) = canvas(0.7 + 0.32 * (len(names) + 1))
+    with mpl.rc_context(STYLE):
+        reached = np.concatenate([[0.0], np.cumsum(pounds)])
+        axes.grid(visible=False)
+        axes.axvline(0, color="#b9c1c9", lw=0.8)
+        extent = max(float(np.abs(reached).max()), 1e-9)
+        for place, amount in enumerate(pounds):
+            colour = DOWN if amount >= 0 else LOST
+            axes.barh(-place, amount, left=reached[place], height=0.62, color=colour, alpha=0.85)
+            right = max(reached[place], reached[place + 1])
+            axes.text(right + extent * 0.012, -place, pounds_text(amount), va="center", fontsize=9, color=INK)
+            axes.plot([reached[place + 1]] * 2, [-place - 0.31, -place - 0.69], color="#b9c1c9", lw=0.8)
+        axes.barh(-len(pounds), reached[-1], height=0.62, color=LIVED)
+        axes.text(
+            max(reached[-1], 0) + extent * 0.012,
+            -len(pounds),
+            pounds_text(float(reached[-1])),
+            va="center",
+            fontsize=9.5,
+            fontweight="bold",
+        )
+        axes.set_yticks([-place for place in range(len(names) + 1)], [*names, "total"])
+        axes.tick_params(axis="y", labelcolor=INK, labelsize=9)
+        axes.set_xlim(min(0.0, float(reached.min())) - extent * 0.02, max(0.0, float(reached.max())) + extent * 0.16)
+        axes.spines["bottom"].set_visible(False)
+        axes.set_xticks([])
+    return figure
+
+
+def pounds_text(amount: float) -> str:
+    """Pounds as people write them: £1,234.50, or -£60.00."""
+    whole = abs(amount) >= 10_000
+    return f"{'-' if amount < 0 else ''}£{abs(amount):,.{0 if whole else 2}f}"
+
+
+def by_minute(values: NDArray[Any], step: int = 60) -> NDArray[Any]:
+    """Means of `step` values each; a rest is left out."""
+    count = values.size // step
+    return np.asarray(values[: count * step].reshape(count, step).mean(axis=1))
+
+
+def around(start_ms: int, end_ms: int, span: tuple[int, int]) -> tuple[int, int]:
+    """A window that shows an event with some time before and more after, inside the run."""
+    before, after = HOUR_MS // 2, max(HOUR_MS, (end_ms - start_ms))
+    return max(span[0], start_ms - before), min(span[1], end_ms + after)
