@@ -107,12 +107,14 @@ class BalancingState:
     metering: dict[str, MeteringCounts] = field(default_factory=dict)
 
 
-class BalancingMechanism(Counterparty[BalancingState]):
+class BalancingMarket(Counterparty[BalancingState]):
     """The ESO's control room and the systems around it."""
 
     def __init__(self, settings: BalancingSettings) -> None:
         first_open_ms = settings.start_ms + (settings.start_ms - gate_closure_ms(settings.start_ms))
-        state = BalancingState(next_closing_ms=first_open_ms, scripted=list(settings.acceptances))
+        state = BalancingState(
+            now_ms=settings.start_ms, next_closing_ms=first_open_ms, scripted=list(settings.acceptances)
+        )
         super().__init__("balancing", state)
         self.settings = settings
 
@@ -160,11 +162,16 @@ class BalancingMechanism(Counterparty[BalancingState]):
 
     # ---------------------------------------------------------------------------------------- declarations
 
+    def _unit_refusal(self, unit: str) -> str:
+        return "" if unit in self.settings.units else "it is no BM Unit of this market"
+
     def _take_dynamics(self, dynamics: UnitDynamics) -> None:
         rates = (dynamics.run_up_mw_per_min, dynamics.run_down_mw_per_min)
         notices = (dynamics.notice_to_deliver_offer_min, dynamics.notice_to_deliver_bid_min)
         most = self._rules().value("notice_max_min")
-        if not all(math.isfinite(rate) and rate > 0 for rate in rates):
+        if reason := self._unit_refusal(dynamics.unit):
+            self._refuse(dynamics, dynamics.unit, reason)
+        elif not all(math.isfinite(rate) and rate > 0 for rate in rates):
             self._refuse(
                 dynamics, dynamics.unit, f"run-up and run-down rates must be above 0 MW/min, not {rates}"
             )
@@ -205,7 +212,9 @@ class BalancingMechanism(Counterparty[BalancingState]):
             self.state.offered[offer.unit, offer.start_ms] = offer
 
     def _gate_refusal(self, data: PhysicalNotification | BidOfferData) -> str:
-        """Why data for a period comes too late or for no period; empty when it is in time."""
+        """Why data for a period comes too late, for no period or no unit; empty when it is in time."""
+        if reason := self._unit_refusal(data.unit):
+            return reason
         if data.start_ms % PERIOD_MS or data.end_ms - data.start_ms != PERIOD_MS:
             return f"{data.start_ms} to {data.end_ms} is no settlement period"
         if self.state.now_ms >= gate_closure_ms(data.start_ms):

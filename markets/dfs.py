@@ -75,13 +75,13 @@ class DfsState:
     books: dict[str, EventBook] = field(default_factory=dict)
 
 
-class DemandFlexibilityService(Counterparty[DfsState]):
+class DfsMarket(Counterparty[DfsState]):
     """Publishes the scripted events and clears them. Raises SettingsError for an event that cannot
     be held.
     """
 
     def __init__(self, settings: DfsSettings) -> None:
-        super().__init__("dfs", DfsState())
+        super().__init__("dfs", DfsState(now_ms=settings.start_ms))
         self.settings = settings
         self._events = {event.event_id: event for event in settings.events}
         if len(self._events) < len(settings.events):

@@ -35,9 +35,9 @@ class Exchange(Counterparty[ExchangeState]):
     """Publishes the prices that it was given. Raises SettingsError when they do not cover their days."""
 
     def __init__(self, settings: ExchangeSettings) -> None:
-        super().__init__("exchange", ExchangeState())
         self.settings = settings
         self._check()
+        super().__init__("exchange", ExchangeState(now_ms=day_start_ms(settings.days[0])))
 
     def handlers(self) -> Mapping[type[Message], Handler]:
         return {}

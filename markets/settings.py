@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,8 +40,13 @@ class RulesInForce:
 
     def book(self, name: str, day: date) -> Rulebook:
         """The rulebook `name` for something that happens on `day`. Raises RuleError."""
-        replaced = {rule: value for book, rule, value in self.overrides if book == name}
-        return load_rulebook(name, on=self.on or day, overrides=replaced)
+        return _book(name, self.on or day, self.overrides)
+
+
+@lru_cache(maxsize=1024)
+def _book(name: str, on: date, overrides: tuple[tuple[str, str, RuleValue], ...]) -> Rulebook:
+    replaced = {rule: value for book, rule, value in overrides if book == name}
+    return load_rulebook(name, on=on, overrides=replaced)
 
 
 # ----------------------------------------------------------------------------------------------------- faults
@@ -223,7 +229,7 @@ class ExchangeSettings:
 class SettlementSettings:
     """What settlement is told.
 
-    `first_day`: the first lived day; earlier ones are history. `settle_after_days`: when readings or prices
+    `first_day`: the first lived day, with which time begins; readings of earlier ones are history. `settle_after_days`: when readings or prices
     are still missing so many days after a day's end, it is settled without them. `dfs_metering`: "boundary"
     or "asset". `dfs_opt_in`: whether homes opt in to each event (else whole units take part).
     """

@@ -16,7 +16,16 @@ import numpy as np
 from markets.counterparty import AGGREGATOR, JOURNAL, Counterparty, Handler, earliest_ms
 from markets.metered_volume import Block, BlockVolume, DayReadings, UnitImport, block_volume, unit_import
 from markets.settings import SettlementSettings
-from markets.statement_lines import BSC_CLEARING, Heading, MeteredPeriod, bm_period, dfs_line, reversal
+from markets.statement_lines import (
+    BALANCING,
+    BSC_CLEARING,
+    DFS,
+    Heading,
+    MeteredPeriod,
+    bm_period,
+    dfs_line,
+    reversal,
+)
 from protocol.baselines import LOOK_BACK_DAYS
 from protocol.messages import (
     I32,
@@ -81,7 +90,7 @@ class Settlement(Counterparty[SettlementState]):
     """Settles DFS events and BM acceptances, day by day."""
 
     def __init__(self, settings: SettlementSettings) -> None:
-        super().__init__("settlement", SettlementState())
+        super().__init__("settlement", SettlementState(now_ms=day_start_ms(settings.first_day)))
         self.settings = settings
 
     def handlers(self) -> Mapping[type[Message], Handler]:
@@ -306,8 +315,8 @@ class Settlement(Counterparty[SettlementState]):
         if out or volume.not_adjusted:
             self.remark(
                 "dfs_meters_counted_out",
-                f"{result.event_id} {result.unit} {day}: of {volume.meters} meters up to {out} delivered nothing "
-                f"for want of data ({volume.insufficient} with too few days for a baseline); "
+                f"{result.event_id} {result.unit} {day}: of {volume.meters} meters up to {out} delivered "
+                f"nothing for want of data ({volume.insufficient} with too few days for a baseline); "
                 f"{volume.not_adjusted} went without in-day adjustment",
             )
 
@@ -366,7 +375,7 @@ class Settlement(Counterparty[SettlementState]):
         place = period_of(start_ms).number - 1
         numbers = "+".join(str(item.number) for item in sorted(acceptances, key=lambda item: item.number))
         settled = bm_period(
-            Heading(run, Service.BALANCING.name, unit, numbers, start_ms, BSC_CLEARING),
+            Heading(run, BALANCING, unit, numbers, start_ms, BSC_CLEARING),
             self.state.notified[unit, start_ms].profile,
             offer.pairs if offer else (),
             acceptances,
@@ -413,7 +422,7 @@ def _delivered(result: DfsResult, place: int, in_block: int, volume: BlockVolume
     """What settlement found for one period of an accepted bid."""
     start_ms = result.start_ms + place * PERIOD_MS
     return DeliveredVolume(
-        service=Service.DFS.name,
+        service=DFS,
         unit=result.unit,
         reference=result.event_id,
         start_ms=start_ms,

@@ -39,6 +39,10 @@ from protocol.units import WH_PER_MWH, exact, wh_to_mwh
 NESO = "neso"
 BSC_CLEARING = "bsc"
 
+DFS = Service.DFS.name.lower()
+BALANCING = Service.BALANCING.name.lower()
+"""Services as statements name them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Heading:
@@ -123,7 +127,7 @@ def dfs_line(
         rules, result.turn_down_mw[place], result.price_gbp_per_mwh, wh_to_mwh(delivered_wh)
     )
     start_ms = result.start_ms + place * PERIOD_MS
-    heading = Heading(settlement_run, Service.DFS.name, result.unit, result.event_id, start_ms, NESO)
+    heading = Heading(settlement_run, DFS, result.unit, result.event_id, start_ms, NESO)
     return line(
         heading,
         "DFS utilisation",

@@ -95,7 +95,7 @@ ROUTE = np.dtype(
         ("depth", "i8"),
         ("block_ms", "i8"),
         ("block", "i8"),
-        ("block_from_ms", "i8"),
+        ("block_from_ms", "i8"),  # both of the later of the calendar's two pages
         ("begins", "f8"),
         ("mean_ms", "f8"),
         ("look_back", "i8"),
@@ -120,6 +120,7 @@ WINDOW = np.dtype(
 """What the kernel needs to know of a shared outage."""
 
 _CERTAIN = 2**32
+_CELLS = 2 * FINE + FINEST
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -178,85 +179,15 @@ class NetworkState:
 # ----------------------------------------------------------------------------------------------------- the kernels
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _latency_ms(tables, route, word):  # type: ignore[no-untyped-def]
-    """The quantile of a 32-bit word: 12 bits, the last cell refined by 12 more, its last by the final 8."""
-    cell = word >> np.uint64(20)
+@njit(cache=True, nogil=True)
+def _cell(word):  # type: ignore[no-untyped-def]
+    """Where a latency table is read for a 32-bit word: 12 bits, the last cell refined by 12 more, its last by the final 8."""
+    cell = np.uint64(word) >> np.uint64(20)
     if cell == FINE - 1:
-        cell = np.uint64(FINE) + ((word >> np.uint64(8)) & np.uint64(FINE - 1))
+        cell = np.uint64(FINE) + ((np.uint64(word) >> np.uint64(8)) & np.uint64(FINE - 1))
         if cell == 2 * FINE - 1:
-            cell = np.uint64(2 * FINE) + (word & np.uint64(FINEST - 1))
-    return tables[route, cell]
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _own_outage_end(t_ms, row, device, route, calendar, key):  # type: ignore[no-untyped-def]
-    """When a device that is down by itself at `t_ms` is up again; 0 if it is up."""
-    if route.begins == 0.0:
-        return np.int64(0)
-    block = t_ms // route.block_ms
-    if block == route.block or block == route.block - 1:
-        page = block % 2
-        carried_ms, from_ms, to_ms = calendar[page, row, 0], calendar[page, row, 1], calendar[page, row, 2]
-    else:
-        carried_ms, from_ms, to_ms = own_outages(
-            key, device, block, route.block_ms, route.begins, route.mean_ms, route.look_back
-        )
-    if t_ms < carried_ms:
-        return carried_ms
-    if from_ms <= t_ms < to_ms:
-        return to_ms
-    return np.int64(0)
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _back_ms(window, row, cloud, order, members, return_over_ms):  # type: ignore[no-untyped-def]
-    """When a row cut off by a shared outage is connected again: the outage's end, then its turn at its cloud [ms]."""
-    turn = (order[row] + window.shift) % members[cloud]
-    return window.to_ms + turn * return_over_ms[cloud] // members[cloud]
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _cut_until(t_ms, row, windows, places, order, members, return_over_ms):  # type: ignore[no-untyped-def]
-    """The first window (place in `windows`; -1: none) that cuts a row off at `t_ms`, and until when it does."""
-    for w in range(windows.shape[0]):
-        window = windows[w]
-        if window.from_ms > t_ms:
-            break
-        if window.drop == _CERTAIN and places[row, window.domain] == window.place:
-            back_ms = _back_ms(window, row, places[row, 0], order, members, return_over_ms)
-            if t_ms < back_ms:
-                return w, back_ms
-    return -1, np.int64(0)
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _connected_ms(t_ms, row, device, route, calendar, key, windows, places, order, members, return_over_ms):  # type: ignore[no-untyped-def]
-    """The first moment from `t_ms` on at which nothing cuts a row off [ms]; `t_ms` is the end of an outage.
-
-    Ends of own outages are told with all that follow at once, so that only shared ones may stand there.
-    """
-    while True:
-        w, end_ms = _cut_until(t_ms, row, windows, places, order, members, return_over_ms)
-        if w < 0:
-            return t_ms
-        t_ms = max(end_ms, _own_outage_end(end_ms, row, device, route, calendar, key))
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _through_windows(t_ms, row, device, number, windows, places, drop_key):  # type: ignore[no-untyped-def]
-    """The outage that stops a message by its drop share (place in `windows`; -1: none), and the latency that others add."""
-    extra_ms = np.int64(0)
-    for w in range(windows.shape[0]):
-        window = windows[w]
-        if window.from_ms > t_ms:
-            break
-        if t_ms < window.to_ms and places[row, window.domain] == window.place:
-            word, _, _, _ = words(drop_key, device, t_ms, 1 + ((number + window.number * 8) & _WINDOW_NUMBERS))
-            if word < window.drop:
-                return w, extra_ms
-            extra_ms += window.extra_ms
-    return -1, extra_ms
+            cell = np.uint64(2 * FINE) + (np.uint64(word) & np.uint64(FINEST - 1))
+    return cell
 
 
 @njit(cache=True, nogil=True)
@@ -283,12 +214,14 @@ def _draw(key, entity, sent_ms, number, slow, lose, twice, later):  # type: igno
 @njit(cache=True, nogil=True)
 def _arrive(sent_ms, place, slow, lose, twice, loss, duplicate, tables, odd, oddities, arrival_ms):  # type: ignore[no-untyped-def]
     """Arrivals of a chunk as if all went well; gives back how many `oddities` there are, whose fate takes a closer look."""
+    for i in range(sent_ms.shape[0]):
+        r, cell = np.uint32(place[i]), slow[i] >> np.uint32(20)
+        arrival_ms[i] = sent_ms[i] + tables[r * np.uint32(_CELLS) + cell]
+        odd[i] |= (cell == FINE - 1) | (np.uint64(lose[i]) < loss[r]) | (np.uint64(twice[i]) < duplicate[r])
     found = 0
     for i in range(sent_ms.shape[0]):
-        r, cell = place[i], slow[i] >> np.uint32(20)
-        arrival_ms[i] = sent_ms[i] + tables[r, cell]
         oddities[found] = i
-        found += odd[i] | (cell == FINE - 1) | (lose[i] < loss[r]) | (twice[i] < duplicate[r])
+        found += odd[i]
     return found
 
 
@@ -304,51 +237,97 @@ def _tally(sent_ms, place, arrival_ms, first_minute, messages, latency_ms):  # t
         latency_ms[minute, place[i], 0] += arrival_ms[i] - sent_ms[i]
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def _settle(
-    t_ms, row, entity, down, kind, number, slow, lose, twice, later, refusal, r, route, own_key, drop_key, report_every_ms,
-    tables, clear_until_ms, calendar, windows, places, order, members, return_over_ms,
+    oddities, down, kind, rows, sent_ms, entity, number, slow, lose, twice, later, place, own_key, drop_key, first_minute,
+    report_every_ms, routes, tables, clear_until_ms, calendar, windows, places, order, members, return_over_ms,
+    arrival_ms, copy_ms, outcome, messages, latency_ms,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
-    """The fate of one message: arrival, copy and outcome (as in `Carried`)."""
-    fate, heard, leaves_ms = np.int64(refusal), refusal != _DELIVERED, t_ms
-    latency = np.int64(_latency_ms(tables, r, np.uint64(slow)))
-    lost = np.uint64(lose) < route.loss[down]
-    if fate == _DELIVERED:
-        back_ms = np.int64(0)
-        if t_ms >= clear_until_ms or t_ms < route.block_from_ms:
-            back_ms = _own_outage_end(t_ms, row, entity, route, calendar, own_key)
-        if back_ms > 0:
-            fate, heard = _OFFLINE, True
-        else:
-            w, back_ms = _cut_until(t_ms, row, windows, places, order, members, return_over_ms)
-            # A cloud that is down says nothing; one that is up knows which devices are gone.
-            heard = w >= 0 and (windows[w].domain != _VENDOR_CLOUD or t_ms >= windows[w].to_ms)
-            if w < 0:
-                w, extra_ms = _through_windows(t_ms, row, entity, number, windows, places, drop_key)
-                latency += extra_ms
-            if w >= 0:
-                fate = _OUTAGE + windows[w].domain
+    """The fate of messages with something the matter, one by one; corrects what `_tally` has counted.
+
+    One body, because a compiled call costs an atomic instruction or two for each column that it is handed.
+    """
+    for i in oddities:
+        row, t_ms, r, fate = rows[i], sent_ms[i], np.int64(place[i]), np.int64(outcome[i])
+        route = routes[r]
+        minute = t_ms // MINUTE_MS - first_minute
+        messages[minute, r, _DELIVERED] -= 1
+        latency_ms[minute, r, _DELIVERED] -= arrival_ms[i] - t_ms
+        latency = np.int64(tables[r, _cell(slow[i])])
+        # Only the newest readings are kept: no more than `depth` follow this one before the device is back.
+        kept_until_ms = np.int64(0)
+        if kind == _TELEMETRY:
+            kept_until_ms = t_ms + route.depth * report_every_ms[row]
+        elif kind == _SESSIONS and route.depth > 0:
+            kept_until_ms = np.int64(NEVER_MS)
+        heard = fate != _DELIVERED  # a refusal by the cloud
+        leaves_ms = t_ms
+        stopped = heard
+        while not stopped:  # on from one outage's end to the next, until the device is connected
+            cause, end_ms = _OFFLINE, np.int64(0)
+            looked_up = leaves_ms == t_ms and route.block_from_ms <= t_ms < clear_until_ms[row]
+            if route.begins > 0.0 and not looked_up:
+                block = leaves_ms // route.block_ms
+                if block == route.block or block == route.block - 1:
+                    page = block & 1
+                    carried_ms, from_ms, to_ms = calendar[page, row, 0], calendar[page, row, 1], calendar[page, row, 2]
+                else:
+                    carried_ms, from_ms, to_ms = own_outages(
+                        own_key, entity[i], block, route.block_ms, route.begins, route.mean_ms, route.look_back
+                    )
+                if leaves_ms < carried_ms:
+                    end_ms = carried_ms
+                elif from_ms <= leaves_ms < to_ms:
+                    end_ms = to_ms
+            known = True  # a cloud that is up knows which devices are gone; one that is down says nothing
+            if end_ms == 0:
+                for w in range(windows.shape[0]):
+                    window = windows[w]
+                    if window.from_ms > leaves_ms:
+                        break
+                    if window.drop == _CERTAIN and places[row, window.domain] == window.place:
+                        cloud = places[row, 0]
+                        turn = (order[row] + window.shift) % members[cloud]
+                        back_ms = window.to_ms + turn * return_over_ms[cloud] // members[cloud]
+                        if leaves_ms < back_ms:
+                            cause, end_ms = _OUTAGE + window.domain, back_ms
+                            known = window.domain != _VENDOR_CLOUD or leaves_ms >= window.to_ms
+                            break
+            if end_ms == 0:
+                break
+            if fate == _DELIVERED:
+                fate, heard = cause, known
+            leaves_ms = end_ms
+            stopped = leaves_ms > kept_until_ms
+        lost = np.uint64(lose[i]) < route.loss[down]
         if fate == _DELIVERED:
-            fate = _LOST if lost else _DELIVERED
-        elif back_ms > 0 and (kind == _TELEMETRY or kind == _SESSIONS):
-            # Only the newest readings are kept: no more than `depth` follow this one before the device is back.
-            kept_until_ms = t_ms + route.depth * report_every_ms
-            if kind == _SESSIONS and route.depth > 0:
-                kept_until_ms = NEVER_MS
-            if back_ms <= kept_until_ms:
-                back_ms = _connected_ms(
-                    back_ms, row, entity, route, calendar, own_key, windows, places, order, members, return_over_ms
-                )
-            if back_ms <= kept_until_ms:
-                fate, leaves_ms = _LOST if lost else _BACKFILLED, back_ms
-    reaches = fate == _DELIVERED or fate == _BACKFILLED
-    if not reaches and not (down and heard):
-        return NEVER_MS, np.int64(0), fate
-    copy_ms = np.int64(0)
-    if reaches and np.uint64(twice) < route.duplicate:
-        # Sent again because the receipt was missed, so it is always the later one.
-        copy_ms = leaves_ms + latency + max(_latency_ms(tables, r, np.uint64(later)), 1)
-    return leaves_ms + latency, copy_ms, fate
+            for w in range(windows.shape[0]):
+                window = windows[w]
+                if window.from_ms > t_ms:
+                    break
+                if t_ms < window.to_ms and places[row, window.domain] == window.place:
+                    draw = 1 + ((number[i] + np.uint64(window.number * 8)) & np.uint64(_WINDOW_NUMBERS))
+                    word, _, _, _ = words(drop_key, entity[i], t_ms, draw)
+                    if word < window.drop:
+                        fate = _OUTAGE + window.domain
+                        break
+                    latency += window.extra_ms
+            if fate == _DELIVERED and lost:
+                fate = _LOST
+        elif not stopped:
+            fate = _LOST if lost else _BACKFILLED
+        reaches = fate == _DELIVERED or fate == _BACKFILLED
+        outcome[i] = fate
+        messages[minute, r, fate] += 1
+        if not reaches:
+            arrival_ms[i] = t_ms + latency if down and heard else NEVER_MS
+            continue
+        arrival_ms[i] = leaves_ms + latency
+        latency_ms[minute, r, fate] += arrival_ms[i] - t_ms
+        if np.uint64(twice[i]) < route.duplicate:
+            # Sent again because the receipt was missed, so it is always the later one.
+            copy_ms[i] = arrival_ms[i] + max(tables[r, _cell(later[i])], 1)
+            messages[minute, r, _DUPLICATED] += 1
 
 
 @njit(cache=True, nogil=True)
@@ -377,24 +356,13 @@ def _carry(
             entity, place, odd,
         )  # fmt: skip
         _draw(key, entity, moment, number, slow, lose, twice, later)
-        found = _arrive(moment, place, slow, lose, twice, loss, duplicate, tables, odd, oddities, arrives)
+        found = _arrive(moment, place, slow, lose, twice, loss, duplicate, tables.ravel(), odd, oddities, arrives)
         _tally(moment, place, arrives, first_minute, messages, latency_ms)
-        for i in oddities[:found]:
-            r, minute = np.int64(place[i]), moment[i] // MINUTE_MS - first_minute
-            messages[minute, r, _DELIVERED] -= 1
-            latency_ms[minute, r, _DELIVERED] -= arrives[i] - moment[i]
-            arrives[i], copy, fate = _settle(
-                moment[i], rows[start + i], entity[i], down, kind, number[i], slow[i], lose[i], twice[i], later[i],
-                outcome[start + i], r, routes[r], own_key, drop_key, report_every_ms[rows[start + i]], tables,
-                clear_until_ms[rows[start + i]], calendar, windows, places, order, members, return_over_ms,
-            )  # fmt: skip
-            outcome[start + i] = fate
-            messages[minute, r, fate] += 1
-            if fate == _DELIVERED or fate == _BACKFILLED:
-                latency_ms[minute, r, fate] += arrives[i] - moment[i]
-            if copy > 0:
-                copy_ms[start + i] = copy
-                messages[minute, r, _DUPLICATED] += 1
+        _settle(
+            oddities[:found], down, kind, rows[start:end], moment, entity, number, slow, lose, twice, later, place, own_key,
+            drop_key, first_minute, report_every_ms, routes, tables, clear_until_ms, calendar, windows, places, order,
+            members, return_over_ms, arrives, copy_ms[start:end], outcome[start:end], messages, latency_ms,
+        )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
@@ -411,15 +379,19 @@ def _carry_quietly(rows, sent_ms, first_minute, route_of, median_ms, arrival_ms,
 
 @njit(cache=True, nogil=True)
 def _admit(
-    now_ms, rows, kind, used_today, allowance, route_of, places, cost_ns, burst_ns, token_life_ms, token_renewal_ms,
-    free_ns, token_until_ms, token_ready_ms, windows, order, members, return_over_ms, outcome,
+    now_ms, rows, used_today, allowance, route_of, places, cost_ns, burst_ns, token_life_ms, token_renewal_ms,
+    free_ns, token_until_ms, token_ready_ms, windows, outcome,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """What vendors' clouds say to commands, one after the other: token, then rate, then the device's budget of the day."""
     for i in range(rows.shape[0]):
         row = rows[i]
         r, cloud = route_of[row], places[row, 0]
-        w, _ = _cut_until(now_ms, row, windows, places, order, members, return_over_ms)
-        if w >= 0 and windows[w].domain == _VENDOR_CLOUD and now_ms < windows[w].to_ms:
+        down = False
+        for w in range(windows.shape[0]):
+            window = windows[w]
+            if window.from_ms <= now_ms < window.to_ms and window.drop == _CERTAIN and window.domain == _VENDOR_CLOUD:
+                down |= window.place == cloud
+        if down:
             continue  # nobody is there to refuse
         if token_life_ms[r] > 0:
             if token_ready_ms[cloud] > 0 and now_ms >= token_ready_ms[cloud]:
@@ -520,10 +492,9 @@ class Network:
             state.used_today[:] = 0
         account = 0 if kind == Kind.SETPOINTS else 1
         _admit(
-            now_ms, rows, int(kind), state.used_today[account], self._allowance[account], self.plant.route, self._places,
+            now_ms, rows, state.used_today[account], self._allowance[account], self.plant.route, self._places,
             limits.cost_ns, limits.burst_ns, limits.token_life_ms, limits.token_renewal_ms, state.free_ns,
-            state.token_until_ms, state.token_ready_ms, self._standing(now_ms, kind), self._order, self._members,
-            self._return_over_ms, outcome,
+            state.token_until_ms, state.token_ready_ms, self._standing(now_ms, kind), outcome,
         )  # fmt: skip
         return outcome
 

@@ -190,6 +190,8 @@ class ShareOf(Written):
             if not re.fullmatch(self.pattern, value.strip()) or len(value) > _LONGEST_TEXT:
                 raise fault("quantity_malformed", "not a share", allowed=allowed)
             value = float(Decimal(value.strip().removesuffix("%").strip()) / 100)
+            if value > 1:
+                raise fault("share_out_of_range", "more than the whole", allowed=allowed)
         elif from_file and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise fault("quantity_malformed", "not a share", allowed=allowed)
         if isinstance(value, int | float) and not 0 <= value <= 1:

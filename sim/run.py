@@ -41,6 +41,7 @@ from sim.weather import make_weather
 from sim.world import MORNING_AFTER_MS, World
 
 CHECKPOINTS = "checkpoints"
+INPUTS = "inputs.json"
 FORECAST_DAYS = 2
 Progress = Callable[[int, int, int], None]
 
@@ -84,7 +85,7 @@ def run_scenario(
     folder.claim()
     with folder.locked():
         folder.write_text(SCENARIO_FILE, text)
-        folder.write_json("inputs.json", {"data": None if data is None else str(data)})
+        folder.write_json(INPUTS, {"data": None if data is None else str(data.resolve()), "seed": scenario.seed})
         run.live_history()
         run.save()
         return run.go(text, progress, stop)
@@ -96,10 +97,11 @@ def resume_run(
     """Go on with an interrupted run; the tables are those of a run that was never interrupted."""
     folder = RunFolder(out)
     text = (out / SCENARIO_FILE).read_text(encoding="utf-8")
-    data = folder.read_json("inputs.json")["data"]
-    scenario = load_scenario(out / SCENARIO_FILE)
+    inputs = folder.read_json(INPUTS)
+    data = None if inputs["data"] is None else Path(inputs["data"])
+    scenario = load_scenario(out / SCENARIO_FILE, data_folder=data, overrides={"seed": inputs["seed"]})
     with folder.locked():
-        run = Run(scenario, folder, workers=workers, data=None if data is None else Path(data))
+        run = Run(scenario, folder, workers=workers, data=data)
         run.restore()
         return run.go(text, progress, stop)
 

@@ -50,9 +50,10 @@ class Finding:
     of_key: bool = False  # about the key at that place, not about its value
 
 
-def findings(scenario: Scenario) -> list[Finding]:
+def findings(scenario: Scenario) -> Iterator[Finding]:
     """Everything that does not fit together, errors and warnings."""
-    return [finding for rule in RULES for finding in rule(scenario)]
+    for rule in RULES:
+        yield from rule(scenario)
 
 
 def windows_end_after_their_start(scenario: Scenario) -> Iterator[Finding]:
@@ -105,7 +106,7 @@ def no_car_is_sold_twice(scenario: Scenario) -> Iterator[Finding]:
     """Each car is enrolled in one service: without a stacking rule two services cannot share it."""
     dfs, balancing = scenario.markets.dfs.share, scenario.markets.balancing.share
     if dfs + balancing > 1 + _ROUNDING:
-        what = f"DFS and balancing together claim {dfs + balancing:.4g} of the cars"
+        what = f"DFS and balancing together claim {100 * (dfs + balancing):.4g} % of the cars"
         yield Finding(
             "S064",
             ("markets", "balancing", "share"),
@@ -178,7 +179,10 @@ def mixes_are_whole(scenario: Scenario) -> Iterator[Finding]:
         total = math.fsum(weights)
         if min(weights, default=0.0) < 0 or abs(total - 1) > _ROUNDING:
             yield Finding(
-                "S068", ("evs", key), f"the weights add up to {total:.4g}", "100 % in all, none negative"
+                "S068",
+                ("evs", key),
+                f"the weights add up to {100 * total:.4g} %",
+                "100 % in all, none negative",
             )
     for key, mixture in (("return_weekday", evs.return_weekday), ("return_weekend", evs.return_weekend)):
         if any(sd <= 0 or not 0 <= mean <= _DAY_MINUTES / 60 for mean, sd, _ in mixture):

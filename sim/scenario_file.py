@@ -12,6 +12,7 @@ import dataclasses
 import json
 import stat
 from collections.abc import Callable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from sim.scenario_words import annotation_of, dotted, nearest, spelt, told
 from sim.yaml_nodes import Entry, Node, compose
 
 LARGEST_BYTES = 2_000_000
+MOST_JUDGED = 1_000
+"""Faults of one sort that are looked into; a file with more has one cause, and its time is bounded."""
 
 Warn = Callable[[Fault], None]
 
@@ -138,7 +141,8 @@ def _scenario(
     # One wrong value does not hide what is wrong between the others: they are judged without it.
     judged = scenario or _validated(root, without=wrong)[0]
     if judged is not None:
-        faults += [_placed(root, found) for found in findings(judged) if not _touches(found, wrong)]
+        sound = (found for found in findings(judged) if not _touches(found, wrong))
+        faults += [_placed(root, found) for found in islice(sound, MOST_JUDGED)]
         judged, unusable = with_paths(judged, root, places)
         faults += unusable
     known = {(fault.file, fault.line, fault.column) for fault in faults if not fault.is_warning}
@@ -191,7 +195,8 @@ def _validated(
         text = json.dumps(document)
         return Scenario.model_validate_json(text, by_alias=True, by_name=False, context=dict(FROM_FILE)), []
     except ValidationError as error:
-        return None, [dict(each) for each in error.errors(include_url=False, include_input=False)]
+        told_errors = error.errors(include_url=False, include_input=False)
+        return None, [dict(each) for each in told_errors[:MOST_JUDGED]]
 
 
 def _plain(node: Node) -> Any:
@@ -230,7 +235,7 @@ def _placed(root: Node, finding: Finding) -> Fault:
     place, reached = root.at(finding.at)
     if finding.of_key:
         place = root.key_at(finding.at) or place
-    got = place.shown if reached else ""
+    got = place.shown if reached and not isinstance(place.content, list | dict) else ""
     near = nearest(place.text, finding.candidates) if reached else ""
     what = f"{dotted(finding.at)}: {finding.what}"
     return place.fault(finding.code, what, got=got, allowed=finding.allowed, nearest=near)

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from sim.quantity import Written, without_unit
-from sim.scenario import Scenario
+from sim.scenario import SCHEMA_VERSION, Scenario
 from sim.scenario_errors import Fault, quoted
 from sim.yaml_nodes import Node
 
@@ -53,7 +53,9 @@ _TYPE_WORDS = {
 }
 _YES_NO = {"yes": "`true`", "on": "`true`", "y": "`true`", "no": "`false`", "off": "`false`", "n": "`false`"}
 _NAME_ALLOWED = "letters, digits, `_` and `-`, at most 64"
-_MOST_KEYS_LISTED = 12
+_MOST_KEYS_LISTED = 15
+_LONGEST_WORD = 64
+"""Nobody mistypes a longer one, and comparing takes the square of the length."""
 
 
 def told(root: Node, errors: Sequence[dict[str, Any]]) -> list[Fault]:
@@ -73,6 +75,8 @@ def told(root: Node, errors: Sequence[dict[str, Any]]) -> list[Fault]:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """The known word that was probably meant, in backticks, or nothing. Case and hyphens do not matter."""
+    if len(word) > _LONGEST_WORD:
+        return ""
     folded = {_folded(each): each for each in known}
     close = get_close_matches(_folded(word), folded, n=1, cutoff=0.6)
     return f"`{folded[close[0]]}`" if close else ""
@@ -157,7 +161,7 @@ def _meant(kind: str, place: Node) -> str:
     if isinstance(place.content, list | dict):
         return ""
     if kind == "string_type":
-        return f'`"{place.text}"`'
+        return quoted(f'"{place.text}"')
     if kind == "bool_type":
         return _YES_NO.get(place.text.casefold(), "")
     if kind == "int_type" and isinstance(place.content, float) and place.content.is_integer():
@@ -172,6 +176,8 @@ def _missing(root: Node, where: tuple[str | int, ...]) -> Fault:
     parent = root.key_at(where[:-1]) or place
     written = written_as(_annotation_at(where))
     allowed = f"such as `{where[-1]}: {written.examples[0]}`" if written else ""
+    if where == ("flextwin",):
+        allowed = f"`flextwin: {SCHEMA_VERSION}`, the version of the schema"
     return parent.fault("S021", f"`{dotted(where)}` is missing", allowed=allowed)
 
 
@@ -181,9 +187,9 @@ def _unknown(root: Node, where: tuple[str | int, ...]) -> Fault:
     known = list(_keys_at(where[:-1]))
     near = nearest(key, known)
     if not near:
-        elsewhere = dict(_paths(Scenario))
-        found = nearest(key, [path.rpartition(".")[2] for path in elsewhere.values()]).strip("`")
-        near = f"`{next(path for path in elsewhere.values() if path.endswith(found))}`" if found else ""
+        elsewhere = {path.rpartition(".")[2]: path for path in reversed(list(_paths(Scenario)))}
+        found = nearest(key, elsewhere).strip("`")
+        near = f"`{elsewhere[found]}`" if found else ""
     listed = ", ".join(known) if len(known) <= _MOST_KEYS_LISTED else f"one of its {len(known)} keys"
     what = f"unknown key in `{section}`" if section else "unknown key"
     return place.fault("S020", what, got=quoted(key), allowed=listed, nearest=near)
@@ -211,11 +217,11 @@ def _keys_at(where: tuple[str | int, ...]) -> Iterator[str]:
             yield without_unit(name)
 
 
-def _paths(model: type[BaseModel], above: str = "") -> Iterator[tuple[str, str]]:
+def _paths(model: type[BaseModel], above: str = "") -> Iterator[str]:
     """Every key there is outside lists, by its dotted path."""
     for name, field in model.model_fields.items():
         path = above + without_unit(name)
-        yield path, path
+        yield path
         inside = _bare(annotation_of(field))
         if isinstance(inside, type) and issubclass(inside, BaseModel):
             yield from _paths(inside, f"{path}.")

@@ -39,11 +39,12 @@ _ODD_CHARACTER = re.compile(
 )
 """What YAML does not allow unescaped; also NEL, LS and PS, line ends in YAML 1.1 but not in 1.2."""
 
+_NEVER_CLOSED = "found unexpected end of stream"
 _PLAIN_WORDS = {
     "mapping values are not allowed here": "a second `: ` in one line, or wrong indentation",
     "found character '\\t' that cannot start any token": "a tab; YAML is indented with spaces",
     "could not find expected ':'": "a key without its `:`",
-    "found unexpected end of stream": "a quote that is never closed",
+    _NEVER_CLOSED: "a quote that is never closed",
 }
 
 Scalar = str | int | float | bool | None
@@ -59,6 +60,7 @@ class Node:
     line: int
     column: int
     size: int = 1  # values in it, aliases expanded
+    in_quotes: bool = False
 
     def fault(self, code: str, what: str, *, got: str = "", allowed: str = "", nearest: str = "") -> Fault:
         """A fault at this place."""
@@ -98,6 +100,8 @@ class Node:
             return "a section of keys"
         if isinstance(self.content, list):
             return "a list"
+        if self.in_quotes:
+            return quoted(f'"{self.text}"')
         return quoted(self.text) if self.text else "nothing"
 
 
@@ -145,6 +149,7 @@ class _Composer:
         self._next()
         start = self._next()
         if not isinstance(start, yaml.DocumentStartEvent):
+            self.line, self.column = 1, 1
             raise self._stop("S003", "the file says nothing")
         if start.version is not None and start.version != (1, 2):
             version = ".".join(str(part) for part in start.version)
@@ -247,7 +252,7 @@ class _Composer:
         return False
 
     def _fill_scalar(self, node: Node, event: yaml.ScalarEvent) -> None:
-        node.text = event.value
+        node.text, node.in_quotes = event.value, event.style in {"'", '"'}
         node.size = 1 + len(event.value) // _CHARACTERS_PER_NODE
         kind = None
         if event.tag and event.tag != "!":
@@ -299,11 +304,14 @@ class _Composer:
         return number
 
     def _not_yaml(self, error: yaml.MarkedYAMLError) -> ScenarioErrors:
-        self._stand_at(error.problem_mark or error.context_mark)
         problem = error.problem or "cannot be read"
-        words = _PLAIN_WORDS.get(problem, problem)
-        if error.context and problem not in _PLAIN_WORDS:
-            words = f"{words} ({error.context})"
+        begins_wrong = problem == _NEVER_CLOSED
+        self._stand_at(error.context_mark if begins_wrong else error.problem_mark or error.context_mark)
+        words = _PLAIN_WORDS.get(problem)
+        if words is None and problem.startswith("expected <block end>"):
+            words = "this does not continue what stands above: check indentation and quotes"
+        if words is None:
+            words = f"{problem} ({error.context})" if error.context else problem
         return self._stop("S007", f"not YAML: {words}")
 
     def _stop(self, code: str, what: str, *, allowed: str = "") -> ScenarioErrors:

@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ DOWN, UP = "#3b8f76", "#d98b3a"
 ASKED, BELIEVED, SETTLED = "#1d2733", "#8a63b8", "#d98b3a"
 LOST = "#b5473f"
 SHADES = {"dfs": "#f3e7c9", "balancing": "#dde6f4", "outage": "#f4dedb"}
+MINUS = "\N{MINUS SIGN}"
 SERVICE_NAMES = {"dfs": "DFS", "balancing": "BM", "none": "not enrolled"}
 
 STYLE = {
@@ -55,6 +57,7 @@ STYLE = {
     "xtick.major.width": 0.8,
     "lines.linewidth": 1.6,
     "lines.solid_capstyle": "round",
+    "text.parse_math": False,
     "svg.fonttype": "none",
     "svg.hashsalt": "flextwin",
     "path.simplify": True,
@@ -96,7 +99,7 @@ def picture(figure: Figure, title: str) -> str:
     svg = re.sub(r'<g id="[^"]*">', "<g>", svg)
     svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg)
     svg = re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', 'width="100%"', svg, count=1)
-    return svg.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1)
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(title)}" ', 1)
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -107,6 +110,17 @@ def save(figure: Figure, path: Path) -> None:
             figure.savefig(path, dpi=160, metadata={"Software": None}, facecolor=PAPER)
         else:
             figure.savefig(path, metadata={"Date": None, "Creator": None}, facecolor=PAPER)
+
+
+def two_panels(title: str, told: str) -> tuple[Figure, Axes, Axes]:
+    """A figure that stands alone: a title, a sentence, and two axes of their own time."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(9.6, 6.8))
+        figure.text(0.065, 0.972, title, fontsize=14, fontweight="bold", va="top")
+        figure.text(0.065, 0.927, told, fontsize=9.5, color=MUTED, va="top")
+        above, below = figure.subplots(2, 1)
+        figure.subplots_adjust(left=0.065, right=0.955, top=0.84, bottom=0.06, hspace=0.36)
+    return figure, above, below
 
 
 def canvas(height: float = 3.0, rows: int = 1, ratios: Sequence[float] | None = None) -> tuple[Figure, list[Axes]]:
@@ -126,23 +140,25 @@ def time_axis(axes: Axes, start_ms: int, end_ms: int) -> None:
     axes.set_xticks(places, words)
 
 
-def shade(axes: Axes, windows: Sequence[Window], *, labels: bool = True) -> None:
-    """Colour the background of windows and name them at the top."""
+def shade(axes: Axes, windows: Sequence[Window], *, labels: bool = True, strips: bool = True) -> None:
+    """Colour the background of windows and name them at the top; outages as strips at the bottom."""
     low, high = axes.get_xlim()
     named: set[tuple[int, str]] = set()
     for window in windows:
         if window.end_ms <= low or window.start_ms >= high:
             continue
-        axes.axvspan(window.start_ms, window.end_ms, color=SHADES[window.kind], lw=0, zorder=0)
+        strip = strips and window.kind == "outage"
+        colour = LOST if strip else SHADES[window.kind]
+        axes.axvspan(window.start_ms, window.end_ms, 0, 0.035 if strip else 1, color=colour, lw=0, zorder=0)
         place = (window.start_ms, window.label)
         if labels and window.label and place not in named:
             named.add(place)
             axes.text(
                 max(window.start_ms, low) + (high - low) * 0.003,
-                0.985,
-                window.label,
+                0.045 if strip else 0.985,
+                f"{window.label} down" if strip else window.label,
                 transform=axes.get_xaxis_transform(),
-                va="top",
+                va="bottom" if strip else "top",
                 ha="left",
                 fontsize=8,
                 color=MUTED,
@@ -185,15 +201,27 @@ def name_lines(axes: Axes, lines: Sequence[Line]) -> None:
 def megawatts(axes: Axes, label: str = "MW") -> None:
     """The unit above the scale instead of beside it, few round marks."""
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", MINUS)))
     axes.set_ylabel(label)
 
 
 def day_figure(
-    at_ms: NDArray[np.int64], lived_w: NDArray[np.int64], without_w: NDArray[np.int64], windows: Sequence[Window]
+    at_ms: NDArray[np.int64], lived_w: NDArray[Any], without_w: NDArray[Any], windows: Sequence[Window]
 ) -> Figure:
     """Import of all EVs, minute by minute, lived and without instructions."""
     figure, (axes,) = canvas(3.2)
+    draw_day(axes, at_ms, lived_w, without_w, windows)
+    return figure
+
+
+def draw_day(
+    axes: Axes,
+    at_ms: NDArray[np.int64],
+    lived_w: NDArray[Any],
+    without_w: NDArray[Any],
+    windows: Sequence[Window],
+) -> None:
+    """As day_figure, into axes that are there."""
     with mpl.rc_context(STYLE):
         time_axis(axes, int(at_ms[0]), int(at_ms[-1]) + MINUTE_MS)
         lived, without = lived_w / W_PER_MW, without_w / W_PER_MW
@@ -209,12 +237,19 @@ def day_figure(
         axes.set_ylim(0, max(float(lived.max(initial=0)), float(without.max(initial=0)), 1e-3) * 1.16)
         megawatts(axes, "MW import, all EVs")
         name_lines(axes, lines[::-1])
-    return figure
 
 
 def event_figure(lines: Sequence[Line], windows: Sequence[Window], start_ms: int, end_ms: int) -> Figure:
     """Turn-down asked for, believed, settled and true, around one event."""
     figure, (axes,) = canvas(3.2)
+    draw_event(axes, lines, windows, start_ms, end_ms)
+    return figure
+
+
+def draw_event(
+    axes: Axes, lines: Sequence[Line], windows: Sequence[Window], start_ms: int, end_ms: int
+) -> None:
+    """As event_figure, into axes that are there."""
     with mpl.rc_context(STYLE):
         time_axis(axes, start_ms, end_ms)
         shade(axes, windows)
@@ -226,7 +261,6 @@ def event_figure(lines: Sequence[Line], windows: Sequence[Window], start_ms: int
         axes.set_ylim(low - 0.06 * (high - low), high + 0.18 * (high - low) + 1e-6)
         megawatts(axes, "MW less import")
         name_lines(axes, lines)
-    return figure
 
 
 def difference_figure(
@@ -234,6 +268,14 @@ def difference_figure(
 ) -> Figure:
     """Lived less without instructions: below the line is delivery, above it rebound."""
     figure, (axes,) = canvas(2.3)
+    draw_difference(axes, at_ms, difference_w, windows)
+    return figure
+
+
+def draw_difference(
+    axes: Axes, at_ms: NDArray[np.int64], difference_w: NDArray[Any], windows: Sequence[Window]
+) -> None:
+    """As difference_figure, into axes that are there."""
     with mpl.rc_context(STYLE):
         time_axis(axes, int(at_ms[0]), int(at_ms[-1]) + MINUTE_MS)
         shade(axes, windows, labels=False)
@@ -243,7 +285,6 @@ def difference_figure(
         axes.axhline(0, color=INK, lw=0.8)
         axes.margins(y=0.12)
         megawatts(axes, "MW, lived less without")
-    return figure
 
 
 def baseline_figure(
@@ -333,14 +374,14 @@ def comms_figure(routes: Sequence[RouteHealth], windows: Sequence[Window], start
     with mpl.rc_context(STYLE):
         for row, route in zip(axes, routes, strict=True):
             time_axis(row, start_ms, end_ms)
-            shade(row, windows, labels=False)
+            shade(row, windows, labels=False, strips=False)
             row.fill_between(route.at_ms, route.share * 100, 100, step="post", color=LOST, alpha=0.35, lw=0)
             row.step(route.at_ms, route.share * 100, where="post", color=LIVED, lw=1.2)
-            floor = 0 if lowest < 0.5 else max(0, lowest * 100 - 3)
+            floor = next(mark for mark in (98, 95, 90, 80, 50, 0) if mark < lowest * 100 or mark == 0)
             row.set_ylim(floor, 100 + (100 - floor) * 0.04)
-            row.yaxis.set_major_locator(MaxNLocator(2, integer=True))
-            row.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f} %"))
-            row.set_title(f"{route.name}   {route.told}", loc="left", fontsize=9, color=INK, pad=3)
+            row.set_yticks([floor, (floor + 100) / 2, 100])
+            row.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}%"))
+            row.set_title(f"{route.name}: {route.told}", loc="left", fontsize=9, color=INK, pad=4)
     return figure
 
 

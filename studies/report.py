@@ -10,13 +10,14 @@ from typing import Any
 
 import jinja2
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from markupsafe import Markup
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from protocol.instruction import TERMINAL, Stage
-from protocol.periods import MINUTE_MS, PERIOD_MS
+from protocol.periods import MINUTE_MS
 from protocol.units import GBP_E5, W_PER_MW, WH_PER_MWH
 from sim.run_folder import REPORT, RunFolder
 from studies import figures
@@ -300,14 +301,14 @@ def the_day(reading: RunReading) -> Section:
 
 
 def _day_figure(reading: RunReading) -> Figure:
+    return figures.day_figure(*_day_values(reading), reading.windows())
+
+
+def _day_values(reading: RunReading) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[Any]]:
     step = _step_s(reading.span)
     power = reading.power
-    return figures.day_figure(
-        power["at_ms"][::step][: power["at_ms"].size // step],
-        figures.by_minute(power["import_w"], step),
-        figures.by_minute(power["without_w"], step),
-        reading.windows(),
-    )
+    lived, without = (figures.by_minute(power[name], step) for name in ("import_w", "without_w"))
+    return power["at_ms"][::step][: lived.size], lived, without
 
 
 def _step_s(span: tuple[int, int]) -> int:
@@ -342,15 +343,21 @@ def _event_told(event: Event) -> str:
 
 def _event_figure(reading: RunReading, event: Event) -> Figure:
     start_ms, end_ms = figures.around(event.start_ms, event.end_ms, reading.span)
+    lines = _event_lines(reading, event, start_ms, end_ms)
+    return figures.event_figure(lines, _event_windows(reading, event), start_ms, end_ms)
+
+
+def _event_lines(reading: RunReading, event: Event, start_ms: int, end_ms: int) -> list[Line]:
     lines = [
         Line(*_true_turn_down(reading, event, start_ms, end_ms), "truly given", figures.DOWN, width=1.9),
         Line(*_settled(reading, event), "settled", figures.SETTLED, step=True, width=1.4),
         *_belief_lines(reading, event),
     ]
-    shown = [line for line in lines if line.at_ms.size]
-    windows = [Window(event.start_ms, event.end_ms, event.service)]
-    windows += [window for window in reading.windows(outages=True) if window.end_ms > start_ms]
-    return figures.event_figure(shown, windows, start_ms, end_ms)
+    return [line for line in lines if line.at_ms.size]
+
+
+def _event_windows(reading: RunReading, event: Event) -> list[Window]:
+    return [Window(event.start_ms, event.end_ms, event.service), *reading.windows(outages=True)]
 
 
 def _true_turn_down(
@@ -374,8 +381,6 @@ def _true_turn_down(
 
 
 def _words(values: Sequence[str]) -> Any:
-    import pyarrow as pa
-
     return pa.array(values, type=pa.string())
 
 
@@ -691,23 +696,17 @@ def told(reading: RunReading) -> Section | None:
 
 def one_picture(reading: RunReading) -> Figure:
     """The run as one picture: the day above, its biggest event below."""
-    figure = _day_figure(reading) if not reading.events else _two_panels(reading)
     title = f"{reading.manifest['scenario']['name'].replace('_', ' ')}, {_when(reading)}"
-    figure.suptitle(f"{title}\n", x=0.012, ha="left", fontsize=13, fontweight="bold", color=figures.INK)
-    figure.text(0.012, 0.945, verdict(reading), fontsize=9.5, color=figures.MUTED, va="top")
-    return figure
-
-
-def _two_panels(reading: RunReading) -> Figure:
-    import matplotlib as mpl
-
-    biggest = max(reading.events, key=lambda event: (abs(event.instructed_wh), -event.start_ms))
-    figure = Figure(figsize=(9.6, 6.6), layout="constrained")
-    with mpl.rc_context(figures.STYLE):
-        above, below = figure.subplots(2, 1, gridspec_kw={"height_ratios": [1, 1]})
+    figure, above, below = figures.two_panels(title, verdict(reading))
     figures.draw_day(above, *_day_values(reading), reading.windows())
-    start_ms, end_ms = figures.around(biggest.start_ms, biggest.end_ms, reading.span)
-    figures.draw_event(below, _event_lines(reading, biggest), _event_windows(reading, biggest), start_ms, end_ms)
+    if reading.events:
+        biggest = max(reading.events, key=lambda event: (abs(event.instructed_wh), -event.start_ms))
+        start_ms, end_ms = figures.around(biggest.start_ms, biggest.end_ms, reading.span)
+        lines = _event_lines(reading, biggest, start_ms, end_ms)
+        figures.draw_event(below, lines, [Window(biggest.start_ms, biggest.end_ms, biggest.service)], start_ms, end_ms)
+    else:
+        at_ms, lived, without = _day_values(reading)
+        figures.draw_difference(below, at_ms, lived - without, [])
     return figure
 
 

@@ -1,0 +1,288 @@
+"""What a simulated day costs: measured against one SimPy process per EV in the same run, per event and per home.
+
+`python -m studies.bench` prints the table, writes `docs/performance.md` and draws `docs/images/performance.svg`. Every
+figure is taken in a process of its own, after one run that only compiles. Nothing here is a test: machines differ.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "performance.md"
+PICTURE = ROOT / "docs" / "images" / "performance.svg"
+WORKERS = 2
+CURVE_HOMES = (10_000, 30_000, 100_000, 300_000, 1_000_000)
+PEER_EVS = 100_000
+DAY = date(2023, 1, 24)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measurement: seconds, peak memory, and what it was spent on."""
+
+    what: str
+    homes: int
+    devices: int
+    events: int
+    seconds: float
+    peak_gb: float
+    detail: dict[str, float]
+
+    @property
+    def us_per_home(self) -> float:
+        """Microseconds per home."""
+        return self.seconds / max(self.homes, 1) * 1e6
+
+    @property
+    def ns_per_event(self) -> float:
+        """Nanoseconds per event lived."""
+        return self.seconds / max(self.events, 1) * 1e9
+
+
+def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    began = time.perf_counter()
+    found = work()
+    return time.perf_counter() - began, found
+
+
+def _peak_gb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
+# ------------------------------------------------------------------------------------- what is measured, one each
+
+
+def fleet_alone(homes: int) -> Figure:
+    """Fleet and homes without aggregator and comms: one day, in stretches of a minute; the first day is not counted."""
+    from protocol import periods
+    from sim.fleet import Fleet
+    from sim.households import BaseLoad, make_diary, plan_moment_ms, quiet_windows_ms
+    from sim.play import Orders
+    from sim.population import make_population
+    from sim.scenario import Clock, Homes, Scenario
+
+    scenario = Scenario(flextwin=1, name="bench", clock=Clock(start=DAY), homes=Homes(count=homes))
+    population = make_population(scenario)
+    groups = int(population.cell.max()) + 1
+    fleet = Fleet(population.spec, population.cell, groups, population.charge_mj, periods.day_start_ms(DAY), workers=WORKERS)
+    base = BaseLoad(population.homes, scenario.homes, scenario.seed, WORKERS)
+
+    def live(day: date) -> None:
+        import numpy as np
+
+        fleet.play(plan_moment_ms(day), Orders.none(), read=False)
+        fleet.plan(make_diary(scenario.evs, population.drivers, population.spec["battery_mj"], day, 5.0, 1), quiet_windows_ms(day))
+        for _ in range(1440):
+            fleet.play(fleet.state.now_ms + 60_000, Orders.none(), read=False)
+        for low in range(0, homes, 250_000):
+            base.day_wh(np.arange(low, min(homes, low + 250_000), dtype=np.int64), day)
+
+    live(DAY)
+    before = fleet.state.events_lived
+    seconds, _ = _timed(lambda: live(DAY + timedelta(days=1)))
+    events = fleet.state.events_lived - before
+    bytes_per_ev = fleet.state.rows.dtype.itemsize + fleet.state.next_ms.itemsize
+    return Figure("fleet and homes alone, one day", homes, len(population.spec), events, seconds, _peak_gb(), {"state_b_per_ev": bytes_per_ev})
+
+
+def whole_scenario(homes: int) -> Figure:
+    """`scenarios/million-homes.yaml` at some size: population, history, one day with everything, results on disk."""
+    from sim import run
+    from sim.run_folder import RunFolder
+    from sim.scenario_file import load_scenario
+
+    path = ROOT / "scenarios" / "million-homes.yaml"
+    share = homes / 1_000_000
+    overrides: dict[str, object] = {"homes.count": homes}
+    scenario = load_scenario(path, overrides=overrides)
+    with tempfile.TemporaryDirectory() as folder:
+        build_s, lived = _timed(lambda: run.Run(scenario, RunFolder(Path(folder)), workers=WORKERS))
+        history_s, _ = _timed(lived.live_history)
+        day_s, _ = _timed(lambda: lived.go(path.read_text(encoding="utf-8"), None, None))
+    history_days = scenario.clock.history_days
+    events = lived.fleet.state.events_lived
+    detail = {
+        "build_s": build_s,
+        "history_s_per_day": history_s / history_days,
+        "day_s": day_s,
+        "readings_million": float(lived.network_messages() / 1e6),
+        "size": share,
+    }
+    return Figure("whole scenario, one day", homes, len(lived.population.spec), events, build_s + day_s, _peak_gb(), detail)
+
+
+def simpy_peer(evs: int) -> Figure:
+    """The peer: one SimPy process per EV, the same event functions uncompiled, one day without messages."""
+    from protocol import periods
+    from sim.households import make_diary, plan_moment_ms, quiet_windows_ms
+    from sim.play import Orders
+    from sim.population import make_population
+    from sim.reference import ReferenceFleet
+    from sim.scenario import Clock, Evs, Homes, Scenario
+
+    scenario = Scenario(flextwin=1, name="bench", clock=Clock(start=DAY), homes=Homes(count=evs), evs=Evs(share=1.0))
+    population = make_population(scenario)
+    fleet = ReferenceFleet(population.spec, population.cell, int(population.cell.max()) + 1, population.charge_mj, plan_moment_ms(DAY))
+    fleet.plan(make_diary(scenario.evs, population.drivers, population.spec["battery_mj"], DAY, 5.0, 1), quiet_windows_ms(DAY))
+    seconds, _ = _timed(lambda: fleet.play(periods.day_end_ms(DAY), Orders.none(), read=False))
+    return Figure("one SimPy process per EV", 0, evs, fleet.state.events_lived, seconds, _peak_gb(), {})
+
+
+def fast_twin_of_peer(evs: int) -> Figure:
+    """The same cars and the same day in the fast engine, one thread."""
+    from protocol import periods
+    from sim.fleet import Fleet
+    from sim.households import make_diary, plan_moment_ms, quiet_windows_ms
+    from sim.play import Orders
+    from sim.population import make_population
+    from sim.scenario import Clock, Evs, Homes, Scenario
+
+    scenario = Scenario(flextwin=1, name="bench", clock=Clock(start=DAY), homes=Homes(count=evs), evs=Evs(share=1.0))
+    population = make_population(scenario)
+
+    def day() -> tuple[float, int]:
+        fleet = Fleet(population.spec, population.cell, int(population.cell.max()) + 1, population.charge_mj, plan_moment_ms(DAY))
+        diary = make_diary(scenario.evs, population.drivers, population.spec["battery_mj"], DAY, 5.0, 1)
+        fleet.plan(diary, quiet_windows_ms(DAY))
+
+        def live() -> None:
+            while fleet.state.now_ms < periods.day_end_ms(DAY):
+                fleet.play(min(fleet.state.now_ms + 60_000, periods.day_end_ms(DAY)), Orders.none(), read=False)
+
+        return _timed(live)[0], fleet.state.events_lived
+
+    day()
+    seconds, events = day()
+    return Figure("the same day in the fast engine, one thread", 0, evs, events, seconds, _peak_gb(), {})
+
+
+def memory_floor(homes: int) -> Figure:
+    """What it would take only to read and write the fleet's state once a minute for a day, at this machine's bandwidth."""
+    import numpy as np
+
+    state = np.zeros(int(homes * 0.4) * 60 // 8, np.int64)
+    other = np.zeros_like(state)
+    other[:] = state + 1
+    seconds, _ = _timed(lambda: [np.add(state, 1, out=other) for _ in range(20)])
+    return Figure("memory floor: the state read and written once a minute", homes, 0, 0, seconds / 20 * 1440, _peak_gb(), {})
+
+
+MEASURES: dict[str, Callable[[int], Figure]] = {
+    "fleet_alone": fleet_alone,
+    "whole_scenario": whole_scenario,
+    "simpy_peer": simpy_peer,
+    "fast_twin_of_peer": fast_twin_of_peer,
+    "memory_floor": memory_floor,
+}
+
+
+# ------------------------------------------------------------------------------------------------------ the report
+
+
+def measure(name: str, size: int) -> Figure:
+    """One measurement in a process of its own, so that memory and caches are its own."""
+    done = subprocess.run(  # noqa: S603 - our own interpreter and module
+        [sys.executable, "-m", "studies.bench", name, str(size)], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    if done.returncode:
+        raise RuntimeError(f"{name} {size} failed:\n{done.stderr[-2000:]}")
+    figure = Figure(**json.loads(done.stdout.splitlines()[-1]))
+    print(f"{figure.what:55s} {size:>9,d}  {figure.seconds:8.2f} s  {figure.peak_gb:5.2f} GB  {figure.detail}", flush=True)
+    return figure
+
+
+def main(arguments: list[str]) -> int:
+    """Without arguments: everything. `NAME SIZE`: one measurement, as JSON. `--five-million` adds that size."""
+    if len(arguments) == 2:
+        print(json.dumps(asdict(MEASURES[arguments[0]](int(arguments[1])))))
+        return 0
+    measure("whole_scenario", CURVE_HOMES[0])  # compiles what is not compiled yet
+    alone = [measure("fleet_alone", homes) for homes in CURVE_HOMES]
+    whole = [measure("whole_scenario", homes) for homes in CURVE_HOMES]
+    if "--five-million" in arguments:
+        whole.append(measure("whole_scenario", 5_000_000))
+    peer, twin = measure("simpy_peer", PEER_EVS), measure("fast_twin_of_peer", PEER_EVS)
+    floor = measure("memory_floor", CURVE_HOMES[-1])
+    _draw(alone, whole)
+    PAGE.write_text(_page(alone, whole, peer, twin, floor), encoding="utf-8")
+    print(f"\n{PAGE.relative_to(ROOT)} and {PICTURE.relative_to(ROOT)} written")
+    return 0
+
+
+def _rows(figures: list[Figure]) -> str:
+    return "\n".join(
+        f"| {f.homes:,} | {f.devices:,} | {f.seconds:.2f} | {f.us_per_home:.2f} | {f.ns_per_event:.0f} | {f.peak_gb:.2f} |" for f in figures
+    )
+
+
+def _page(alone: list[Figure], whole: list[Figure], peer: Figure, twin: Figure, floor: Figure) -> str:
+    million = next(f for f in whole if f.homes == 1_000_000)
+    head = "| homes | EVs | s per day | us per home | ns per event | peak GB |\n|---|---|---|---|---|---|"
+    return f"""# Performance
+
+Written by `make bench`; measured on this machine in one go, {WORKERS} threads, kernels cached, each figure in its own
+process. Compare ratios, not seconds: shared machines drift.
+
+## Fleet and homes alone
+
+No aggregator, no comms: cars' events in stretches of a minute, base load of every home by half-hour. State per EV:
+{alone[-1].detail["state_b_per_ev"]:.0f} B (52 B row, 8 B calendar), constant in the number of homes.
+
+{head}
+{_rows(alone)}
+
+## The whole scenario
+
+`scenarios/million-homes.yaml` at several sizes: building the population, the day with realistic comms, a reading from every
+charge point every 60 s, the aggregator's loop (10 s during instructions, 60 s otherwise), 1 s operational metering, the
+counterfactual twin of the fleet, settlement and results on disk. Meter history (two weeks before) comes on top:
+{million.detail["history_s_per_day"]:.2f} s per day of it at a million homes.
+
+{head}
+{_rows(whole)}
+
+![cost per home](images/performance.svg)
+
+## Against one SimPy process per EV
+
+{peer.devices:,} EVs, the same day, the same event functions, no messages: one SimPy process per EV takes {peer.seconds:.1f} s
+({peer.ns_per_event:,.0f} ns per event), the fast engine on one thread {twin.seconds:.2f} s ({twin.ns_per_event:.0f} ns per event):
+**{peer.ns_per_event / twin.ns_per_event:.0f} times** fewer seconds per event.
+
+## The floor
+
+Reading and writing the state of every EV once a minute for a day, and nothing else, takes {floor.seconds:.2f} s at this machine's
+memory bandwidth; fleet and homes alone take {alone[-1].seconds / floor.seconds:.1f} times that.
+"""
+
+
+def _draw(alone: list[Figure], whole: list[Figure]) -> None:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    mpl.rcParams["svg.hashsalt"] = "flextwin"
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+    for figures, label, colour in ((whole, "whole scenario", "#1f4e79"), (alone, "fleet and homes alone", "#c8553d")):
+        axes.plot([f.homes for f in figures], [f.us_per_home for f in figures], "o-", label=label, color=colour)
+    axes.set(xscale="log", yscale="log", xlabel="homes", ylabel="cost of a simulated day per home [us]")
+    axes.grid(visible=True, which="major", alpha=0.3)
+    axes.legend(frameon=False)
+    PICTURE.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(PICTURE, metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
