@@ -280,7 +280,7 @@ def look_kernel(
         )
         power_w = held.import_w
         if power_w < idle_below_w:
-            power_w = session.free_w if session.free_w > 0 else held.rating_w
+            power_w = max(session.free_w if session.free_w > 0 else held.rating_w, 1)
         ready_ms = ready_kernel(session.ready_by_ms, session.ready_by_minute, now_ms, wall_ms)
         charge_s = (need_wh + need_sds * sd_wh) / power_w * 3600.0 if need_wh > 0.0 else 0.0
         slack = (ready_ms - now_ms) // 1000 - np.int64(charge_s) - margin_s
@@ -290,7 +290,7 @@ def look_kernel(
             if c.told == FREE:
                 if c.answer == UNANSWERED and held.event_ms > c.sent_ms and status != LIMITED:
                     c.answer = SEEN
-            elif c.answer == GIVEN_UP and held.event_ms > c.sent_ms and not stale:
+            elif c.answer == GIVEN_UP and held.event_ms > max(c.sent_ms, c.sure_ms) and not stale:
                 # Heard of again after an order that nobody answered: did it arrive?
                 if status == LIMITED and c.until_ms > now_ms:
                     c.answer = SEEN
@@ -312,26 +312,26 @@ def look_kernel(
             would = power_w
             if c.since_ms < now_ms and rest_wh * 3.6e6 <= float(power_w) * (now_ms - c.since_ms):
                 would = 0
-            if held.event_ms >= c.since_ms and held.event_ms > c.sent_ms and c.answer != SILENT:
-                obeys = status == LIMITED or 4 * held.import_w < c.nominal_w
-                if obeys and c.answer != SEEN:
-                    if c.answer != ACKNOWLEDGED or held.event_ms > c.sent_ms:
-                        experience[RESPONDED] += c.nominal_w
+            heard = held.event_ms >= c.since_ms and c.told == HELD
+            obeys = heard and (status == LIMITED or 4 * held.import_w < c.nominal_w)
+            if obeys:
+                if c.answer == ACKNOWLEDGED or held.event_ms > max(c.sure_ms, c.sent_ms):
+                    # A limit seen while an earlier order held anyway says nothing about its renewal.
+                    if c.answer != ACKNOWLEDGED:
+                        c.sure_ms = c.until_ms
                     c.answer = SEEN
-                    c.sure_ms = c.until_ms
+                if c.proven == 0:
+                    c.proven = 1
+                    experience[RESPONDED] += c.nominal_w
+            elif heard and held.event_ms > c.sent_ms and c.answer in (ACKNOWLEDGED, SEEN):
+                if now_ms >= c.sure_ms:
+                    c.answer = UNANSWERED  # its window ran out: tell it again
+                    c.next_ms = now_ms
                     c.attempts = 0
-                elif not obeys:
-                    if c.answer in (ACKNOWLEDGED, SEEN) and now_ms >= c.sure_ms:
-                        c.answer = UNANSWERED  # its window ran out: tell it again
-                        c.next_ms = now_ms
-                        c.attempts = 0
-                    elif (
-                        c.answer in (ACKNOWLEDGED, SEEN)
-                        and held.event_ms > max(c.since_ms, c.sent_ms) + settle_ms
-                    ):
-                        experience[FAILED] += c.nominal_w  # was told, and draws on
-                        c.intent = FREE
-                        c.next_ms = now_ms + 8 * bar_ms
+                elif held.event_ms > max(c.since_ms, c.sent_ms) + settle_ms:
+                    experience[FAILED] += c.nominal_w  # was told, and draws on
+                    c.intent = FREE
+                    c.next_ms = now_ms + 8 * bar_ms
             if c.answer == GIVEN_UP and c.sure_ms <= now_ms:
                 experience[FAILED] += c.nominal_w
                 c.intent = FREE
@@ -343,7 +343,7 @@ def look_kernel(
                 part[p] = IS_HELD
                 would_w[p] = would
                 sums[NOMINAL_W] += c.nominal_w
-                if c.answer == SEEN and not stale:
+                if obeys and not stale:
                     sums[DROP_W] += max(would - held.import_w, 0)
                 elif c.sure_ms > now_ms:
                     sums[DROP_W] += would

@@ -31,9 +31,7 @@ def choose(view: View, part: int, wanted_w: int, *, longest_first: bool, reach: 
     if wanted_w <= 0:
         return np.empty(0, np.int32)
     chosen = np.empty(len(view.part), np.int32)
-    count = choose_kernel(
-        view.part, view.slack_s, view.would_w, part, wanted_w, longest_first, reach, chosen
-    )
+    count = choose_kernel(view.part, view.slack_s, view.would_w, part, wanted_w, longest_first, reach, chosen)
     return chosen[:count].copy()
 
 
@@ -88,9 +86,7 @@ def want(control: Records, rows: I32, intent: int, since_ms: int, view: View, po
 
 
 @njit(cache=True, nogil=True)
-def want_kernel(
-    control: Any, rows: Any, positions: Any, would_w: Any, intent: int, since_ms: int
-) -> None:
+def want_kernel(control: Any, rows: Any, positions: Any, would_w: Any, intent: int, since_ms: int) -> None:
     """See `want`."""
     for k in range(positions.shape[0]):
         c = control[rows[positions[k]]]
@@ -102,11 +98,10 @@ def want_kernel(
             c.sure_ms = 0
             c.answer = SILENT
             c.attempts = 0
+            c.proven = 0
 
 
-def spread_release(
-    control: Records, rows: I32, view: View, part: int, start_ms: int, over_ms: int
-) -> None:
+def spread_release(control: Records, rows: I32, view: View, part: int, start_ms: int, over_ms: int) -> None:
     """Give every row with this part its own moment to be let go: tightest slack first, evenly over `over_ms`."""
     release_kernel(control, rows, view.part, view.slack_s, part, start_ms, over_ms)
 
@@ -136,7 +131,14 @@ def keep_holding(control: Records, rows: I32) -> None:
 
 
 def to_poll(
-    control: Records, board: Records, sessions: Records, rows: I32, now_ms: int, stale_after_ms: int, per_day: int, most: int
+    control: Records,
+    board: Records,
+    sessions: Records,
+    rows: I32,
+    now_ms: int,
+    stale_after_ms: int,
+    per_day: int,
+    most: int,
 ) -> I32:
     """Cars worth a wake: state of charge told, plugged in as far as known, not heard of lately; rows rising.
 

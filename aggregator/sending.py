@@ -40,6 +40,7 @@ CONTROL = np.dtype(
         ("answer", "i1"),
         ("attempts", "i1"),
         ("polls", "i1"),  # asked for a reading today
+        ("proven", "i1"),  # has obeyed the present hold at least once
     ],
     align=True,
 )

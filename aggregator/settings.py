@@ -92,7 +92,7 @@ def rules_in_force(dfs: Rulebook, bm: Rulebook, dfs_metering: str) -> Rules:
 class Assumptions:
     """What is taken for granted until experience says otherwise."""
 
-    # ------------------------------------------------------------------------------------------------ planning
+    # ------------------------------------------------ planning
     planning_w_per_asset: int = 900
     """Upper end of the after-diversity EV peak, 0.83-0.90 kW (Electric Nation, NGED; realism.md T1)."""
     dfs_step_mw: float = 0.1
@@ -104,7 +104,7 @@ class Assumptions:
     bid_before_window_ends_ms: int = 300_000
     """DFS bids go out so long before the window closes; assumed."""
 
-    # ------------------------------------------------------------------------------------------------ forecast
+    # ------------------------------------------------ forecast
     history_days: int = 10
     """Same-type days that a forecast looks back on, as BL01 does for working days."""
     history_kept_days: int = 60
@@ -118,7 +118,7 @@ class Assumptions:
     degraded_stale_share: float = 0.10
     """From this share of unseen power on a forecast is called degraded; assumed."""
 
-    # ------------------------------------------------------------------------------------------------ response
+    # ------------------------------------------------ response
     response: float = 0.92
     """Share of power that drops when told: not all cars pause, not all messages arrive. Assumed, then learned."""
     response_weight_w: int = 500_000
@@ -132,7 +132,7 @@ class Assumptions:
     bar_ms: int = 1_800_000
     """How long an asset that ignored, refused or missed its orders is left alone; assumed."""
 
-    # -------------------------------------------------------------------------------------------------- belief
+    # ------------------------------------------------ belief
     battery_wh: int = 62_000
     """Where it is not known: 60-65 kWh (realism.md section 1)."""
     efficiency: float = 0.90
@@ -149,13 +149,13 @@ class Assumptions:
     default_ready_by_minute: int = 420
     """07:00, where neither customer nor car told."""
 
-    # -------------------------------------------------------------------------------------------- plausibility
+    # ------------------------------------------------ plausibility
     late_after_ms: int = 60_000
     clock_ahead_ms: int = 300_000
     clock_behind_ms: int = 172_800_000
     """Older readings are quarantined: a device's clock, not its memory, explains them; assumed."""
 
-    # ----------------------------------------------------------------------------------------- market messages
+    # ------------------------------------------------ market messages
     late_grace_ms: int = 120_000
     """An acceptance that comes so long after its start is still followed; assumed."""
     notice_grace_ms: int = 60_000
@@ -167,7 +167,7 @@ class Assumptions:
     metering_behind_ms: int = 5_000
     """Operational metering is published so long after the second: at most 5 s latency (WP5 table 1)."""
 
-    # --------------------------------------------------------------------------------------------------- polls
+    # ------------------------------------------------ polls
     polls_per_day: int = 4
     """Of one car, of its 15 wakes a day (Tesla fleet API); assumed."""
     polls_per_event: int = 2_000

@@ -183,17 +183,9 @@ class BalancingMarket(Counterparty[BalancingState]):
             self.state.dynamics[dynamics.unit] = dynamics
 
     def _take_limits(self, limits: ExportLimits) -> None:
-        levels = (limits.mel_mw, limits.mil_mw)
-        if (
-            not all(map(math.isfinite, levels))
-            or limits.mel_mw < limits.mil_mw
-            or limits.end_ms <= limits.start_ms
-        ):
-            self._refuse(
-                limits,
-                limits.unit,
-                f"MEL and MIL {levels} must be numbers, MIL not above MEL, end after start",
-            )
+        reason = self._unit_refusal(limits.unit) or _limits_refusal(limits)
+        if reason:
+            self._refuse(limits, limits.unit, reason)
         else:
             self.state.limits.setdefault(limits.unit, []).append(limits)
 
@@ -547,6 +539,14 @@ def _count_seconds(
     counts.unchanged += int(np.count_nonzero(np.diff(import_w) == 0))
     counts.next_ms = max(counts.next_ms, start_ms + seconds * 1000)
     return max(0, gap_s)
+
+
+def _limits_refusal(limits: ExportLimits) -> str:
+    levels = (limits.mel_mw, limits.mil_mw)
+    in_order = limits.mil_mw <= limits.mel_mw and limits.start_ms < limits.end_ms
+    if all(map(math.isfinite, levels)) and in_order:
+        return ""
+    return f"MEL and MIL {levels} must be numbers, MIL not above MEL, the end after the start"
 
 
 def _profile_refusal(notification: PhysicalNotification) -> str:

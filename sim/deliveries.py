@@ -8,18 +8,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 from protocol.instruction import Stage
 from protocol.periods import HOUR_MS, PERIOD_MS
-from protocol.units import WH_PER_MWH
 from sim.run_folder import NONE, Columns, Words
-
-BASELINE, METERED, DELIVERED = "baseline", "metered", "delivered"
-"""Items under which a statement tells volumes [MWh, import and turn-down positive] beside its amounts."""
 
 TrueTurnDown = Callable[[str, str, int, int], int]
 """True turn-down of (unit, service) between two moments [Wh]."""
@@ -45,8 +41,8 @@ class Delivery(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class _Instruction:
     instruction_id: str
-    service: str
     unit: str
+    service: str
     start_ms: int
     end_ms: int
     turn_down_w: int
@@ -61,6 +57,14 @@ class _Beliefs:
     believed_w: tuple[int, ...]
 
 
+class _Settled(NamedTuple):
+    """What settlement found for a unit and period [Wh]."""
+
+    baseline_wh: int
+    metered_wh: int
+    delivered_wh: int
+
+
 @dataclass(frozen=True, slots=True)
 class _Piece:
     """The part of an instruction that lies in one settlement period."""
@@ -73,7 +77,7 @@ class _Piece:
 
 
 def deliveries(
-    instructions: Columns, beliefs: Columns, settlement: Columns, true_turn_down_wh: TrueTurnDown
+    instructions: Columns, beliefs: Columns, volumes: Columns, true_turn_down_wh: TrueTurnDown
 ) -> list[Delivery]:
     """All rows, in the table's order. What is not known is NONE.
 
@@ -81,24 +85,18 @@ def deliveries(
     what was instructed, and the meters' volumes stand with the first: sums count nothing twice.
     """
     told = _beliefs(beliefs)
-    settled = _settled(settlement)
+    settled = _settled(volumes)
     periods: dict[tuple[str, str, int], list[_Piece]] = defaultdict(list)
     for instruction in _accepted(instructions):
-        for piece in _pieces(instruction, told.get(instruction.instruction_id)):
+        for piece in _pieces(instruction, told.get((instruction.instruction_id, instruction.unit))):
             key = (instruction.service, instruction.unit, piece.at_ms // PERIOD_MS * PERIOD_MS)
             periods[key].append(piece)
     rows = [
         row
         for key, pieces in periods.items()
-        for row in _period_rows(pieces, settled.get(key, {}), true_turn_down_wh)
+        for row in _period_rows(pieces, settled.get(key), true_turn_down_wh)
     ]
     return sorted(rows, key=lambda row: (row.service, row.unit, row.at_ms, row.instruction_id))
-
-
-def service_of(name: str) -> str:
-    """The service as `protocol.messages.Service` calls it, in small letters."""
-    lowered = name.lower()
-    return "balancing" if lowered == "bm" else lowered
 
 
 def share_out(total: int, weights: list[int]) -> list[int]:
@@ -120,16 +118,15 @@ def _accepted(instructions: Columns) -> Iterable[_Instruction]:
         dict(zip(instructions, row, strict=True))
         for row in zip(*map(_listed, instructions.values()), strict=True)
     ]
-    accepted = {step["instruction_id"] for step in steps if step["stage"] == Stage.ACCEPTED.value}
-    found: dict[str, _Instruction] = {}
+    accepted = {_identity(step) for step in steps if step["stage"] == Stage.ACCEPTED.value}
+    found: dict[tuple[str, str], _Instruction] = {}
     for step in steps:
-        name = step["instruction_id"]
+        name = _identity(step)
         if name not in accepted:
             continue
         instruction = _Instruction(
-            name,
-            service_of(step["service"]),
-            step["unit"],
+            *name,
+            step["service"],
             step["start_ms"],
             step["end_ms"],
             step["turn_down_w"],
@@ -140,30 +137,28 @@ def _accepted(instructions: Columns) -> Iterable[_Instruction]:
     return found.values()
 
 
-def _beliefs(beliefs: Columns) -> dict[str, _Beliefs]:
-    rows: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
-    names = ("instruction_id", "at_ms", "instructed_turn_down_w", "believed_turn_down_w")
-    for name, *values in zip(*(_listed(beliefs[column]) for column in names), strict=True):
-        rows[name].append((values[0], values[1], values[2]))
+def _identity(step: Mapping[str, Any]) -> tuple[str, str]:
+    """Units may be given the same event: an instruction is known by its id and its unit."""
+    return step["instruction_id"], step["unit"]
+
+
+def _beliefs(beliefs: Columns) -> dict[tuple[str, str], _Beliefs]:
+    rows: dict[tuple[str, str], list[tuple[int, int, int]]] = defaultdict(list)
+    names = ("instruction_id", "unit", "at_ms", "instructed_turn_down_w", "believed_turn_down_w")
+    for name, unit, *values in zip(*(_listed(beliefs[column]) for column in names), strict=True):
+        rows[name, unit].append((values[0], values[1], values[2]))
     return {name: _Beliefs(*map(tuple, zip(*sorted(found), strict=True))) for name, found in rows.items()}
 
 
-def _settled(settlement: Columns) -> dict[tuple[str, str, int], dict[str, int]]:
-    """Volumes by (service, unit, period) and item [Wh]; a later settlement run replaces an earlier one."""
-    names = ("service", "unit", "start_ms", "item", "volume_mwh", "settlement_run", "reference")
-    found: dict[tuple[str, str, int], dict[str, dict[str, dict[str, int]]]] = defaultdict(
-        lambda: defaultdict(dict)
-    )
-    for service, unit, start_ms, item, mwh, run, reference in zip(
-        *(_listed(settlement[column]) for column in names), strict=True
+def _settled(volumes: Columns) -> dict[tuple[str, str, int], _Settled]:
+    """Volumes by (service, unit, period), all references together; of each reference the last told."""
+    names = ("service", "unit", "start_ms", "reference", "baseline_wh", "metered_wh", "delivered_wh")
+    last: dict[tuple[str, str, int], dict[str, _Settled]] = defaultdict(dict)
+    for service, unit, start_ms, reference, *wh in zip(
+        *(_listed(volumes[column]) for column in names), strict=True
     ):
-        if item in {BASELINE, METERED, DELIVERED}:
-            runs = found[service_of(service), unit, start_ms][item]
-            runs.setdefault(run, {})[reference] = round(mwh * WH_PER_MWH)
-    return {
-        key: {item: sum(list(runs.values())[-1].values()) for item, runs in items.items()}
-        for key, items in found.items()
-    }
+        last[service, unit, start_ms][reference] = _Settled(*wh)
+    return {key: _Settled(*map(sum, zip(*by.values(), strict=True))) for key, by in last.items()}
 
 
 def _pieces(instruction: _Instruction, told: _Beliefs | None) -> Iterable[_Piece]:
@@ -191,14 +186,15 @@ def _held_wh(times_ms: tuple[int, ...], values_w: tuple[int, ...], start_ms: int
 
 
 def _period_rows(
-    pieces: list[_Piece], settled: dict[str, int], true_turn_down_wh: TrueTurnDown
+    pieces: list[_Piece], settled: _Settled | None, true_turn_down_wh: TrueTurnDown
 ) -> list[Delivery]:
     weights = [abs(piece.instructed_wh) for piece in pieces]
-    delivered = share_out(settled[DELIVERED], weights) if DELIVERED in settled else [NONE] * len(pieces)
+    delivered = share_out(settled.delivered_wh, weights) if settled else [NONE] * len(pieces)
     rows = []
     for place, (piece, true_wh, settled_wh) in enumerate(
         zip(pieces, _true_wh(pieces, weights, true_turn_down_wh), delivered, strict=True)
     ):
+        metered = settled if settled and place == 0 else _Settled(NONE, NONE, NONE)
         rows.append(
             Delivery(
                 piece.instruction.service,
@@ -208,8 +204,8 @@ def _period_rows(
                 piece.end_ms,
                 piece.instructed_wh,
                 piece.believed_wh,
-                settled.get(BASELINE, NONE) if place == 0 else NONE,
-                settled.get(METERED, NONE) if place == 0 else NONE,
+                metered.baseline_wh,
+                metered.metered_wh,
                 settled_wh,
                 true_wh,
                 NONE if settled_wh == NONE else settled_wh - true_wh,

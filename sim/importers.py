@@ -181,9 +181,9 @@ class HalfHourly:
     start_ms: I64
     values: F64  # [GBP/MWh] or [MWh]
 
-    def between(self, start_ms: int, end_ms: int) -> F64:
-        """The values of the periods in `[start_ms, end_ms)`. Raises DataErrors when the file lacks one."""
-        return self.values[_covered(self.source, self.start_ms, start_ms, end_ms - PERIOD_MS, _told_ms)]
+    def between(self, first_ms: int, last_ms: int) -> F64:
+        """The values of the periods that start from `first_ms` to `last_ms`. Raises DataErrors if not there."""
+        return self.values[_covered(self.source, self.start_ms, first_ms, last_ms, _told_ms)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -636,9 +636,9 @@ def _gaps_can_be_filled(
     missing = np.diff(keys) // step - 1
     gaps = np.flatnonzero(missing > (MOST_FILLED if lenient else 0))
     allowed = f"at most {MOST_FILLED} missing in a row" if lenient else "no gap, or `hold` or `interpolate`"
-    for i in gaps:
+    for i in map(int, gaps):
         what = f"a gap before {told(int(keys[i + 1]))}"
-        sheet.fault("D027", lines[i + 1], key, what, f"{missing[i]} missing", allowed)
+        sheet.fault("D027", lines[i + 1], key, what, f"{int(missing[i])} missing", allowed)
     return not len(gaps)
 
 

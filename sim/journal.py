@@ -9,6 +9,7 @@ from typing import Any
 from protocol.messages import (
     AcceptanceResponse,
     BidOfferAcceptance,
+    DeliveredVolume,
     DeliveryBelief,
     DfsBid,
     DfsCancellation,
@@ -43,6 +44,7 @@ class JournalState:
     instructions: Page = field(default_factory=lambda: Page("instructions"))
     beliefs: Page = field(default_factory=lambda: Page("beliefs"))
     settlement: Page = field(default_factory=lambda: Page("settlement"))
+    settled_volumes: Page = field(default_factory=lambda: Page("settled_volumes"))
     events: Page = field(default_factory=lambda: Page("events"))
 
 
@@ -56,6 +58,7 @@ class Journal:
             InstructionStep: self._instruction_step,
             DeliveryBelief: self._delivery_belief,
             Statement: self._statement,
+            DeliveredVolume: self._delivered_volume,
             Remark: self._remark,
             DfsRequirement: self._dfs_requirement,
             DfsBid: self._dfs_bid,
@@ -68,7 +71,8 @@ class Journal:
     @property
     def pages(self) -> tuple[Page, ...]:
         """All pages, for the recorder."""
-        return (self.state.instructions, self.state.beliefs, self.state.settlement, self.state.events)
+        state = self.state
+        return (state.instructions, state.beliefs, state.settlement, state.settled_volumes, state.events)
 
     def receive(self, message: Message, now_ms: int) -> None:
         """Write it down. Raises TypeError for a message that has no page."""
@@ -92,7 +96,7 @@ class Journal:
                 len(rows),
                 step.at_ms,
                 step.instruction_id,
-                step.service,
+                service_of(step.service),
                 step.unit,
                 step.stage,
                 step.reason,
@@ -121,7 +125,7 @@ class Journal:
                     len(rows),
                     now_ms,
                     line.settlement_run,
-                    line.service,
+                    service_of(line.service),
                     line.unit,
                     line.reference,
                     line.start_ms,
@@ -134,6 +138,26 @@ class Journal:
                     line.clause,
                 )
             )
+
+    def _delivered_volume(self, volume: DeliveredVolume, now_ms: int) -> None:
+        rows = self.state.settled_volumes.rows
+        rows.append(
+            (
+                len(rows),
+                now_ms,
+                service_of(volume.service),
+                volume.unit,
+                volume.reference,
+                volume.start_ms,
+                volume.end_ms,
+                volume.baseline_wh,
+                volume.metered_wh,
+                volume.delivered_wh,
+                volume.accepted_wh,
+                volume.homes,
+                volume.homes_missing,
+            )
+        )
 
     def _remark(self, remark: Remark, _: int) -> None:
         self._event(remark.at_ms, remark.kind, remark.who, "", remark.detail)
@@ -170,6 +194,11 @@ class Journal:
 
     def _event(self, at_ms: int, kind: str, who: str, subject: str, detail: str) -> None:
         self.state.events.rows.append((at_ms, kind, who, subject, detail))
+
+
+def service_of(name: str) -> str:
+    """The service as `protocol.messages.Service` calls it, in small letters."""
+    return "balancing" if name.lower() == "bm" else name.lower()
 
 
 def _each(values_mw: tuple[float, ...]) -> str:

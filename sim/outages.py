@@ -67,7 +67,9 @@ class OwnOutageLaw:
                 f"devices are offline for {for_ms} ms every {every_ms} ms: more down than up is no route; lower offline_for"
             )
         block_ms = DAY_MS
-        while block_ms > MINUTE_MS and _block_share_up(block_ms, for_ms, 0.5) > every_ms / (every_ms + for_ms):
+        while block_ms > MINUTE_MS and _block_share_up(block_ms, for_ms, 0.5) > every_ms / (
+            every_ms + for_ms
+        ):
             block_ms //= 2
         low, high = 0.0, 1.0
         for _ in range(50):
@@ -155,7 +157,9 @@ class OwnOutages:
         self.block = np.full(len(laws), -2, np.int64)
         self.any = bool(self.begins.any())
         self._device = plant.device
-        self._rows = [np.flatnonzero(plant.route == route) if law.begins else None for route, law in enumerate(laws)]
+        self._rows = [
+            np.flatnonzero(plant.route == route) if law.begins else None for route, law in enumerate(laws)
+        ]
         self.calendar = np.zeros((2, len(plant.device) if self.any else 0, 3), np.int64)
         self.clear_until_ms = np.full(len(plant.device), NEVER_MS, np.int64)
 
@@ -259,7 +263,9 @@ def _written(outage: Outage, clock: Clock, members: dict[str, dict[str, int]]) -
     )  # fmt: skip
 
 
-def _drawn(comms: Comms, clock: Clock, members: dict[str, dict[str, int]], seed: int) -> Iterator[OutageWindow]:
+def _drawn(
+    comms: Comms, clock: Clock, members: dict[str, dict[str, int]], seed: int
+) -> Iterator[OutageWindow]:
     """Outages of chance of every member of every domain, keyed by the member and six hours of time."""
     rates = random_outages_of(comms)
     first_block = day_start_ms(clock.start) // _RANDOM_BLOCK_MS - _RANDOM_LOOK_BACK
@@ -307,4 +313,3 @@ def _lots(key, device):  # type: ignore[no-untyped-def]
         high, low, _, _ = words(key, device[i], 0, 0)
         lots[i] = high << np.uint64(32) | low
     return lots
-

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol.messages import I64, NO_LIMIT_W, Service, Setpoints
-from protocol.periods import HOUR_MS, MINUTE_MS, period_of
+from protocol.periods import HOUR_MS, MINUTE_MS, PERIOD_MS, period_of
 from sim.deliveries import deliveries
 from sim.journal import Page
 from sim.network import DOWN, Carried, Counts, Kind, OutageRow, Outcome
@@ -80,6 +80,7 @@ class RecorderState:
     minutes: SeriesState = field(default_factory=SeriesState)
     rows: dict[str, RowsState] = field(default_factory=dict)
     words: list[str] = field(default_factory=list)
+    true_wh: dict[tuple[str, int], int] = field(default_factory=dict)
 
 
 class Recorder:
@@ -134,6 +135,10 @@ class Recorder:
             service=[service for _, service in cells],
             **wh,
         )
+
+    def true_turn_down(self, unit: str, start_ms: int, wh: int) -> None:
+        """Truly turned down by a unit that is no cell (a DFS Unit) in the period from `start_ms` [Wh]."""
+        self.state.true_wh[unit, start_ms] = wh
 
     def device_events(
         self,
@@ -280,10 +285,10 @@ class Recorder:
         return written
 
     def _work_out_deliveries(self) -> None:
-        instructions, beliefs, settlement = (
-            self._whole(TABLES[name]) for name in ("instructions", "beliefs", "settlement")
+        instructions, beliefs, volumes = (
+            self._whole(TABLES[name]) for name in ("instructions", "beliefs", "settled_volumes")
         )
-        found = deliveries(instructions, beliefs, settlement, self._true_turn_down_wh)
+        found = deliveries(instructions, beliefs, volumes, self._true_turn_down_wh)
         if found:
             names = [column.name for column in TABLES["deliveries"].columns]
             self.rows(
@@ -292,6 +297,8 @@ class Recorder:
 
     def _true_turn_down_wh(self, unit: str, service: str, start_ms: int, end_ms: int) -> int:
         """Without minus with over a unit's enrolled assets between two moments [Wh]."""
+        if (unit, start_ms) in self.state.true_wh and end_ms - start_ms == PERIOD_MS:
+            return self.state.true_wh[unit, start_ms]
         start_ms, end_ms = max(start_ms, self.layout.start_ms), min(end_ms, self.layout.end_ms)
         if end_ms <= start_ms:
             return 0
@@ -302,7 +309,7 @@ class Recorder:
         return round(turned_down / 3600)
 
     def _cells_of(self, unit: str, service: str) -> list[int]:
-        """The cell of a unit; where the unit is none of the layout's, all cells of the service: it spans them."""
+        """The cell of a unit; of a unit that is none of the layout's, all cells of the service."""
         cells = self.layout.cells
         if (unit, service) in cells:
             return [cells.index((unit, service))]

@@ -289,6 +289,28 @@ _ALL: tuple[Table, ...] = (
         ("line",),
     ),
     Table(
+        "settled_volumes",
+        "What settlement found for each unit, event or acceptance, and settlement period.",
+        (
+            Column(
+                "line", "int", "in the order in which they were told; a later one replaces an earlier one"
+            ),
+            Column("heard_ms", "time", "when it was told"),
+            Column("service", "word", "dfs or balancing"),
+            _UNIT,
+            Column("reference", "word", "event or acceptances"),
+            Column("start_ms", "time", "start of the settlement period"),
+            Column("end_ms", "time", "end of the settlement period"),
+            Column("baseline_wh", "wide", "baseline; for a BM Unit its FPN [Wh import]"),
+            Column("metered_wh", "wide", "metered [Wh import]"),
+            Column("delivered_wh", "wide", "delivered, positive for turning down [Wh]"),
+            Column("accepted_wh", "wide", "accepted, positive for turning down [Wh]"),
+            Column("homes", "int", "homes (for a BM Unit: assets)"),
+            Column("homes_missing", "int", "of them without a volume of their own"),
+        ),
+        ("line",),
+    ),
+    Table(
         "promises",
         "What drivers were promised: the charge they want by the time they want it.",
         (

@@ -1,8 +1,8 @@
 """Daily temperatures: a synthetic climate of three British places, or a daily file.
 
 The climate is an annual cosine plus an autoregressive departure whose spread is larger in winter. Each day's
-innovation is drawn by its own key and a day's departure is a finite moving average of past innovations, so that any
-day can be drawn alone and no other draw moves it.
+innovation is drawn by its own key and a day's departure is a finite moving average of past innovations, so
+that any day can be drawn alone and no other draw moves it.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ DAYS_PER_YEAR = 365.25
 class Climate:
     """What the days of a place are like.
 
-    The mean of a day is `mean_c` minus `swing_c` on `coldest_day` of the year (counted from 0), plus a departure of
-    variance `departure_var` (C2) plus `winter_var` on `coldest_day`, and minus it half a year later. From minimum to
-    maximum it is `range_mean_c` minus `range_swing_c`, times a log-normal factor; the mean lies half-way.
+    The mean of a day is `mean_c` minus `swing_c` on `coldest_day` of the year (counted from 0), plus a
+    departure of variance `departure_var` (C2) plus `winter_var` on `coldest_day`, and minus it half a year
+    later. From minimum to maximum it is `range_mean_c` minus `range_swing_c`, times a log-normal factor; the
+    mean lies half-way.
     """
 
     mean_c: float
@@ -52,10 +53,10 @@ CLIMATES: Mapping[str, Climate] = MappingProxyType({
     "manchester": Climate(10.42, 6.09, 21.7, 7.29, 2.20, 0.75, 6.70, 1.78, 0.40),
     "glasgow": Climate(9.20, 5.72, 21.2, 6.95, 3.74, 0.74, 6.27, 1.63, 0.43),
 })  # fmt: skip
-"""Fitted to Open-Meteo/ERA5 2016-2025, CC BY 4.0 (3,446 days each): least squares of the daily mean, of its squared
-residual and of maximum minus minimum on a constant, cosine and sine of the year; lag-1 correlation of the residual;
-standard deviation of the log range about its fit. The lag-1 correlation of the series itself, which includes the year's
-course, is then 0.92 to 0.94."""
+"""Fitted to Open-Meteo/ERA5 2016-2025, CC BY 4.0 (3,446 days each): least squares of the daily mean, of its
+squared residual and of maximum minus minimum on a constant, cosine and sine of the year; lag-1 correlation
+of the residual; standard deviation of the log range about its fit. The lag-1 correlation of the series
+itself, which includes the year's course, is then 0.92 to 0.94."""
 
 RANGE_LAG_1 = 0.41
 """Lag-1 correlation of the daily range about its fit, mean of the three places (0.40-0.42), same source."""
@@ -63,7 +64,7 @@ RANGE_LAG_1 = 0.41
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Temperatures:
-    """Temperatures of consecutive days: `day` (days,) [ordinal of the date]; mean, minimum, maximum (days,) [C]."""
+    """Consecutive days: `day` (days,) [ordinal of the date]; mean, minimum and maximum (days,) [C]."""
 
     day: I64
     mean_c: F64
@@ -77,7 +78,8 @@ def make_weather(
 ) -> Temperatures:
     """The temperatures of `days` local days from `first_day`.
 
-    File names are relative to `data_dir`, or absolute. Raises DataErrors for a file that is missing, wrong or too short.
+    File names are relative to `data_dir`, or absolute. Raises DataErrors for a file that is missing, wrong
+    or too short.
     """
     if weather.source == "files":
         return _from_file(weather.file, first_day, days, data_dir)
@@ -113,13 +115,16 @@ def _day_of_year(day: I64) -> I64:
 
 
 FORGOTTEN = 1e-3
-"""A moving average ends where the weight of the past falls below this: correlations are off by its square at most."""
+"""A moving average ends where the weight of the past falls below this: correlations are off by its square at
+most."""
 
 
 def autoregressive(key: np.uint64, at: I64, lag_1: float, number: int) -> F64:
-    """Standard normals (n,) at consecutive integers `at` with the autocorrelation `lag_1 ** lag`, keyed by `at`.
+    """Standard normals (n,) at consecutive integers `at` with the autocorrelation `lag_1 ** lag`, keyed by
+    `at`.
 
-    A finite moving average of keyed innovations: the value at a moment is the same whatever else is asked for.
+    A finite moving average of keyed innovations: the value at a moment is the same whatever else is asked
+    for.
     """
     memory = math.ceil(math.log(FORGOTTEN) / math.log(lag_1))
     weights = lag_1 ** np.arange(memory)

@@ -254,19 +254,16 @@ class _Composer:
     def _fill_scalar(self, node: Node, event: yaml.ScalarEvent) -> None:
         node.text, node.in_quotes = event.value, event.style in {"'", '"'}
         node.size = 1 + len(event.value) // _CHARACTERS_PER_NODE
-        kind = None
-        if event.tag and event.tag != "!":
-            kind = self._judge_tag(node, event, "str", "int", "float", "bool", "null")
-        if kind == "str" or (kind is None and not event.implicit[0]):
+        kind = self._judge_tag(node, event, "str", "int", "float", "bool", "null")
+        if kind == "str" or (kind is None and (event.tag == "!" or not event.implicit[0])):
             node.content = self._text(node)
             return
-        node.content = self._plain(node)
-        if (
-            kind is not None
-            and kind != _kind_of(node.content)
-            and (kind, _kind_of(node.content)) != ("float", "int")
-        ):
+        content = self._plain(node)
+        if kind == "float" and type(content) is int:
+            content = float(content)
+        if kind is not None and kind != _kind_of(content):
             self.faults.append(node.fault("S009", f"the tag `!!{kind}` on something else", got=node.shown))
+        node.content = content
 
     def _judge_tag(
         self, node: Node, event: yaml.CollectionStartEvent | yaml.ScalarEvent, *known: str

@@ -123,48 +123,53 @@ def whole_scenario(homes: int) -> Figure:
 
 
 def simpy_peer(evs: int) -> Figure:
-    """The peer: one SimPy process per EV, the same event functions uncompiled, one day without messages."""
+    """The peer: one SimPy process per EV, one unmanaged day."""
     from protocol import periods
-    from sim.households import make_diary, plan_moment_ms, quiet_windows_ms
-    from sim.play import Orders
-    from sim.population import make_population
-    from sim.reference import ReferenceFleet
-    from sim.scenario import Clock, Evs, Homes, Scenario
+    from sim.households import plan_moment_ms
+    from studies.simpy_peer import live_day
 
-    scenario = Scenario(flextwin=1, name="bench", clock=Clock(start=DAY), homes=Homes(count=evs), evs=Evs(share=1.0))
-    population = make_population(scenario)
-    fleet = ReferenceFleet(population.spec, population.cell, int(population.cell.max()) + 1, population.charge_mj, plan_moment_ms(DAY))
-    fleet.plan(make_diary(scenario.evs, population.drivers, population.spec["battery_mj"], DAY, 5.0, 1), quiet_windows_ms(DAY))
-    seconds, _ = _timed(lambda: fleet.play(periods.day_end_ms(DAY), Orders.none(), read=False))
-    return Figure("one SimPy process per EV", 0, evs, fleet.state.events_lived, seconds, _peak_gb(), {})
+    population, diary = _peer_cars(evs)
+    until_ms = periods.day_end_ms(DAY)
+    seconds, day = _timed(lambda: live_day(population.spec, diary, population.charge_mj, plan_moment_ms(DAY), until_ms))
+    return Figure("one SimPy process per EV", 0, evs, day.events, seconds, _peak_gb(), {"kwh": day.import_mj / 3.6e9})
 
 
 def fast_twin_of_peer(evs: int) -> Figure:
-    """The same cars and the same day in the fast engine, one thread."""
+    """The same cars and the same day in the fast engine, one thread; counted by the peer's events, not by its own."""
+    import numpy as np
+
     from protocol import periods
     from sim.fleet import Fleet
-    from sim.households import make_diary, plan_moment_ms, quiet_windows_ms
+    from sim.households import plan_moment_ms, quiet_windows_ms
     from sim.play import Orders
+
+    population, diary = _peer_cars(evs)
+
+    def day() -> tuple[float, Fleet]:
+        one_sum = np.zeros(len(population.spec), np.int16)
+        fleet = Fleet(population.spec, one_sum, 1, population.charge_mj, plan_moment_ms(DAY))
+
+        def live() -> None:
+            fleet.plan(diary, quiet_windows_ms(DAY))
+            while fleet.state.now_ms < periods.day_end_ms(DAY):
+                fleet.play(min(fleet.state.now_ms + 3_600_000, periods.day_end_ms(DAY)), Orders.none(), read=False)
+
+        return _timed(live)[0], fleet
+
+    day()
+    seconds, fleet = day()
+    kwh = float(fleet.registers_mj().sum() / 3.6e9)
+    return Figure("the same day in the fast engine, one thread", 0, evs, fleet.state.events_lived, seconds, _peak_gb(), {"kwh": kwh})
+
+
+def _peer_cars(evs: int) -> tuple[Any, Any]:
+    from sim.households import make_diary
     from sim.population import make_population
     from sim.scenario import Clock, Evs, Homes, Scenario
 
     scenario = Scenario(flextwin=1, name="bench", clock=Clock(start=DAY), homes=Homes(count=evs), evs=Evs(share=1.0))
     population = make_population(scenario)
-
-    def day() -> tuple[float, int]:
-        fleet = Fleet(population.spec, population.cell, int(population.cell.max()) + 1, population.charge_mj, plan_moment_ms(DAY))
-        diary = make_diary(scenario.evs, population.drivers, population.spec["battery_mj"], DAY, 5.0, 1)
-        fleet.plan(diary, quiet_windows_ms(DAY))
-
-        def live() -> None:
-            while fleet.state.now_ms < periods.day_end_ms(DAY):
-                fleet.play(min(fleet.state.now_ms + 60_000, periods.day_end_ms(DAY)), Orders.none(), read=False)
-
-        return _timed(live)[0], fleet.state.events_lived
-
-    day()
-    seconds, events = day()
-    return Figure("the same day in the fast engine, one thread", 0, evs, events, seconds, _peak_gb(), {})
+    return population, make_diary(scenario.evs, population.drivers, population.spec["battery_mj"], DAY, 5.0, 1)
 
 
 def memory_floor(homes: int) -> Figure:

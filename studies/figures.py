@@ -1,4 +1,4 @@
-"""The pictures of a run: inline SVG whose bytes repeat, drawn from the run folder. Labels stand at the lines they name."""
+"""The pictures of a run, drawn from numbers: SVG and PNG whose bytes repeat. Owns colours, type and axes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SHADES = {"dfs": "#f3e7c9", "balancing": "#dde6f4", "outage": "#f4dedb"}
 MINUS = "\N{MINUS SIGN}"
 SERVICE_NAMES = {"dfs": "DFS", "balancing": "BM", "none": "not enrolled"}
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9.5,
@@ -123,7 +123,9 @@ def two_panels(title: str, told: str) -> tuple[Figure, Axes, Axes]:
     return figure, above, below
 
 
-def canvas(height: float = 3.0, rows: int = 1, ratios: Sequence[float] | None = None) -> tuple[Figure, list[Axes]]:
+def canvas(
+    height: float = 3.0, rows: int = 1, ratios: Sequence[float] | None = None
+) -> tuple[Figure, list[Axes]]:
     """An empty figure of the page's width with `rows` axes that share their time."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9.6, height), layout="constrained")
@@ -168,7 +170,11 @@ def shade(axes: Axes, windows: Sequence[Window], *, labels: bool = True, strips:
 
 def draw(axes: Axes, line: Line) -> None:
     """Draw one line."""
-    style = {"color": line.colour, "lw": line.width, "ls": (0, (4, 2.5)) if line.dashed else "-"}
+    style: dict[str, Any] = {
+        "color": line.colour,
+        "lw": line.width,
+        "ls": (0, (4, 2.5)) if line.dashed else "-",
+    }
     if line.step:
         axes.step(line.at_ms, line.values, where="post", **style)
     else:
@@ -179,7 +185,8 @@ def name_lines(axes: Axes, lines: Sequence[Line]) -> None:
     """A row of coloured words above the axes: what each line is."""
     shown = [line for line in lines if line.label]
     handles = [
-        mpl.lines.Line2D([], [], color=line.colour, lw=2.2, ls=(0, (3, 1.6)) if line.dashed else "-") for line in shown
+        mpl.lines.Line2D([], [], color=line.colour, lw=2.2, ls=(0, (3, 1.6)) if line.dashed else "-")
+        for line in shown
     ]
     legend = axes.legend(
         handles,
@@ -347,7 +354,9 @@ def metering_figure(
         megawatts(above)
         with np.errstate(divide="ignore", invalid="ignore"):
             error = np.where(true_w > 0, (published_w - true_w) / true_w * 100, np.nan)
-        reach = max(accuracy * 300, float(np.nanpercentile(np.abs(error), 98)) if np.isfinite(error).any() else 1.0)
+        reach = max(
+            accuracy * 300, float(np.nanpercentile(np.abs(error), 98)) if np.isfinite(error).any() else 1.0
+        )
         below.axhspan(-accuracy * 100, accuracy * 100, color=DOWN, alpha=0.16, lw=0)
         below.axhline(0, color="#b9c1c9", lw=0.8)
         below.plot(at_ms, np.clip(error, -reach, reach), color=UP, lw=1)
@@ -359,7 +368,7 @@ def metering_figure(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RouteHealth:
-    """One route through the day: `share` of readings that arrived (n,) by five minutes, and a word on the whole."""
+    """One route through the run: `share` of readings that arrived (n,), and a word on the whole."""
 
     name: str
     at_ms: NDArray[np.int64]
@@ -367,7 +376,9 @@ class RouteHealth:
     told: str
 
 
-def comms_figure(routes: Sequence[RouteHealth], windows: Sequence[Window], start_ms: int, end_ms: int) -> Figure:
+def comms_figure(
+    routes: Sequence[RouteHealth], windows: Sequence[Window], start_ms: int, end_ms: int
+) -> Figure:
     """Share of readings that arrived, by route; shared outages shaded."""
     figure, axes = canvas(0.55 + 0.85 * len(routes), len(routes))
     lowest = min((float(np.nanmin(route.share, initial=1.0)) for route in routes), default=1.0)
@@ -410,7 +421,9 @@ def pounds_figure(names: Sequence[str], pounds: Sequence[float]) -> Figure:
         )
         axes.set_yticks([-place for place in range(len(names) + 1)], [*names, "total"])
         axes.tick_params(axis="y", labelcolor=INK, labelsize=9)
-        axes.set_xlim(min(0.0, float(reached.min())) - extent * 0.02, max(0.0, float(reached.max())) + extent * 0.16)
+        axes.set_xlim(
+            min(0.0, float(reached.min())) - extent * 0.02, max(0.0, float(reached.max())) + extent * 0.16
+        )
         axes.spines["bottom"].set_visible(False)
         axes.set_xticks([])
     return figure

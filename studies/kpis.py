@@ -57,7 +57,7 @@ MEANINGS: dict[str, str] = {
     "acks_unknown": "acknowledgements lost on the way: the aggregator does not know",
     "readings_arrived_share": "readings that arrived, per sent",
     "latency_mean_ms": "of all messages that arrived [ms]",
-    "opmetering_max_error_share": "largest error of what was published, per true import, above a tenth of a unit's peak",
+    "opmetering_max_error_share": "largest error, per true import, above a tenth of a unit's peak",
     "opmetering_within_share": "of these seconds, those within the accuracy asked for",
     "opmetering_compliant": "1: all of these seconds; 0: not all",
     "opmetering_published_share": "seconds of BM Units for which something was published",
@@ -73,7 +73,7 @@ MEANINGS: dict[str, str] = {
 ARRIVED = frozenset({"delivered", "backfilled"})
 """Outcomes of messages that arrived, in the words of the table `comms`."""
 DUPLICATED = "duplicated"
-_SERVICES = {"dfs": "gbp_dfs", "balancing": "gbp_bm", "bm": "gbp_bm"}
+_SERVICES = {"dfs": "gbp_dfs", "balancing": "gbp_bm"}
 _RETRY_KINDS = frozenset({"retry", "retries"})
 _METERED_FROM = 0.1
 """Errors of operational metering are told where a unit draws at least this share of its own peak; assumed."""
@@ -108,23 +108,12 @@ def compute_kpis(folder: RunFolder) -> Kpis:
     }
 
 
-def last_settlement(folder: RunFolder) -> list[dict[str, Any]]:
-    """The statement lines that count: of each service and local day those of the last settlement run told."""
-    lines: list[dict[str, Any]] = folder.table("settlement").to_pylist()
-    last = {_day_of(line): line["settlement_run"] for line in lines}
-    return [line for line in lines if last[_day_of(line)] == line["settlement_run"]]
-
-
-def _day_of(line: Mapping[str, Any]) -> tuple[str, str]:
-    return line["service"], local_date(line["start_ms"]).isoformat()
-
-
 def _money(folder: RunFolder) -> Kpis:
     pounds: Counter[str] = Counter({"gbp_total": 0, "gbp_dfs": 0, "gbp_bm": 0})
-    for line in last_settlement(folder):
-        service = str(line["service"]).lower()
-        pounds[_SERVICES.get(service, f"gbp_{service}")] += line["amount_gbp_e5"]
-        pounds["gbp_total"] += line["amount_gbp_e5"]
+    table = folder.table("settlement", ["service", "amount_gbp_e5"])
+    for row in table.group_by("service").aggregate([("amount_gbp_e5", "sum")]).to_pylist():
+        pounds[_SERVICES.get(row["service"], f"gbp_{row['service']}")] += row["amount_gbp_e5_sum"]
+        pounds["gbp_total"] += row["amount_gbp_e5_sum"]
     return {name: amount / GBP_E5 for name, amount in pounds.items()}
 
 
@@ -155,8 +144,8 @@ def _mwh(rows: list[dict[str, Any]], column: str) -> float:
 
 
 def _instructions(folder: RunFolder) -> Kpis:
-    table = folder.table("instructions", ["instruction_id", "stage"])
-    last = dict(zip(table["instruction_id"].to_pylist(), table["stage"].to_pylist(), strict=True))
+    table = folder.table("instructions", ["instruction_id", "unit", "stage"])
+    last = {(step["instruction_id"], step["unit"]): step["stage"] for step in table.to_pylist()}
     ended = Counter(last.values())
     found: Kpis = {f"instructions_{stage.value}": ended[stage.value] for stage in Stage if stage in TERMINAL}
     return found | {"instructions_open": sum(Stage(stage) not in TERMINAL for stage in last.values())}

@@ -35,7 +35,7 @@ def long_day(now_ms: int) -> str:
 
 
 def ticks_ms(start_ms: int, end_ms: int, most: int = 13) -> tuple[list[int], list[str]]:
-    """Where an axis from start to end has its marks [UTC ms] and what they say: round local times, days at midnight."""
+    """Where an axis has its marks [UTC ms] and what they say: round local times, days at midnight."""
     step = next(
         (minutes * 60_000 for minutes in _STEPS_MIN if (end_ms - start_ms) / (minutes * 60_000) <= most - 1),
         24 * HOUR_MS,
@@ -47,7 +47,9 @@ def ticks_ms(start_ms: int, end_ms: int, most: int = 13) -> tuple[list[int], lis
     places = [at_ms for at_ms in range(first, end_ms + 1, quarter) if _of_day_ms(at_ms) % step == 0]
     if step >= 24 * HOUR_MS:
         places = [at_ms for at_ms in places if _of_day_ms(at_ms) == 0]
-    return places, [day(at_ms) if _of_day_ms(at_ms) == 0 and step >= HOUR_MS else clock(at_ms) for at_ms in places]
+    return places, [
+        day(at_ms) if _of_day_ms(at_ms) == 0 and step >= HOUR_MS else clock(at_ms) for at_ms in places
+    ]
 
 
 _STEPS_MIN = (5, 10, 15, 30, 60, 120, 180, 360, 720, 1440)

@@ -1,7 +1,8 @@
-"""One page that tells a run: what was asked, what was truly given, what was paid, what went wrong. Needs no network."""
+"""One page that tells a run: what was asked, truly given and paid, and what went wrong. Needs no network."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from protocol.units import GBP_E5, W_PER_MW, WH_PER_MWH
 from sim.run_folder import REPORT, RunFolder
 from studies import figures
 from studies.figures import Line, RouteHealth, Window, picture, pounds_text
-from studies.kpis import ARRIVED, DUPLICATED, Kpis, compute_kpis, last_settlement, metering_accuracy, portfolio_w
+from studies.kpis import ARRIVED, DUPLICATED, Kpis, compute_kpis, metering_accuracy, portfolio_w
 from studies.local_time import clock, long_day, stamp
 
 PICTURE_PNG, PICTURE_SVG = "picture.png", "picture.svg"
@@ -31,6 +32,8 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _MOST_EVENTS = 3
 _MOST_ROWS = 40
 _MOST_UNITS = 16
+_REVERSED = re.compile(r" of \w+ reversed$")
+"""A later settlement run takes back the lines of an earlier one: both count towards the same item."""
 _MARKET_KINDS = frozenset(
     {"dfs_requirement", "dfs_bid", "dfs_result", "dfs_cancellation", "acceptance", "acceptance_response"}
 )
@@ -85,7 +88,7 @@ class Event:
     service: str
     start_ms: int
     end_ms: int
-    instruction_ids: tuple[str, ...]
+    instructions: frozenset[tuple[str, str]]  # (id, unit)
     units: tuple[str, ...]
     instructed_wh: int
     true_wh: int
@@ -94,7 +97,8 @@ class Event:
     def label(self) -> str:
         """Service and local times, and the unit where it is one."""
         unit = f" {self.units[0]}" if len(self.units) == 1 else ""
-        return f"{figures.SERVICE_NAMES.get(self.service, self.service)}{unit} {clock(self.start_ms)}-{clock(self.end_ms)}"
+        service = figures.SERVICE_NAMES.get(self.service, self.service)
+        return f"{service}{unit} {clock(self.start_ms)}-{clock(self.end_ms)}"
 
 
 @dataclass(slots=True)
@@ -185,7 +189,7 @@ def _sections(reading: RunReading) -> Iterator[Section | None]:
     yield told(reading)
 
 
-# ------------------------------------------------------------------------------------------------- the headline
+# ----------------------------------------------------------------------------------------- the headline
 
 
 def _when(reading: RunReading) -> str:
@@ -198,7 +202,8 @@ def verdict(reading: RunReading) -> str:
     """The run in two sentences."""
     kpis = reading.kpis
     if not kpis["mwh_instructed"]:
-        return f"No instruction was accepted. {kpis['homes']:,} homes drew {kpis['ev_kwh']:,.0f} kWh for their cars."
+        drawn = f"{kpis['homes']:,} homes drew {kpis['ev_kwh']:,.0f} kWh for their cars."
+        return f"No instruction was accepted. {drawn}"
     settled = kpis.get("mwh_settled")
     paid = f" Settlement counted {_mwh(settled)}." if settled is not None else ""
     return (
@@ -259,21 +264,25 @@ def _facts(manifest: dict[str, Any]) -> list[tuple[str, str]]:
         ("flextwin", manifest["flextwin"]),
         ("rules in force", rules),
         ("engine, record level", f"{manifest['engine']}, {manifest['record_level']}"),
-        ("inputs", ", ".join(f"{name} {hash_[:12]}" for name, hash_ in manifest["inputs"].items()) or "none: synthetic"),
+        (
+            "inputs",
+            ", ".join(f"{name} {hash_[:12]}" for name, hash_ in manifest["inputs"].items())
+            or "none: synthetic",
+        ),
         ("versions", versions),
     ]
 
 
-# ------------------------------------------------------------------------------------------------- the sections
+# ----------------------------------------------------------------------------------------- the sections
 
 
 def find_events(deliveries: Sequence[dict[str, Any]]) -> list[Event]:
     """Accepted instructions of one service with the same times belong to one event; in order of time."""
-    spans: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    spans: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
     for row in deliveries:
-        spans[row["service"], row["instruction_id"]].append(row)
+        spans[row["service"], row["instruction_id"], row["unit"]].append(row)
     events: dict[tuple[int, int, str], list[dict[str, Any]]] = defaultdict(list)
-    for (service, _), rows in spans.items():
+    for (service, _, _), rows in spans.items():
         times = (min(row["at_ms"] for row in rows), max(row["end_ms"] for row in rows))
         events[*times, service] += rows
     return [
@@ -281,7 +290,7 @@ def find_events(deliveries: Sequence[dict[str, Any]]) -> list[Event]:
             service,
             start_ms,
             end_ms,
-            tuple(sorted({row["instruction_id"] for row in rows})),
+            frozenset((row["instruction_id"], row["unit"]) for row in rows),
             tuple(sorted({row["unit"] for row in rows})),
             sum(row["instructed_wh"] for row in rows),
             sum(row["true_wh"] for row in rows),
@@ -294,10 +303,14 @@ def the_day(reading: RunReading) -> Section:
     """Import of all EVs against the world without instructions."""
     kpis = reading.kpis
     told = (
-        f"All EVs of {kpis['homes']:,} homes. The green area is energy not drawn because of instructions, the orange "
-        "one energy drawn later instead. Both worlds have the same homes, drivers, weather and luck."
+        f"All EVs of {kpis['homes']:,} homes. The green area is energy not drawn because of instructions, "
+        "the orange one energy drawn later instead. Both worlds have the same homes, drivers, weather and luck."
     )
-    return Section("The day", told, (("Import of all EVs", _svg(_day_figure(reading), "Import of all EVs through the day")),))
+    return Section(
+        "The day",
+        told,
+        (("Import of all EVs", _svg(_day_figure(reading), "Import of all EVs through the day")),),
+    )
 
 
 def _day_figure(reading: RunReading) -> Figure:
@@ -320,14 +333,16 @@ def delivery(reading: RunReading) -> Section | None:
     """The biggest events close up."""
     if not reading.events:
         return None
-    biggest = sorted(reading.events, key=lambda event: (-abs(event.instructed_wh), event.start_ms))[:_MOST_EVENTS]
+    biggest = sorted(reading.events, key=lambda event: (-abs(event.instructed_wh), event.start_ms))[
+        :_MOST_EVENTS
+    ]
     pictures = tuple(
         (_event_told(event), _svg(_event_figure(reading, event), f"Delivery of {event.label}"))
         for event in sorted(biggest, key=lambda event: event.start_ms)
     )
     told = (
-        "What the system operator asked for, what the aggregator believed that it was giving while it gave it, "
-        "what settlement later found, and what really happened, which only a twin can know."
+        "What the system operator asked for, what the aggregator believed that it was giving while it gave "
+        "it, what settlement later found, and what really happened, which only a twin can know."
     )
     return Section("Delivered against instructed", told, pictures, (_event_listing(reading),))
 
@@ -389,7 +404,7 @@ def _settled(reading: RunReading, event: Event) -> tuple[NDArray[Any], NDArray[A
     by_period: Counter[int] = Counter()
     seconds: dict[int, int] = {}
     for row in reading.deliveries:
-        if row["instruction_id"] in event.instruction_ids and row["settled_wh"] is not None:
+        if (row["instruction_id"], row["unit"]) in event.instructions and row["settled_wh"] is not None:
             by_period[row["at_ms"]] += row["settled_wh"]
             seconds[row["at_ms"]] = row["end_ms"] - row["at_ms"]
     if not by_period:
@@ -402,8 +417,16 @@ def _settled(reading: RunReading, event: Event) -> tuple[NDArray[Any], NDArray[A
 def _belief_lines(reading: RunReading, event: Event) -> list[Line]:
     """Asked for and believed, added up over the event's instructions, each holding until its next."""
     table = reading.folder.table("beliefs")
-    mine = table.filter(pc.is_in(table["instruction_id"], value_set=_words(event.instruction_ids)))
-    if not mine.num_rows:
+    told = [
+        one
+        for name, unit in sorted(event.instructions)
+        if (
+            one := table.filter(
+                pc.and_(pc.equal(table["instruction_id"], name), pc.equal(table["unit"], unit))
+            )
+        ).num_rows
+    ]
+    if not told:
         return []
     grid = np.arange(event.start_ms, event.end_ms, 5_000)
     lines = []
@@ -412,11 +435,9 @@ def _belief_lines(reading: RunReading, event: Event) -> list[Line]:
         ("instructed_turn_down_w", "asked for", figures.ASKED, True),
     ):
         total = np.zeros(grid.size)
-        for name in event.instruction_ids:
-            one = mine.filter(pc.equal(mine["instruction_id"], name))
-            if one.num_rows:
-                place = np.searchsorted(one["at_ms"].to_numpy(), grid, side="right") - 1
-                total += np.where(place >= 0, one[column].to_numpy()[np.maximum(place, 0)], 0)
+        for one in told:
+            place = np.searchsorted(one["at_ms"].to_numpy(), grid, side="right") - 1
+            total += np.where(place >= 0, one[column].to_numpy()[np.maximum(place, 0)], 0)
         ended = column.startswith("instructed")
         at_ms = np.concatenate([[event.start_ms], grid, [event.end_ms]]) if ended else grid
         values = np.concatenate([[0], total, [0]]) if ended else total
@@ -428,7 +449,9 @@ def _event_listing(reading: RunReading) -> Listing:
     columns = ("event", "units", "asked MWh", "believed", "settled", "true", "settled less true")
     rows = []
     for event in reading.events[:_MOST_ROWS]:
-        mine = [row for row in reading.deliveries if row["instruction_id"] in event.instruction_ids]
+        mine = [
+            row for row in reading.deliveries if (row["instruction_id"], row["unit"]) in event.instructions
+        ]
         told = [_sum_mwh(mine, name) for name in ("instructed_wh", "believed_wh", "settled_wh", "true_wh")]
         error = _sum_mwh(mine, "settled_minus_true_wh", signed=True)
         rows.append((f"{event.label}", str(len(event.units)), *told, error))
@@ -464,25 +487,31 @@ def baselines(reading: RunReading) -> Section | None:
     metered, true, baseline = (np.array([values[k] for _, values in largest]) / WH_PER_MWH for k in range(3))
     error = reading.kpis.get("baseline_error_share", 0)
     told = (
-        "Settlement cannot see the world without instructions, so it estimates it. The green bar is true delivery; the "
-        f"red one is what the baseline adds or takes away: {error:+.1%} of true delivery over all units."
+        "Settlement cannot see the world without instructions, so it estimates it. The green bar is true "
+        f"delivery; the red one is what the baseline adds or takes away: {error:+.1%} of true delivery over "
+        "all units."
     )
     figure = figures.baseline_figure(names, metered, true, baseline)
-    return Section("Baseline against truth", told, (("By unit", _svg(figure, "Baseline against truth by unit")),))
+    return Section(
+        "Baseline against truth", told, (("By unit", _svg(figure, "Baseline against truth by unit")),)
+    )
 
 
 def money(reading: RunReading) -> Section | None:
     """Pounds by service and item, with the clause of each."""
-    lines = [line for line in last_settlement(reading.folder) if line["amount_gbp_e5"]]
+    lines = [line for line in reading.folder.table("settlement").to_pylist() if line["amount_gbp_e5"]]
     if not lines:
         return None
     sums: dict[tuple[str, str, str], list[float]] = defaultdict(lambda: [0, 0.0])
     for line in lines:
-        entry = sums[line["service"], line["item"], line["clause"]]
+        entry = sums[line["service"], _REVERSED.sub("", line["item"]), line["clause"]]
         entry[0] += line["amount_gbp_e5"]
         entry[1] += line["volume_mwh"]
     rows = sorted(sums.items(), key=lambda item: (item[0][0], -abs(item[1][0]), item[0]))
-    names = [f"{figures.SERVICE_NAMES.get(service.lower(), service)}: {_plain(item)}" for (service, item, _), _ in rows]
+    names = [
+        f"{figures.SERVICE_NAMES.get(service.lower(), service)}: {_plain(item)}"
+        for (service, item, _), _ in rows
+    ]
     pounds = [amount / GBP_E5 for _, (amount, _) in rows]
     listing = Listing(
         ("line", "MWh", "amount", "clause"),
@@ -497,7 +526,7 @@ def money(reading: RunReading) -> Section | None:
         total=True,
     )
     figure = figures.pounds_figure(names[:_MOST_UNITS], pounds[:_MOST_UNITS])
-    told = f"{len(lines):,} settlement lines of {_runs(lines)}, added up. Every line, with its price: settlement.csv."
+    told = f"{len(lines):,} settlement lines of {_runs(lines)}, added up. Line by line: settlement.csv."
     return Section("Pounds", told, (("From line to total", _svg(figure, "Pounds by line")),), (listing,))
 
 
@@ -524,20 +553,29 @@ def operational_metering(reading: RunReading) -> Section | None:
     mine = table.filter(pc.equal(table["unit"], unit))
     at_ms, true = mine["at_ms"].to_numpy(), mine["import_w"].to_numpy()
     peak_ms = int(at_ms[int(np.argmax(true))])
-    start_ms, end_ms = figures.around(*((biggest.start_ms, biggest.end_ms) if biggest else (peak_ms, peak_ms)), reading.span)
+    start_ms, end_ms = figures.around(
+        *((biggest.start_ms, biggest.end_ms) if biggest else (peak_ms, peak_ms)), reading.span
+    )
     shown = (at_ms >= start_ms) & (at_ms < end_ms)
     step = max(1, int(shown.sum()) // 1200)
     accuracy = metering_accuracy(reading.manifest)
     figure = figures.metering_figure(
-        at_ms[shown][::step], true[shown][::step], mine["published_w"].to_numpy()[shown][::step], accuracy, reading.windows()
+        at_ms[shown][::step],
+        true[shown][::step],
+        mine["published_w"].to_numpy()[shown][::step],
+        accuracy,
+        reading.windows(),
     )
     within = reading.kpis.get("opmetering_within_share")
     judged = f"{within:.1%} of the seconds of all units lie within it." if within is not None else ""
     told = (
-        f"What the control room saw of unit {unit}, made from readings that come once a minute or slower. The band is "
-        f"the accuracy asked for ({_plain(reading.manifest['operational_metering'])}: {accuracy:.1%}); {judged}"
+        f"What the control room saw of unit {unit}, made from readings that come once a minute or slower. "
+        f"The band is the accuracy asked for ({_plain(reading.manifest['operational_metering'])}: "
+        f"{accuracy:.1%}); {judged}"
     )
-    return Section("Operational metering", told, ((f"Unit {unit}", _svg(figure, "Operational metering against truth")),))
+    return Section(
+        "Operational metering", told, ((f"Unit {unit}", _svg(figure, "Operational metering against truth")),)
+    )
 
 
 def communications(reading: RunReading) -> Section | None:
@@ -555,15 +593,24 @@ def communications(reading: RunReading) -> Section | None:
         return None
     outages = reading.windows(outages=True)
     figure = figures.comms_figure(routes, outages, start_ms, end_ms)
-    shared = f"{len(outages)} shared outage{'s' if len(outages) != 1 else ''} shaded." if outages else "No shared outage."
+    shared = (
+        f"{len(outages)} shared outage{'s' if len(outages) != 1 else ''} shaded."
+        if outages
+        else "No shared outage."
+    )
     told = f"Share of readings that arrived, in means of five minutes, by the way they travel. {shared}"
     return Section(
-        "Communications", told, (("Readings that arrived", _svg(figure, "Readings that arrived by route")),), (_fates(table),)
+        "Communications",
+        told,
+        (("Readings that arrived", _svg(figure, "Readings that arrived by route")),),
+        (_fates(table),),
     )
 
 
 def _route_health(table: Any, name: str, start_ms: int, end_ms: int) -> RouteHealth | None:
-    table = table.filter(pc.and_(pc.equal(table["kind"], "telemetry"), pc.not_equal(table["outcome"], DUPLICATED)))
+    table = table.filter(
+        pc.and_(pc.equal(table["kind"], "telemetry"), pc.not_equal(table["outcome"], DUPLICATED))
+    )
     if not table.num_rows:
         return None
     step_ms = 5 * MINUTE_MS * max(1, round((end_ms - start_ms) / (86_400_000 * 1.5)))
@@ -584,7 +631,10 @@ def _fates(table: Any) -> Listing:
     sums: dict[str, Counter[str]] = defaultdict(Counter)
     for row in table.group_by(["kind", "outcome"]).aggregate([("count", "sum")]).to_pylist():
         sums[row["kind"]][row["outcome"]] += row["count_sum"]
-    outcomes = sorted({outcome for fates in sums.values() for outcome in fates}, key=lambda word: (word not in ARRIVED, word))
+    outcomes = sorted(
+        {outcome for fates in sums.values() for outcome in fates},
+        key=lambda word: (word not in ARRIVED, word),
+    )
     rows = tuple(
         (_plain(kind), *(f"{fates[outcome]:,}" if outcome in fates else "-" for outcome in outcomes))
         for kind, fates in sorted(sums.items())
@@ -600,7 +650,9 @@ def outage_windows(folder: RunFolder, end_ms: int) -> list[Window]:
         if row["kind"] == "outage_start":
             open_since[row["who"], row["subject"]] = row["at_ms"]
         elif row["kind"] == "outage_end" and (row["who"], row["subject"]) in open_since:
-            windows.append(Window(open_since.pop((row["who"], row["subject"])), row["at_ms"], "outage", row["subject"]))
+            windows.append(
+                Window(open_since.pop((row["who"], row["subject"])), row["at_ms"], "outage", row["subject"])
+            )
     return windows + [Window(at_ms, end_ms, "outage", subject) for (_, subject), at_ms in open_since.items()]
 
 
@@ -612,8 +664,9 @@ def rebound(reading: RunReading) -> Section | None:
     difference = figures.by_minute(reading.power["import_w"] - reading.power["without_w"], step)
     at_ms = reading.power["at_ms"][::step][: difference.size]
     told = (
-        f"Cars held back charge later: {kpis['rebound_mwh']:,.2f} MWh came back, at most {kpis['rebound_peak_mw']:,.2f} MW "
-        "above what they would have drawn. Settlement of the aggregator does not see it; a supplier does."
+        f"Cars held back charge later: {kpis['rebound_mwh']:,.2f} MWh came back, at most "
+        f"{kpis['rebound_peak_mw']:,.2f} MW above what they would have drawn. Settlement of the aggregator "
+        "does not see it; a supplier does."
     )
     figure = figures.difference_figure(at_ms, difference, reading.windows())
     return Section("Rebound", told, (("Lived less without instructions", _svg(figure, "Rebound")),))
@@ -636,20 +689,26 @@ def promises(reading: RunReading) -> Section | None:
         for label, count, tone in parts
         if count or tone != "good"
     )
-    told = "A promise is the charge that a driver wants by the time the car is needed. Each was judged in both worlds."
+    told = "A promise is the charge that a driver wants by the time the car is needed, judged in both worlds."
     return Section("Promises to drivers", told, bars=bars)
 
 
 def ledger(reading: RunReading) -> Section | None:
     """How every instruction ended."""
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
     for step in reading.folder.table("instructions").to_pylist():
-        rows[step["instruction_id"]] = step
+        rows[step["instruction_id"], step["unit"]] = step
     if not rows:
         return None
     ended = Counter(row["stage"] for row in rows.values())
-    told = "Every instruction ends in exactly one way: " + ", ".join(f"{n:,} {stage}" for stage, n in sorted(ended.items())) + "."
-    unhappy_first = sorted(rows.values(), key=lambda row: (row["stage"] == Stage.COMPLETED.value, row["line"]))
+    told = (
+        "Every instruction ends in exactly one way: "
+        + ", ".join(f"{n:,} {stage}" for stage, n in sorted(ended.items()))
+        + "."
+    )
+    unhappy_first = sorted(
+        rows.values(), key=lambda row: (row["stage"] == Stage.COMPLETED.value, row["line"])
+    )
     listing = Listing(
         ("instruction", "service", "unit", "from", "until", "MW less", "ended", "reason"),
         tuple(
@@ -689,8 +748,10 @@ def told(reading: RunReading) -> Section | None:
         (_plain(kind), _plain(who), f"{counts[kind, who]:,}", stamp(at_ms), words)
         for (kind, who), (at_ms, words) in sorted(firsts.items(), key=lambda item: item[1])
     )
-    listing = Listing(("what", "who", "how often", "first", "in words"), rows[:_MOST_ROWS], frozenset({2}), _more(len(rows)))
-    told = f"Everything that went wrong or was worth a remark. {missing:,} half-hourly boundary readings never came."
+    listing = Listing(
+        ("what", "who", "how often", "first", "in words"), rows[:_MOST_ROWS], frozenset({2}), _more(len(rows))
+    )
+    told = f"What went wrong or was worth a remark. {missing:,} half-hourly boundary readings never came."
     return Section("Faults and remarks", told, tables=(listing,) if rows else ())
 
 
@@ -703,7 +764,9 @@ def one_picture(reading: RunReading) -> Figure:
         biggest = max(reading.events, key=lambda event: (abs(event.instructed_wh), -event.start_ms))
         start_ms, end_ms = figures.around(biggest.start_ms, biggest.end_ms, reading.span)
         lines = _event_lines(reading, biggest, start_ms, end_ms)
-        figures.draw_event(below, lines, [Window(biggest.start_ms, biggest.end_ms, biggest.service)], start_ms, end_ms)
+        figures.draw_event(
+            below, lines, [Window(biggest.start_ms, biggest.end_ms, biggest.service)], start_ms, end_ms
+        )
     else:
         at_ms, lived, without = _day_values(reading)
         figures.draw_difference(below, at_ms, lived - without, [])

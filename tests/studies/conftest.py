@@ -100,18 +100,18 @@ def tell_money(journal, asked, lived, without):
             metered = lived[cell][s : s + 1800].sum() / 3600e6
             baseline = without[cell][s : s + 1800].sum() / 3600e6 * 1.06
             price = 1100.0 if service == "dfs" else 150.0
-            for item, mwh in (("baseline", baseline), ("metered", metered), ("delivered", baseline - metered)):
-                lines.append(line(service, unit, name, at_ms, item, mwh, 0.0, 0, "rules"))
-            paid = "utilisation" if service == "dfs" else "accepted_offer"
+            wh = [round(mwh * 1e6) for mwh in (baseline, metered, baseline - metered, watts / 2e6)]
+            journal.receive(m.DeliveredVolume(service.upper(), unit, name, at_ms, at_ms + PERIOD_MS, *wh, 400, 3), START + 40 * HOUR_MS)
+            paid = "DFS utilisation" if service == "dfs" else "offer pair +1"
             clause = "DFS Procurement Rules v3, Schedule 3" if service == "dfs" else "BSC Section T3: CO = QAO x PO x TLM"
             lines.append(line(service, unit, name, at_ms, paid, baseline - metered, price, round((baseline - metered) * price * 1e5), clause))
             if service == "balancing":
-                lines.append(line(service, unit, name, at_ms, "non_delivery", -0.01, 60.0, -60_000, "BSC Section T4: non-delivery [M]"))
+                lines.append(line(service, unit, name, at_ms, "non-delivery pair +1", -0.01, 60.0, -60_000, "BSC Section T4: non-delivery [M]"))
     journal.receive(m.Statement(tuple(lines)), START + 40 * HOUR_MS)
 
 
 def line(service, unit, reference, at_ms, item, mwh, price, amount, clause):
-    return m.StatementLine("II", service, unit, reference, at_ms, item, float(mwh), price, amount, "eso", "aggregator", clause)
+    return m.StatementLine("II", service.upper(), unit, reference, at_ms, item, float(mwh), price, amount, "eso", "aggregator", clause)
 
 
 def tell_comms(recorder):

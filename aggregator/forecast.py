@@ -1,0 +1,214 @@
+"""What a trading unit will draw, half-hour by half-hour, from the days it has lived: mean, spread, quantiles.
+
+Kept of each day are only sums per unit and half-hour of the wall clock. A forecast is the mean of the latest days
+of the same type; its spread is the largest of what the days showed, what chance alone does to so many on-off loads
+(variance = rating x mean), and a floor; wider by the share of power that telemetry does not show now. Quantiles are
+Student's t. What is drawn now against what was foreseen for now moves the hours ahead, less the further ahead.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import date
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from aggregator.registry import Group, Registry
+from aggregator.settings import Assumptions
+from aggregator.telemetry import Records
+from protocol.messages import I64, AssetReadings
+from protocol.periods import (
+    NORMAL_PERIOD_COUNT,
+    PERIOD_MS,
+    baseline_day_type,
+    day_start_ms,
+    is_clock_change_day,
+    local_date,
+    period_count,
+)
+
+Z_MAX = 3.0
+"""No quantile lies further out than that of 99.87 %."""
+
+
+@dataclass(slots=True)
+class DaySums:
+    """One local day: energy [Wh] and number of readings per unit and half-hour (groups, 48); 0 readings: unknown."""
+
+    day: date
+    energy_wh: I64
+    readings: I64
+
+
+@dataclass(slots=True)
+class History:
+    """Days lived, oldest first, clock-change days left out."""
+
+    days: list[DaySums]
+
+
+def learn(
+    history: History,
+    told: AssetReadings,
+    registry: Registry,
+    sessions: Records | None,
+    disturbed: list[tuple[int, int, int]],
+    assumed: Assumptions,
+) -> None:
+    """Take one day of asset readings.
+
+    `disturbed`: (group, start_ms, end_ms) in which orders of our own shaped the readings; such half-hours are left
+    out. `sessions`: where given, each asset's energy and number of sessions grow by this day's (a day before
+    telemetry began; later ones are seen session by session).
+    """
+    if is_clock_change_day(told.day):
+        return
+    energy_wh = np.zeros((len(registry.groups), NORMAL_PERIOD_COUNT), np.int64)
+    readings = np.zeros_like(energy_wh)
+    sum_kernel(told.rows, told.import_wh, registry.group, energy_wh, readings)
+    if sessions is not None:
+        session_kernel(told.rows, told.import_wh, sessions)
+    start_ms = day_start_ms(told.day)
+    for group, from_ms, until_ms in disturbed:
+        first = max((from_ms - start_ms) // PERIOD_MS, 0)
+        last = min(-((start_ms - until_ms) // PERIOD_MS), NORMAL_PERIOD_COUNT)
+        if first < last:
+            readings[group, first:last] = 0
+    history.days.append(DaySums(told.day, energy_wh, readings))
+    history.days.sort(key=lambda known: known.day)
+    del history.days[: -assumed.history_kept_days]
+
+
+@njit(cache=True, nogil=True)
+def sum_kernel(rows: Any, import_wh: Any, group_of: Any, energy_wh: Any, readings: Any) -> None:
+    """Sums over the rows of each group; a missing half-hour is no reading."""
+    for k in range(rows.shape[0]):
+        group = group_of[rows[k]]
+        for period in range(energy_wh.shape[1]):
+            if import_wh[k, period] >= 0:
+                energy_wh[group, period] += import_wh[k, period]
+                readings[group, period] += 1
+
+
+@njit(cache=True, nogil=True)
+def session_kernel(rows: Any, import_wh: Any, sessions: Any) -> None:
+    """Add each row's energy, and the number of times it began to draw within the day."""
+    for k in range(rows.shape[0]):
+        energy_wh = np.int64(0)
+        starts = 0
+        for period in range(import_wh.shape[1]):
+            energy_wh += max(import_wh[k, period], 0)
+            if period > 0 and import_wh[k, period] > 0 and import_wh[k, period - 1] == 0:
+                starts += 1
+        sessions[rows[k]].energy_wh += energy_wh
+        sessions[rows[k]].sessions += starts
+
+
+def wall_half_hour(start_ms: int) -> int:
+    """Which half-hour of the wall clock (0 to 47) a period starts in; the repeated hour of October counts twice."""
+    day = local_date(start_ms)
+    place = (start_ms - day_start_ms(day)) // PERIOD_MS
+    count = period_count(day)
+    if count < NORMAL_PERIOD_COUNT and place >= 2:
+        return place + 2
+    if count > NORMAL_PERIOD_COUNT and place >= 4:
+        return place - 2
+    return place
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Import of a unit in one half-hour: mean and spread [W], from so many days (0: no history)."""
+
+    mean_w: float
+    sd_w: float
+    days: int
+
+    def quantile_w(self, probability: float) -> float:
+        """The import that is not exceeded with this probability [W], at least 0.
+
+        Student's t with days - 1 degrees of freedom through its normal expansion (Abramowitz and Stegun 26.7.5,
+        first term).
+        """
+        if not 0 < probability < 1:
+            probability = min(max(probability, 0.0013), 0.9987)
+        z = max(min(NormalDist().inv_cdf(probability), Z_MAX), -Z_MAX)
+        if self.days >= 2:
+            z += (z**3 + z) / (4 * (self.days - 1)) if self.days > 2 else z
+        return max(self.mean_w + z * self.sd_w, 0.0)
+
+    def revised(self, factor: float, unseen_share: float) -> Forecast:
+        """Scaled by `factor`, and wider by the share of power that is not seen."""
+        mean_w = self.mean_w * factor
+        return Forecast(mean_w, math.hypot(self.sd_w * max(factor, 0.5), unseen_share * mean_w), self.days)
+
+
+def foresee(history: History, place: int, group: Group, start_ms: int, assumed: Assumptions) -> Forecast:
+    """The forecast from history alone for the period that starts at `start_ms`."""
+    if not group.assets:
+        return Forecast(0.0, 0.0, 0)
+    values = _past_values_w(history, place, group, start_ms, assumed)
+    days = len(values)
+    if days == 0:
+        mean_w = 0.5 * assumed.planning_w_per_asset * group.assets
+        return Forecast(mean_w, assumed.prior_relative_sd * mean_w, 0)
+    mean_w = sum(values) / days
+    shown_w = math.sqrt(sum((value - mean_w) ** 2 for value in values) / (days - 1)) if days > 1 else 0.0
+    chance_w = math.sqrt(group.rating_w / group.assets * mean_w)
+    floor = assumed.relative_sd_floor if days > 1 else assumed.prior_relative_sd
+    sd_w = max(shown_w, chance_w, floor * mean_w) * math.sqrt(1 + 1 / days)
+    return Forecast(mean_w, sd_w, days)
+
+
+def _past_values_w(
+    history: History, place: int, group: Group, start_ms: int, assumed: Assumptions
+) -> list[float]:
+    """Import of the whole unit in this half-hour on the latest same-type days (else on any days), newest first."""
+    half_hour = wall_half_hour(start_ms)
+    target = local_date(start_ms)
+    known = [past for past in reversed(history.days) if past.readings[place, half_hour] > 0 and past.day < target]
+    alike = [past for past in known if baseline_day_type(past.day) == baseline_day_type(target)]
+    chosen = (alike if len(alike) > 1 else known)[: assumed.history_days]
+    return [
+        2.0 * int(past.energy_wh[place, half_hour]) / int(past.readings[place, half_hour]) * group.assets
+        for past in chosen
+    ]
+
+
+def foreseen_now_w(
+    history: History, place: int, group: Group, now_ms: int, assumed: Assumptions
+) -> float:
+    """The forecast mean for this moment [W], linear between the middles of half-hours."""
+    start_ms = (now_ms - PERIOD_MS // 2) // PERIOD_MS * PERIOD_MS
+    share = (now_ms - start_ms - PERIOD_MS // 2) / PERIOD_MS
+    before = foresee(history, place, group, start_ms, assumed).mean_w
+    after = foresee(history, place, group, start_ms + PERIOD_MS, assumed).mean_w
+    return before + share * (after - before)
+
+
+def revision(seen_w: float, foreseen_w: float, group: Group, lead_ms: int, assumed: Assumptions) -> float:
+    """The factor by which what is seen now moves a forecast `lead_ms` ahead; 1 where nothing can be said.
+
+    Ten chargers' worth on either side keep small numbers from saying much.
+    """
+    weight_w = 10.0 * group.rating_w / max(group.assets, 1)
+    ratio = (max(seen_w, 0.0) + weight_w) / (max(foreseen_w, 0.0) + weight_w)
+    ratio = min(max(ratio, 1 / assumed.revision_highest), assumed.revision_highest)
+    return 1 + (ratio - 1) * math.exp(-max(lead_ms, 0) / assumed.revision_decay_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """What a unit can do in one half-hour: its import, and the shares of it that can be reached and that obey."""
+
+    forecast: Forecast
+    reached: float
+    response: float
+
+    def turn_down_w(self, confidence: float) -> float:
+        """What can be turned down with this confidence [W]."""
+        return self.forecast.quantile_w(1 - confidence) * self.reached * self.response

@@ -1,0 +1,524 @@
+"""What becomes of every market instruction: a table of cases, one ledger entry each, one answer each.
+
+Balancing Mechanism, in the order in which the cases are tried (reason codes in quotes):
+
+| case | outcome |
+|---|---|
+| number known, original again | "duplicate": the first answer is repeated, nothing else happens |
+| UPD or DEL of an unknown number | held; after `amendment_wait_ms` EXPIRED, "original_never_came" |
+| DEL of a live acceptance | it ends SUPERSEDED, "deleted" |
+| DEL of an ended one | refused, "already_ended" |
+| UPD equal to what is known | as duplicate |
+| UPD of a deleted one | refused, "deleted" |
+| UPD that stands the tests below | the earlier version ends SUPERSEDED, "amended"; the new one is ACCEPTED |
+| unit not ours | DECLINED "unknown_unit" |
+| other amendment flag | DECLINED "unknown_amendment" |
+| fewer than two corners, times not rising, no length, not finite | DECLINED "malformed_profile" |
+| over already | DECLINED "after_end" |
+| begun longer ago than `late_grace_ms` | DECLINED "too_late" |
+| begins sooner than the notice, less `notice_grace_ms` (originals only) | DECLINED "notice_too_short" |
+| a period without our notification | DECLINED "not_notified" |
+| above MEL or below MIL | DECLINED "beyond_limits" |
+| steeper than the declared rates | DECLINED "faster_than_ramp" |
+| anything else | ACCEPTED |
+
+Of accepted profiles of one unit that overlap, the one later by (time of acceptance, number) governs where it reaches
+(BSC T3: the base is the latest earlier acceptance). One that is overtaken to its end is SUPERSEDED from the moment
+the later one starts; one that reaches beyond resumes.
+
+DFS: an accepted result is ACCEPTED, twice the same is a "duplicate", for a unit or bid that is not ours DECLINED
+"unknown_bid", after its end DECLINED "after_end". A cancellation before the start makes it EXPIRED, "cancelled".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aggregator.settings import Assumptions
+from protocol.instruction import Ledger, LedgerEntry, Stage
+from protocol.messages import (
+    AcceptanceResponse,
+    BidOfferAcceptance,
+    DfsCancellation,
+    DfsResult,
+    InstructionStep,
+    Message,
+    Profile,
+    Remark,
+    UnitDynamics,
+)
+from protocol.periods import MINUTE_MS, PERIOD_MS
+
+Say = Callable[[str, Message], None]
+"""Puts a message into the outbox: (to, message)."""
+
+Segment = tuple[int, int, int, int]
+"""From a moment [UTC ms] and turn-down [W] to a moment and turn-down, linear between."""
+
+BALANCING, DFS = "balancing", "dfs"
+_LEVEL = 1e-6
+"""How far beyond a limit a level is still on it [MW]."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """An accepted instruction as the control loop follows it.
+
+    `segments` its turn-down, `rank` (accepted_ms, number) who governs among overlapping ones, `instructed_wms` and
+    `believed_wms` the integrals so far [W ms], `at_ms` up to when they reach, `polled` whether cars were asked.
+    """
+
+    instruction_id: str
+    service: str
+    group: int
+    start_ms: int
+    end_ms: int
+    segments: tuple[Segment, ...]
+    rank: tuple[int, int]
+    at_ms: int
+    instructed_wms: int = 0
+    believed_wms: int = 0
+    polled: bool = False
+
+    def turn_down_w(self, at_ms: int) -> int:
+        """What is asked for at a moment [W]; 0 outside."""
+        for from_ms, from_w, until_ms, until_w in self.segments:
+            if from_ms <= at_ms < until_ms:
+                return from_w + (until_w - from_w) * (at_ms - from_ms) // (until_ms - from_ms)
+        return 0
+
+
+@dataclass(slots=True)
+class Known:
+    """What became of an acceptance number: its latest profile and entry, the answer given, how many versions."""
+
+    unit: str
+    number: int
+    profile: Profile
+    instruction_id: str
+    accepted: bool
+    reason: str
+    versions: int = 1
+    deleted: bool = False
+
+
+@dataclass(slots=True)
+class Waiting:
+    """An amendment that came before its original."""
+
+    since_ms: int
+    acceptance: BidOfferAcceptance
+
+
+@dataclass(slots=True)
+class Book:
+    """All instructions ever seen, the plans of those accepted, and what is known by acceptance number."""
+
+    ledger: Ledger
+    plans: dict[str, Plan]
+    acceptances: dict[str, Known]
+    waiting: list[Waiting]
+
+    def live(self) -> list[Plan]:
+        """Plans accepted or being delivered, in the order of acceptance."""
+        return [plan for plan in self.plans.values() if not self.ledger.entries[plan.instruction_id].ended]
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What we told the ESO of one unit in one period: levels [MW]."""
+
+    fpn_mw: float
+    mel_mw: float
+    mil_mw: float
+
+
+@dataclass(frozen=True, slots=True)
+class UnitBooks:
+    """What is on file for one of our units: its group, its dynamics, and what was declared by period start."""
+
+    group: int
+    dynamics: UnitDynamics
+    declared: dict[int, Declared]
+
+
+# ------------------------------------------------------------------------------------------- steps in the ledger
+
+
+def open_entry(
+    book: Book, say: Say, now_ms: int, instruction_id: str, service: str, unit: str, span: tuple[int, int], w: int
+) -> LedgerEntry:
+    """A new entry, issued now."""
+    entry = LedgerEntry(instruction_id, service, unit, span[0], span[1], w)
+    book.ledger.open(entry, now_ms)
+    _tell(entry, say)
+    return entry
+
+
+def move(entry: LedgerEntry, stage: Stage, now_ms: int, reason: str, say: Say) -> None:
+    """One step, told to the journal."""
+    entry.move(stage, now_ms, reason)
+    _tell(entry, say)
+
+
+def _tell(entry: LedgerEntry, say: Say) -> None:
+    at_ms, stage, reason = entry.steps[-1]
+    say(
+        "journal",
+        InstructionStep(
+            instruction_id=entry.instruction_id,
+            service=entry.service,
+            unit=entry.unit,
+            at_ms=at_ms,
+            stage=stage.value,
+            reason=reason,
+            start_ms=entry.start_ms,
+            end_ms=entry.end_ms,
+            turn_down_w=entry.turn_down_w,
+        ),
+    )
+
+
+def remark(say: Say, now_ms: int, kind: str, detail: str) -> None:
+    """A remark of ours for the journal."""
+    say("journal", Remark(now_ms, "aggregator", kind, detail))
+
+
+# ------------------------------------------------------------------------------------------------- acceptances
+
+
+def take_acceptance(
+    book: Book,
+    acceptance: BidOfferAcceptance,
+    units: dict[str, UnitBooks],
+    now_ms: int,
+    assumed: Assumptions,
+    say: Say,
+) -> None:
+    """Deal with one acceptance message by the table above."""
+    key = f"{acceptance.unit}-{acceptance.number}"
+    known = book.acceptances.get(key)
+    if acceptance.amendment in ("UPD", "DEL"):
+        if known is None:
+            _wait(book, acceptance, now_ms, say)
+        else:
+            _amend(book, known, acceptance, units, now_ms, assumed, say)
+        return
+    if known is not None:
+        _repeat(known, now_ms, say)
+        return
+    reason = _refusal(acceptance, units, now_ms, assumed)
+    book.acceptances[key] = Known(
+        acceptance.unit, acceptance.number, acceptance.profile, key, reason == "", reason
+    )
+    _enter(book, key, acceptance, units, reason, now_ms, say)
+    _respond(book.acceptances[key], say)
+    _resolve(book, acceptance, units, now_ms, assumed, say)
+
+
+def _repeat(known: Known, now_ms: int, say: Say) -> None:
+    remark(say, now_ms, "duplicate_instruction", f"acceptance {known.number} of {known.unit} came again")
+    _respond(known, say)
+
+
+def _respond(known: Known, say: Say) -> None:
+    say("balancing", AcceptanceResponse(known.unit, known.number, known.accepted, known.reason))
+
+
+def _wait(book: Book, acceptance: BidOfferAcceptance, now_ms: int, say: Say) -> None:
+    for waiting in book.waiting:
+        held = waiting.acceptance
+        if (held.unit, held.number, held.amendment, held.profile) == (
+            acceptance.unit,
+            acceptance.number,
+            acceptance.amendment,
+            acceptance.profile,
+        ):
+            remark(say, now_ms, "duplicate_instruction", f"amendment of {held.number} of {held.unit} came again")
+            return
+    book.waiting.append(Waiting(now_ms, acceptance))
+    remark(
+        say,
+        now_ms,
+        "amendment_before_original",
+        f"{acceptance.amendment} of acceptance {acceptance.number} of {acceptance.unit} is held",
+    )
+
+
+def _resolve(
+    book: Book,
+    original: BidOfferAcceptance,
+    units: dict[str, UnitBooks],
+    now_ms: int,
+    assumed: Assumptions,
+    say: Say,
+) -> None:
+    """Apply the amendments that waited for this original, in the order in which they came."""
+    key = (original.unit, original.number)
+    due = [item for item in book.waiting if (item.acceptance.unit, item.acceptance.number) == key]
+    book.waiting = [item for item in book.waiting if (item.acceptance.unit, item.acceptance.number) != key]
+    for item in due:
+        known = book.acceptances[f"{original.unit}-{original.number}"]
+        _amend(book, known, item.acceptance, units, now_ms, assumed, say)
+
+
+def expire_waiting(book: Book, now_ms: int, assumed: Assumptions, say: Say) -> None:
+    """Give up on amendments whose original never came: each becomes an entry that expired."""
+    kept = []
+    for item in book.waiting:
+        if now_ms - item.since_ms < assumed.amendment_wait_ms:
+            kept.append(item)
+            continue
+        asked = item.acceptance
+        place = sum(entry.startswith(f"{asked.unit}-{asked.number}?") for entry in book.ledger.entries)
+        span = _span(asked.profile, now_ms)
+        key = f"{asked.unit}-{asked.number}?{place + 1}"
+        entry = open_entry(book, say, now_ms, key, BALANCING, asked.unit, span, 0)
+        move(entry, Stage.EXPIRED, now_ms, "original_never_came", say)
+        say("balancing", AcceptanceResponse(asked.unit, asked.number, False, "original_never_came"))
+    book.waiting = kept
+
+
+def _amend(
+    book: Book,
+    known: Known,
+    asked: BidOfferAcceptance,
+    units: dict[str, UnitBooks],
+    now_ms: int,
+    assumed: Assumptions,
+    say: Say,
+) -> None:
+    entry = book.ledger.entries[known.instruction_id]
+    if asked.amendment == "DEL":
+        if known.deleted:
+            _repeat(known, now_ms, say)
+        elif entry.ended:
+            remark(say, now_ms, "amendment_refused", f"acceptance {known.number} of {known.unit} has ended")
+            say("balancing", AcceptanceResponse(known.unit, known.number, False, "already_ended"))
+        else:
+            move(entry, Stage.SUPERSEDED, now_ms, "deleted", say)
+            known.deleted = True
+            _respond(known, say)
+        return
+    if known.deleted:
+        say("balancing", AcceptanceResponse(known.unit, known.number, False, "deleted"))
+        return
+    if asked.profile == known.profile:
+        _repeat(known, now_ms, say)
+        return
+    reason = _refusal(asked, units, now_ms, assumed)
+    known.versions += 1
+    key = f"{asked.unit}-{asked.number}v{known.versions}"
+    if reason == "":
+        if not entry.ended:
+            move(entry, Stage.SUPERSEDED, now_ms, "amended", say)
+        known.profile, known.instruction_id, known.accepted, known.reason = asked.profile, key, True, ""
+    _enter(book, key, asked, units, reason, now_ms, say)
+    say("balancing", AcceptanceResponse(asked.unit, asked.number, reason == "", reason))
+
+
+def _enter(
+    book: Book,
+    key: str,
+    acceptance: BidOfferAcceptance,
+    units: dict[str, UnitBooks],
+    reason: str,
+    now_ms: int,
+    say: Say,
+) -> None:
+    """Open the ledger entry, and either decline it or make its plan."""
+    span = _span(acceptance.profile, now_ms)
+    segments: tuple[Segment, ...] = ()
+    if reason == "":
+        segments = turn_down(acceptance.profile, units[acceptance.unit].declared)
+    peak_w = max((w for segment in segments for w in (segment[1], segment[3])), key=abs, default=0)
+    entry = open_entry(book, say, now_ms, key, BALANCING, acceptance.unit, span, peak_w)
+    if reason:
+        move(entry, Stage.DECLINED, now_ms, reason, say)
+        return
+    move(entry, Stage.ACCEPTED, now_ms, "", say)
+    book.plans[key] = Plan(
+        instruction_id=key,
+        service=BALANCING,
+        group=units[acceptance.unit].group,
+        start_ms=span[0],
+        end_ms=span[1],
+        segments=segments,
+        rank=(acceptance.accepted_ms, acceptance.number),
+        at_ms=max(now_ms, span[0]),
+    )
+
+
+def _span(profile: Profile, now_ms: int) -> tuple[int, int]:
+    return (profile[0].at_ms, profile[-1].at_ms) if profile else (now_ms, now_ms)
+
+
+def _refusal(
+    acceptance: BidOfferAcceptance, units: dict[str, UnitBooks], now_ms: int, assumed: Assumptions
+) -> str:
+    """Why an acceptance cannot be followed; "" if it can."""
+    profile = acceptance.profile
+    unit = units.get(acceptance.unit)
+    if unit is None:
+        return "unknown_unit"
+    if acceptance.amendment not in ("ORI", "INS", "UPD"):
+        return "unknown_amendment"
+    if _malformed(profile):
+        return "malformed_profile"
+    start_ms, end_ms = _span(profile, now_ms)
+    if now_ms >= end_ms:
+        return "after_end"
+    if now_ms > start_ms + assumed.late_grace_ms:
+        return "too_late"
+    if acceptance.amendment != "UPD" and start_ms < _earliest_ms(acceptance, unit, assumed):
+        return "notice_too_short"
+    return _impossible(profile, unit)
+
+
+def _earliest_ms(acceptance: BidOfferAcceptance, unit: UnitBooks, assumed: Assumptions) -> int:
+    notice_min = min(unit.dynamics.notice_to_deliver_offer_min, unit.dynamics.notice_to_deliver_bid_min)
+    return acceptance.accepted_ms + notice_min * MINUTE_MS - assumed.notice_grace_ms
+
+
+def _malformed(profile: Profile) -> bool:
+    if len(profile) < 2 or profile[-1].at_ms <= profile[0].at_ms:
+        return True
+    if not all(math.isfinite(point.level_mw) for point in profile):
+        return True
+    return any(after.at_ms < before.at_ms for before, after in zip(profile, profile[1:], strict=False))
+
+
+def _impossible(profile: Profile, unit: UnitBooks) -> str:
+    start_ms, end_ms = profile[0].at_ms, profile[-1].at_ms
+    periods = range(start_ms // PERIOD_MS * PERIOD_MS, end_ms, PERIOD_MS)
+    if any(period not in unit.declared for period in periods):
+        return "not_notified"
+    for from_ms, from_mw, until_ms, until_mw in _pieces(profile):
+        declared = unit.declared[from_ms // PERIOD_MS * PERIOD_MS]
+        for level_mw in (from_mw, until_mw):
+            if not declared.mil_mw - _LEVEL <= level_mw <= declared.mel_mw + _LEVEL:
+                return "beyond_limits"
+        if until_ms == from_ms and until_mw == from_mw:
+            continue
+    for before, after in zip(profile, profile[1:], strict=False):
+        minutes = (after.at_ms - before.at_ms) / MINUTE_MS
+        rise_mw = after.level_mw - before.level_mw
+        if (
+            rise_mw > unit.dynamics.run_up_mw_per_min * minutes + _LEVEL
+            or -rise_mw > unit.dynamics.run_down_mw_per_min * minutes + _LEVEL
+        ):
+            return "faster_than_ramp"
+    return ""
+
+
+def _pieces(profile: Profile) -> list[tuple[int, float, int, float]]:
+    """The profile cut at its corners and at settlement periods' edges: (ms, MW, ms, MW), none without length."""
+    pieces = []
+    for before, after in zip(profile, profile[1:], strict=False):
+        if after.at_ms == before.at_ms:
+            continue
+        slope = (after.level_mw - before.level_mw) / (after.at_ms - before.at_ms)
+        edges = [before.at_ms]
+        edges += range((before.at_ms // PERIOD_MS + 1) * PERIOD_MS, after.at_ms, PERIOD_MS)
+        edges.append(after.at_ms)
+        levels = [before.level_mw + slope * (edge - before.at_ms) for edge in edges[:-1]] + [after.level_mw]
+        pieces += list(zip(edges, levels, edges[1:], levels[1:], strict=False))
+    return pieces
+
+
+def turn_down(profile: Profile, declared: dict[int, Declared]) -> tuple[Segment, ...]:
+    """How much less is to be imported than notified [W]: the profile less the FPN, cut at periods' edges."""
+    segments = []
+    for from_ms, from_mw, until_ms, until_mw in _pieces(profile):
+        fpn_mw = declared[from_ms // PERIOD_MS * PERIOD_MS].fpn_mw
+        segments.append(
+            (from_ms, round((from_mw - fpn_mw) * 1e6), until_ms, round((until_mw - fpn_mw) * 1e6))
+        )
+    return tuple(segments)
+
+
+# --------------------------------------------------------------------------------------------------------- DFS
+
+
+def take_result(
+    book: Book, result: DfsResult, group: int | None, now_ms: int, say: Say
+) -> None:
+    """Deal with the answer to a bid; `group` is None where the unit or bid is not ours."""
+    if result.bid_id in book.ledger.entries:
+        remark(say, now_ms, "duplicate_instruction", f"result of bid {result.bid_id} came again")
+        return
+    if not result.accepted:
+        remark(say, now_ms, "bid_refused", f"bid {result.bid_id}: {result.reason}")
+        return
+    peak_w = round(max(result.turn_down_mw, default=0.0) * 1e6)
+    span = (result.start_ms, result.end_ms)
+    entry = open_entry(book, say, now_ms, result.bid_id, DFS, result.unit, span, peak_w)
+    if group is None:
+        move(entry, Stage.DECLINED, now_ms, "unknown_bid", say)
+        return
+    if now_ms >= result.end_ms:
+        move(entry, Stage.DECLINED, now_ms, "after_end", say)
+        return
+    move(entry, Stage.ACCEPTED, now_ms, "", say)
+    book.plans[result.bid_id] = Plan(
+        instruction_id=result.bid_id,
+        service=DFS,
+        group=group,
+        start_ms=result.start_ms,
+        end_ms=result.end_ms,
+        segments=_dfs_segments(result),
+        rank=(now_ms, 0),
+        at_ms=max(now_ms, result.start_ms),
+    )
+
+
+def _dfs_segments(result: DfsResult) -> tuple[Segment, ...]:
+    segments = []
+    for place, turn_down_mw in enumerate(result.turn_down_mw):
+        from_ms = result.start_ms + place * PERIOD_MS
+        until_ms = min(from_ms + PERIOD_MS, result.end_ms)
+        w = round(turn_down_mw * 1e6)
+        if until_ms > from_ms:
+            segments.append((from_ms, w, until_ms, w))
+    return tuple(segments)
+
+
+def take_cancellation(
+    book: Book, event_id: str, cancellation: DfsCancellation, now_ms: int, say: Say, bids: dict[str, str]
+) -> None:
+    """Cancel what was accepted of an event and has not begun; `bids` maps bid ids to events."""
+    for bid_id, of_event in bids.items():
+        entry = book.ledger.entries.get(bid_id)
+        if of_event != event_id or entry is None or entry.ended:
+            continue
+        if now_ms < entry.start_ms:
+            move(entry, Stage.EXPIRED, now_ms, "cancelled", say)
+        else:
+            remark(say, now_ms, "cancellation_after_start", f"event {event_id}: {cancellation.reason}")
+
+
+# ---------------------------------------------------------------------------------------------- while time goes by
+
+
+def governing(live: list[Plan], at_ms: int) -> list[Plan]:
+    """Of one unit's live plans, those that say what is to be done at a moment: all of DFS, the latest of the BM."""
+    covering = [plan for plan in live if plan.start_ms <= at_ms < plan.end_ms]
+    balancing = [plan for plan in covering if plan.service == BALANCING]
+    latest = [max(balancing, key=lambda plan: plan.rank)] if balancing else []
+    return [plan for plan in covering if plan.service == DFS] + latest
+
+
+def overtaken(plan: Plan, live: list[Plan], now_ms: int) -> Plan | None:
+    """The later acceptance that has begun and reaches to this one's end or beyond, if there is one."""
+    for other in live:
+        if (
+            other.group == plan.group
+            and other.service == plan.service == BALANCING
+            and other.rank > plan.rank
+            and other.start_ms <= max(now_ms, plan.start_ms)
+            and other.end_ms >= plan.end_ms
+        ):
+            return other
+    return None

@@ -1,0 +1,219 @@
+"""One car's day in plain words and local time: plugged in, told to wait, message lost, obeyed, overridden, paid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow.compute as pc
+
+from protocol.messages import NO_LIMIT_W, AckOutcome
+from protocol.units import GBP_E5
+from sim.run_folder import RunFolder
+from studies.kpis import ARRIVED
+from studies.local_time import clock, day, stamp
+
+Row = Mapping[str, Any]
+
+_FATES = {
+    "lost": "lost on the way",
+    "offline": "not delivered: the device was offline",
+    "outage_vendor_cloud": "not delivered: the vendor's cloud was down",
+    "outage_isp": "not delivered: the internet provider was down",
+    "outage_mobile_operator": "not delivered: the mobile network was down",
+    "outage_region": "not delivered: the region was cut off",
+    "rate_limited": "refused by the vendor's cloud: too many requests",
+    "unauthorised": "refused by the vendor's cloud: the token had run out",
+    "budget": "not sent: the device's budget of the day is used up",
+}
+_ANSWERS = {
+    AckOutcome.APPLIED: "obeyed",
+    AckOutcome.OLD_SEQUENCE: "ignored: a newer set-point had come before",
+    AckOutcome.EXPIRED: "ignored: it came after its validity",
+    AckOutcome.UNPLUGGED: "ignored: no car plugged in",
+    AckOutcome.OVERRIDDEN: "ignored: the driver had pressed boost",
+}
+
+
+class TraceError(Exception):
+    """There is no such device in the run, or the run does not tell devices apart. Says what would help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One line of a car's day."""
+
+    at_ms: int
+    words: str
+
+    def __str__(self) -> str:
+        return f"{clock(self.at_ms, seconds=True)}  {self.words}"
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A device and its moments, oldest first; `closing` tells deadlines and money."""
+
+    heading: str
+    moments: tuple[Moment, ...]
+    closing: tuple[str, ...]
+
+    def lines(self) -> Iterator[str]:
+        """The whole as lines to print, with a line of its own for each new day."""
+        yield self.heading
+        today = ""
+        for moment in self.moments:
+            if day(moment.at_ms) != today:
+                today = day(moment.at_ms)
+                yield f"{today}"
+            yield f"  {moment}"
+        yield from self.closing
+
+
+def trace_device(folder: RunFolder, row: int) -> Trace:
+    """Everything that the run knows of one asset. Raises TraceError and RunFolderError."""
+    level = folder.manifest()["record_level"]
+    if not folder.has_table("device_events"):
+        raise TraceError(
+            f"{folder.path} was recorded at level {level}, which does not tell devices apart: "
+            "run it again with `record: {level: devices}`"
+        )
+    devices = folder.table("devices")
+    found = devices.filter(pc.equal(devices["row"], row)).to_pylist()
+    if not found:
+        raise TraceError(f"no device {row} in {folder.path}: devices are 0 to {devices.num_rows - 1:,}")
+    device = found[0]
+    moments = [*_happened(folder, device), *_messages(folder, row)]
+    moments.sort(key=lambda moment: moment.at_ms)
+    closing = (*_promises(folder, row), *_difference(folder, row), *_paid(folder, device, row))
+    return Trace(_heading(device), tuple(moments), closing)
+
+
+def _heading(device: Row) -> str:
+    enrolled = "not enrolled" if device["service"] == "none" else f"enrolled in {device['service']}"
+    return (
+        f"device {device['row']}: home {device['home']} at {device['gsp']}, unit {device['unit']}, {enrolled}; "
+        f"{device['rating_w'] / 1000:g} kW, {device['battery_wh'] / 1000:.0f} kWh, by {device['route']}"
+    )
+
+
+def _of(folder: RunFolder, table: str, row: int) -> list[dict[str, Any]]:
+    rows = folder.table(table)
+    found: list[dict[str, Any]] = rows.filter(pc.equal(rows["row"], row)).to_pylist()
+    return found
+
+
+def _happened(folder: RunFolder, device: Row) -> Iterator[Moment]:
+    tell = _Teller(device["battery_wh"])
+    for event in _of(folder, "device_events", device["row"]):
+        if event["arm"] == "lived" and (words := tell.words(event["kind"], event["value"])):
+            yield Moment(event["at_ms"], words)
+
+
+@dataclass(slots=True)
+class _Teller:
+    """Words for what happens to a car of a known battery. Where it is full is told as such."""
+
+    battery_wh: int
+
+    def words(self, kind: str, value: int) -> str:
+        """One event in words; empty for what is told elsewhere."""
+        tellers: dict[str, Callable[[int], str]] = {
+            "plugged_in": lambda wh: f"plugged in with {self._percent(wh)}",
+            "unplugged": lambda _: "unplugged",
+            "charging": lambda w: f"charging at {w / 1000:g} kW",
+            "stopped": lambda wh: (
+                f"charging stopped at {self._percent(wh)}" + (", full" if self._full(wh) else "")
+            ),
+            "held_back": lambda w: "held back" if w < 1380 else f"held to {w / 1000:g} kW",
+            "limit_ended": lambda _: "limit ended, back to its own will",
+            "boosted": lambda _: "driver pressed boost: charges whatever is instructed",
+            "ready_check": lambda wh: (
+                "deadline: charged as promised" if wh <= 0 else f"deadline: {wh / 1000:.1f} kWh short"
+            ),
+            "left": lambda _: "drove away",
+            "returned": lambda wh: f"came home after using {wh / 1000:.1f} kWh",
+            "order": lambda outcome: (
+                f"set-point arrived and was {_ANSWERS.get(AckOutcome(outcome), 'refused')}"
+            ),
+        }
+        return tellers[kind](value) if kind in tellers else kind.replace("_", " ")
+
+    def _percent(self, wh: int) -> str:
+        return f"{wh / self.battery_wh:.0%}"
+
+    def _full(self, wh: int) -> bool:
+        return wh >= self.battery_wh * 0.995
+
+
+def _messages(folder: RunFolder, row: int) -> Iterator[Moment]:
+    """Set-points on their way; a second one for the same instruction is a retry or renewal, and says so."""
+    if not folder.has_table("device_messages"):
+        return
+    sent: dict[str, str] = {}
+    for message in _of(folder, "device_messages", row):
+        arrived = message["fate"] in ARRIVED
+        fate = f", {_FATES.get(message['fate'], message['fate'])}" if not arrived else ""
+        if message["what"] == "acks":
+            if not arrived:
+                yield Moment(message["at_ms"], f"its acknowledgement was {fate.removeprefix(', ')}")
+            continue
+        name = message["instruction_id"]
+        again = {"": "", "lost": " again"}.get(sent.get(name, ""), " once more")
+        sent[name] = "arrived" if arrived else "lost"
+        yield Moment(message["at_ms"], f"told{again} to {_asked(message)}{fate}")
+
+
+def _asked(message: Row) -> str:
+    whom = f" ({message['instruction_id']})" if message["instruction_id"] else ""
+    if message["limit_w"] == NO_LIMIT_W:
+        return f"charge as it likes{whom}"
+    what = "wait" if message["limit_w"] == 0 else f"keep below {message['limit_w'] / 1000:g} kW"
+    return f"{what} until {clock(message['until_ms'])}{whom}"
+
+
+def _promises(folder: RunFolder, row: int) -> Iterator[str]:
+    for promise in _of(folder, "promises", row):
+        when = stamp(promise["ready_by_ms"])
+        if promise["reached"]:
+            yield f"promise for {when}: kept"
+        elif promise["reached"] is not None:
+            blame = (
+                "kept without instructions"
+                if promise["reached_without_instructions"]
+                else "missed either way"
+            )
+            yield f"promise for {when}: {promise['short_wh'] / 1000:.1f} kWh short; {blame}"
+
+
+def _difference(folder: RunFolder, row: int) -> Iterator[str]:
+    """How its day would have been without instructions: when it would have stopped charging."""
+    events = [event for event in _of(folder, "device_events", row) if event["kind"] == "stopped"]
+    ends = {arm: [event["at_ms"] for event in events if event["arm"] == arm] for arm in ("lived", "without")}
+    if ends["lived"] and ends["without"] and ends["lived"][-1] != ends["without"][-1]:
+        yield (
+            f"last stopped charging {stamp(ends['lived'][-1])}; without instructions {stamp(ends['without'][-1])}"
+        )
+
+
+def _paid(folder: RunFolder, device: Row, row: int) -> Iterator[str]:
+    """What its unit was paid for the instructions that this car was asked to help with."""
+    if not folder.has_table("device_messages"):
+        return
+    named = {message["instruction_id"] for message in _of(folder, "device_messages", row)} - {""}
+    if not named:
+        yield "never asked to wait"
+        return
+    service = device["service"]
+    lines = [line for line in folder.table("settlement").to_pylist() if line["service"] == service]
+    deliveries = [
+        entry for entry in folder.table("deliveries").to_pylist() if entry["instruction_id"] in named
+    ]
+    periods = {(entry["unit"], entry["at_ms"] // 1_800_000) for entry in deliveries}
+    amount = sum(
+        line["amount_gbp_e5"] for line in lines if (line["unit"], line["start_ms"] // 1_800_000) in periods
+    )
+    units = sorted({entry["unit"] for entry in deliveries})
+    if units:
+        yield f"paid for {', '.join(sorted(named))}: £{amount / GBP_E5:,.2f} to unit {', '.join(units)}"

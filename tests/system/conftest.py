@@ -1,0 +1,76 @@
+"""Small whole worlds for tests of the system."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sim.run import Run
+from sim.run_folder import RunFolder
+from sim.scenario import Scenario
+from sim.scenario_file import parse_scenario
+
+SMALL = """
+flextwin: 1
+name: small
+seed: {seed}
+clock: {{start: 2023-01-24, history_days: 7, checkpoint_every: 120 min, settlement_days: 2}}
+record: {{level: devices, csv: false}}
+homes: {{count: 400, gsp_groups: {{_C: 0.5, _P: 0.5}}}}
+evs:
+  share: 1.0
+  annual_miles_median: 40000
+  charger: [[22 kW, 1.0]]
+  battery_mean: 90 kWh
+  ignores_pause_share: 5 %
+  boost_share: 10 %
+  early_unplug_share: 5 %
+  random_delay: 600 s
+  meter: {{gain_sd: 2 %, missing_share: 1 %}}
+comms:
+  profile: realistic
+  outages:
+    - {{kind: vendor_cloud, name: evcp_wifi_cloud/0, start: 17:15, duration: 20 min}}
+aggregator: {{loop_idle: 5 min, loop_active: 30 s}}
+markets:
+  rules: {{dfs: {{min_unit_mw: 0.01}}}}
+  dfs:
+    share: 0.5
+    events:
+      - {{start: 17:00, end: 18:00, turn_down: 1 MW, guaranteed_price: 3000 GBP/MWh, test: true}}
+  balancing:
+    share: 0.5
+    acceptances:
+      - {{start: 19:30, end: 20:30, turn_down: 1 MW}}
+"""
+
+
+@pytest.fixture
+def small_text() -> str:
+    """A scenario of 400 homes with a DFS event, an acceptance, an outage and all kinds of drivers."""
+    return SMALL.format(seed=1)
+
+
+@pytest.fixture
+def small_scenario(small_text: str) -> Scenario:
+    """The same, read."""
+    return parse_scenario(small_text, "small.yaml")
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> Callable[..., Run]:
+    """Builds a run of a scenario in a folder of its own, history lived."""
+    made = 0
+
+    def make(scenario: Scenario, workers: int = 1) -> Run:
+        nonlocal made
+        made += 1
+        folder = RunFolder(tmp_path / f"run{made}")
+        folder.claim()
+        run = Run(scenario, folder, workers=workers)
+        run.live_history()
+        return run
+
+    return make
