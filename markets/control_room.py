@@ -113,7 +113,9 @@ def _within_rates(first: int, wanted: list[int], last: int, bounds: Bounds) -> l
 
 
 def _corner_minutes(whole: list[int], level_mw: list[int], wanted: list[int]) -> list[int]:
-    """The minutes that become corners: not those on a straight line, nor those on the way to the wanted level."""
+    """The minutes that become corners: not those on a straight line, nor those on the way to the wanted
+    level.
+    """
     kept = whole[:1]
     for middle, after in pairwise(whole[1:]):
         before = kept[-1]

@@ -20,7 +20,7 @@ from numba import njit
 from devices import ev
 from devices.ev import DIARY, NEVER_MS, SPEC, STATE, EventKind
 from protocol.messages import I8, I16, I32, I64
-from sim.play import Orders, Played, Readings, Sessions
+from sim.play import Orders, Played, Polls, Readings, Sessions
 
 EVENT = np.dtype([("at_ms", "i8"), ("row", "i4"), ("kind", "i4"), ("value", "i8")])
 """One thing that happened to one device; `value` as told by `devices.ev.EventKind`."""
@@ -32,6 +32,8 @@ _CHARGING, _STOPPED, _HELD_BACK = int(EventKind.CHARGING), int(EventKind.STOPPED
 _READY, _ORDER = int(EventKind.READY_CHECK), int(EventKind.ORDER)
 _RETURNED, _PLUGGED_IN = int(EventKind.RETURNED), int(EventKind.PLUGGED_IN)
 MJ_PER_WH = 3_600_000
+POLL = 2
+"""In the `response_dsr` column of what reaches a device: no order at all, but the wish for a reading now."""
 
 
 @njit(cache=True, nogil=True)
@@ -107,6 +109,11 @@ def _live(  # type: ignore[no-untyped-def]
             _read(row, now_ms, s, p, d, quiet_ms, counts[1], r_rows, r_ms, r_import_w, r_register_wh, r_status, r_soc_pct)
             counts[1] += 1
             reading_ms = now_ms + int(p.read_every_ms)
+            continue
+        if arrival_ms < event_ms and order_dsr[k] == POLL:
+            _read(row, now_ms, s, p, d, quiet_ms, counts[1], r_rows, r_ms, r_import_w, r_register_wh, r_status, r_soc_pct)
+            counts[1] += 1
+            k += 1
             continue
         before_w = int(s.import_w)
         counts[3] += 1
@@ -266,13 +273,14 @@ class Fleet:
             )
         )
 
-    def play(self, until_ms: int, orders: Orders, *, read: bool = True) -> Played:
-        """Live up to `until_ms` (not included).
+    def play(self, until_ms: int, orders: Orders, *, polls: Polls | None = None, read: bool = True) -> Played:
+        """Live up to `until_ms` (not included); `polls` asks some rows for a reading at a moment of this stretch.
 
         Afterwards `seconds_w` (groups, whole seconds of the stretch) holds the power at each whole second after all
         that happened up to it, and `events` what happened, in the order (time, row), if events are kept.
         """
         state = self.state
+        orders, is_order = with_polls(orders, polls)
         first_second = -(-state.now_ms // 1000)
         seconds = -(-until_ms // 1000) - first_second
         n = len(self.spec)
@@ -281,7 +289,7 @@ class Fleet:
         ranges = self._runs.between(state.now_ms, until_ms) if read else _no_runs()
         columns = _order_columns(orders)
         spec, rows, diary = (a.view(np.recarray) for a in (self.spec, state.rows, state.diary))
-        room = _Room(self.blocks(), ranges, until_ms - state.now_ms, self._runs.least_every_ms, self.keep_events)
+        room = _Room(self.blocks(), ranges, until_ms - state.now_ms, self._runs.least_every_ms, int((~is_order).sum()), self.keep_events)
 
         def play_block(index: int, low: int, high: int) -> _Block:
             block = room.block(index, self.groups, seconds)
@@ -305,7 +313,7 @@ class Fleet:
         if self.keep_events:
             told = np.concatenate([block.events[: block.counts[0]] for block in blocks])
             self.events = told[np.lexsort((told["row"], told["at_ms"]))]
-        return Played(room.readings(blocks), self._sessions(blocks), outcome)
+        return Played(room.readings(blocks), self._sessions(blocks), outcome[is_order])
 
     def registers_wh(self, *, metered: bool) -> I64:
         """Cumulative import of every row now [whole Wh]: by its asset meter (gain error and all), or in truth."""
@@ -417,6 +425,19 @@ def _order_columns(orders: Orders) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
+def with_polls(orders: Orders, polls: Polls | None) -> tuple[Orders, Any]:
+    """Orders and polls in one run sorted by (row, moment, sequence), and which of them are orders."""
+    if polls is None or len(polls.rows) == 0:
+        return orders, np.ones(len(orders.rows), bool)
+    zeros = np.zeros(len(polls.rows), np.int64)
+    asked = (polls.rows, polls.at_ms, zeros, zeros, zeros, zeros - 1, zeros + POLL)
+    merged = [
+        np.concatenate([column, more.astype(column.dtype)]) for column, more in zip(_order_columns(orders), asked, strict=True)
+    ]
+    order = np.lexsort((merged[5], merged[1], merged[0]))
+    return Orders(*(column[order] for column in merged)), (np.arange(len(order)) < len(orders.rows))[order]
+
+
 @dataclass(slots=True)
 class _Block:
     """What one worker writes."""
@@ -432,13 +453,19 @@ class _Room:
     """Space for what a stretch may bring: each worker writes into its own part of shared columns."""
 
     def __init__(
-        self, blocks: list[tuple[int, int]], runs: tuple[I64, I64], span_ms: int, least_every_ms: int, keep_events: bool
+        self,
+        blocks: list[tuple[int, int]],
+        runs: tuple[I64, I64],
+        span_ms: int,
+        least_every_ms: int,
+        polls: int,
+        keep_events: bool,
     ) -> None:
         per_row = -(-span_ms // least_every_ms)
         self._blocks = blocks
         self._keep = keep_events
         shares = [sum(max(0, min(high, h) - max(low, f)) for f, h in zip(*runs, strict=True)) for low, high in blocks]
-        self._edges = np.concatenate([[0], np.cumsum([share * per_row for share in shares])])
+        self._edges = np.concatenate([[0], np.cumsum([share * per_row + polls for share in shares])])
         total = int(self._edges[-1])
         kinds = (np.int32, np.int64, np.int32, np.int32, np.int8, np.int8)
         self._columns = tuple(np.empty(total, kind) for kind in kinds)

@@ -182,7 +182,7 @@ class HalfHourly:
     values: F64  # [GBP/MWh] or [MWh]
 
     def between(self, first_ms: int, last_ms: int) -> F64:
-        """The values of the periods that start from `first_ms` to `last_ms`. Raises DataErrors if not there."""
+        """The values of the periods starting from `first_ms` to `last_ms`. Raises DataErrors without them."""
         return self.values[_covered(self.source, self.start_ms, first_ms, last_ms, _told_ms)]
 
 

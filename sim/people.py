@@ -64,12 +64,15 @@ class People:
             self._population.drivers,
             self._population.spec["battery_mj"],
             day,
-            self._temperatures.mean_on(day),
+            self._mean_c(day),
             self._scenario.seed,
         )
         for fleet in self.fleets:
             fleet.plan(diary.copy(), quiet_windows_ms(day))
         self.state.day = day + timedelta(days=1)
+
+    def _mean_c(self, day: date) -> float:
+        return float(self._temperatures.mean_c[day.toordinal() - int(self._temperatures.day[0])])
 
     def judge(self) -> None:
         """Take what was judged since the last call from each fleet."""

@@ -41,6 +41,14 @@ class Orders:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Polls:
+    """Rows that are asked for a reading at a moment of this stretch, sorted by (row, moment)."""
+
+    rows: I32
+    at_ms: I64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Readings:
     """Readings taken in this stretch (one meter each), in row order within a minute."""
 

@@ -56,13 +56,13 @@ factor. Fitted by simulation to P99.9 and to the share above 1,000 GBP/MWh."""
 VALUE_OF_LOST_LOAD_GBP_PER_MWH = 6_000.0
 """No synthetic price is above it. Source: BSC, reserve scarcity price = LoLP x VoLL, VoLL 6,000."""
 
-WINDY_BELOW, GLUT_BELOW, NEGATIVE_SHARE, NEGATIVE_MEAN = -0.78, -0.3, 0.65, 0.23
+WINDY_BELOW, GLUT_BELOW, NEGATIVE_SHARE, NEGATIVE_MEAN = -0.78, -0.3, 0.65, 0.27
 """Negative prices: level and net imbalance are so many sd below zero; the share of such half-hours at night
 and midday; their exponential size, as a part of the scenario's mean price. Fitted by simulation to 2.2 %
 negative prices and to a minimum of -185 GBP/MWh in nine years."""
 _NIGHT_ENDS, _MIDDAY_STARTS, _MIDDAY_ENDS = 14, 24, 30  # half-hours of the local clock; assumed
 
-RAW_MEAN = 1.010
+RAW_MEAN = 1.009
 """Mean system price over mean day-ahead price as built from these constants (simulated, 100,000 days);
 divided out."""
 
@@ -203,7 +203,7 @@ def _read(files: _Files, start_ms: I64) -> dict[_Column, tuple[Source, F64]]:
 
 
 def _day_ahead_of(system_gbp_per_mwh: F64, span: tuple[date, ...]) -> F64:
-    """Each day's mean system price times the shape of the day, which has mean one on days of 46 and 50 too."""
+    """Each day's mean system price times the shape of the day, whose mean is one on any day."""
     shapes = [HOURLY_SHAPE[clock_half_hours(day) // 2] for day in span]
     days = np.split(system_gbp_per_mwh, np.cumsum([len(shape) for shape in shapes])[:-1])
     return np.concatenate(

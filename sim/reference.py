@@ -15,8 +15,8 @@ from devices import ev
 from devices.ev import NEVER_MS, EventKind
 from devices.scalar import uncompiled
 from protocol.messages import I64
-from sim.fleet import EVENT, MJ_PER_WH, Fleet
-from sim.play import Orders, Played, Readings, Sessions
+from sim.fleet import EVENT, MJ_PER_WH, POLL, Fleet, with_polls
+from sim.play import Orders, Played, Polls, Readings, Sessions
 
 _TOLD = (
     EventKind.READY_CHECK, EventKind.UNPLUGGED, EventKind.RETURNED, EventKind.PLUGGED_IN, EventKind.HELD_BACK,
@@ -28,8 +28,9 @@ _TOLD = (
 class ReferenceFleet(Fleet):
     """The same columns, lived by one process per device."""
 
-    def play(self, until_ms: int, orders: Orders, *, read: bool = True) -> Played:
+    def play(self, until_ms: int, orders: Orders, *, polls: Polls | None = None, read: bool = True) -> Played:
         """As `Fleet.play`."""
+        orders, is_order = with_polls(orders, polls)
         env = simpy.Environment(initial_time=self.state.now_ms)
         diary = _Diary(self, until_ms, orders, read)
         for row in range(len(self.spec)):
@@ -41,7 +42,7 @@ class ReferenceFleet(Fleet):
         self.state.events_lived += diary.lived
         told = np.array(diary.events, EVENT) if diary.events else np.empty(0, EVENT)
         self.events = told[np.lexsort((told["row"], told["at_ms"]))] if self.keep_events else told[:0]
-        return Played(diary.readings_taken(), self._sessions([diary.block()]), diary.outcome)
+        return Played(diary.readings_taken(), self._sessions([diary.block()]), diary.outcome[is_order])
 
 
 class _Diary:
@@ -77,6 +78,10 @@ class _Diary:
             if reading_ms < event_ms and reading_ms < order_ms:
                 self._take_reading(row, now_ms, s, p, d)
                 reading_ms += int(p.read_every_ms)
+                continue
+            if order_ms < event_ms and self.orders.response_dsr[inbox[0]] == POLL:
+                self._take_reading(row, now_ms, s, p, d)
+                inbox.pop(0)
                 continue
             before_w = int(s.import_w)
             self.lived += 1

@@ -127,7 +127,7 @@ class Run:
         self.meters = Meters(scenario, self.population, base, self.fleet, self.without, first_day)
         self.people = People(scenario, self.population, temperatures, [self.fleet, self.without], first_day)
         self.network = self._network(workers)
-        self.gateway = Gateway(self.network, self.population.registration)
+        self.gateway = Gateway(self.network, self.population.registration, self.start_ms)
         self.recorder = Recorder(folder, self._layout(), scenario.record)
         self.journal = Journal()
         self.world = World(
@@ -213,6 +213,7 @@ class Run:
         registration = self.population.registration
         for name in ("aggregator", "settlement"):
             self.parties[name].receive(registration, self.start_ms)
+        self.gateway.state.registered = True
         while self.fleet.state.now_ms < self.start_ms:
             now_ms = min(self.meters.next_deadline_ms(), self.people.next_deadline_ms(), self.start_ms)
             for fleet in (self.fleet, self.without):

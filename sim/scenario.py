@@ -1,14 +1,14 @@
-"""What a scenario may say, and every default there is. Reading files and telling errors: `sim/scenario_file.py`.
+"""What a scenario may say, and every default there is. Reading files: `sim/scenario_file.py`.
 
-Quantities are written with units (`7.4 kW`, `30 min`, `6 %`) and become integers or floats in the unit that the field's
-name ends in (`sim/quantity.py`). Unknown keys are refused. A source in a field's description is where its default
-comes from; "assumed" marks a guess, which is why it is a parameter.
+Quantities are written with units (`7.4 kW`, `30 min`, `6 %`) and become integers or floats in the unit that
+the field's name ends in (`sim/quantity.py`). Unknown keys are refused. A source in a field's description is where
+its default comes from; "assumed" marks a guess, which is why it is a parameter.
 """
 
 from __future__ import annotations
 
 from datetime import date
-from enum import Enum
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import AliasGenerator, BaseModel, ConfigDict, Field
@@ -36,7 +36,7 @@ Count = Annotated[int, Field(ge=1, le=20_000_000)]
 EveryDay = Annotated[int, Field(ge=0, le=365, description="day of the run, 0 is the first")]
 
 
-class RecordLevel(str, Enum):
+class RecordLevel(StrEnum):
     """How much of the world is written down."""
 
     PORTFOLIO = "portfolio"
@@ -49,9 +49,18 @@ class Clock(Model):
 
     start: Day = Field(ge=date(2000, 1, 1), le=date(2099, 12, 31))
     days: int = Field(default=1, ge=1, le=400)
-    history_days: int = Field(default=14, ge=0, le=60, description="meter history lived before day one, for baselines")
-    window_ms: Duration = Field(default=60_000, ge=1, le=600_000, description="longest stretch played at once; results do not depend on it")
-    settlement_days: int = Field(default=2, ge=0, le=30, description="days after the last one on which meters and markets still talk")
+    history_days: int = Field(
+        default=14, ge=0, le=60, description="meter history lived before day one, for baselines"
+    )
+    window_ms: Duration = Field(
+        default=60_000,
+        ge=1,
+        le=600_000,
+        description="longest stretch played at once; results do not depend on it",
+    )
+    settlement_days: int = Field(
+        default=2, ge=0, le=30, description="days after the last one on which meters and markets still talk"
+    )
     checkpoint_every_ms: Duration = Field(default=3_600_000, ge=60_000)
 
 
@@ -69,22 +78,39 @@ class Homes(Model):
     count: Count = 10_000
     annual_median_wh: Energy = Field(default=2_700_000, description="Ofgem TDCV medium, 2,700 kWh/y")
     annual_log_sd: float = Field(default=0.70, ge=0, le=2, description="Low Carbon London, 294 homes")
-    day_log_sd: float = Field(default=0.25, ge=0, le=1, description="day-to-day variation of one home; assumed")
-    day_autocorrelation: float = Field(default=0.6, ge=0, lt=1, description="lag-1, of the daily log factor; assumed")
-    half_hour_log_sd: float = Field(default=0.55, ge=0, le=2, description="half-hour variation within a day; assumed")
-    gsp_groups: dict[str, float] = Field(default_factory=dict, description="weights by GSP Group letter (_A .. _P); empty: by number of GB meters")
-    gsps_per_group: int = Field(default=20, ge=1, le=60, description="about 350 GSPs in GB; assumed equal split")
+    day_log_sd: float = Field(
+        default=0.25, ge=0, le=1, description="day-to-day variation of one home; assumed"
+    )
+    day_autocorrelation: float = Field(
+        default=0.6, ge=0, lt=1, description="lag-1, of the daily log factor; assumed"
+    )
+    half_hour_log_sd: float = Field(
+        default=0.55, ge=0, le=2, description="half-hour variation within a day; assumed"
+    )
+    gsp_groups: dict[str, float] = Field(
+        default_factory=dict,
+        description="weights by GSP Group letter (_A .. _P); empty: by number of GB meters",
+    )
+    gsps_per_group: int = Field(
+        default=20, ge=1, le=60, description="about 350 GSPs in GB; assumed equal split"
+    )
     hh_settled_share: Share = Field(default=0.35, description="settled half-hourly; assumed, moves with MHHS")
     smart_share: Share = Field(default=0.66, description="homes with a smart meter; DESNZ 2024, [mem]")
-    not_communicating_share: Share = Field(default=0.06, description="of smart meters, not in smart mode; DESNZ Jun 2024")
-    daily_missing_share: Share = Field(default=0.0, description="half-hourly days not collected although in smart mode")
+    not_communicating_share: Share = Field(
+        default=0.06, description="of smart meters, not in smart mode; DESNZ Jun 2024"
+    )
+    daily_missing_share: Share = Field(
+        default=0.0, description="half-hourly days not collected although in smart mode"
+    )
     meter_gain_sd: Share = Field(default=0.0, description="boundary-meter gain error, drawn once per meter")
 
 
 class EvMeter(Model):
     """CoP11-like asset meter in the charge point."""
 
-    gain_sd: Share = Field(default=0.0, description="gain error, drawn once per meter (CrowdFlex WP5 4.2.2 uses 2.5 %)")
+    gain_sd: Share = Field(
+        default=0.0, description="gain error, drawn once per meter (CrowdFlex WP5 4.2.2 uses 2.5 %)"
+    )
     maker_bias_sd: Share = Field(default=0.0, description="bias shared by all meters of one maker")
     makers: int = Field(default=6, ge=1, le=50)
     missing_share: Share = Field(default=0.0, description="half-hours without a reading")
@@ -94,8 +120,12 @@ class Evs(Model):
     """Cars, charge points and their drivers."""
 
     share: Share = Field(default=0.4, description="homes with an EV charged at home")
-    telematics_share: Share = Field(default=0.25, description="controlled through the car's cloud instead of the charge point")
-    wifi_share: Share = Field(default=0.6, description="charge points on home broadband; the rest on 4G; assumed")
+    telematics_share: Share = Field(
+        default=0.25, description="controlled through the car's cloud instead of the charge point"
+    )
+    wifi_share: Share = Field(
+        default=0.6, description="charge points on home broadband; the rest on 4G; assumed"
+    )
     charger_w: tuple[tuple[Annotated[Power, Field(ge=1_000, le=350_000)], Share], ...] = Field(
         default=((7400, 0.90), (3600, 0.05), (11_000, 0.04), (22_000, 0.01)), description="charger mix [mem]"
     )
@@ -103,40 +133,64 @@ class Evs(Model):
     battery_sd_wh: Energy = Field(default=15_000)
     charge_efficiency: Share = Field(default=0.90, ge=0.1, description="AC loss about 10 % [mem]")
     taper_from: Share = Field(default=0.97, description="AC charging tapers near full only; assumed")
-    annual_miles_median: float = Field(default=8_400, ge=0, le=200_000, description="BEV 8,500-9,500 mi/y mean [mem]")
+    annual_miles_median: float = Field(
+        default=8_400, ge=0, le=200_000, description="BEV 8,500-9,500 mi/y mean [mem]"
+    )
     annual_miles_log_sd: float = Field(default=0.45, ge=0, le=2)
     wh_per_mile: float = Field(default=290, gt=0, le=10_000, description="0.27-0.32 kWh/mile [mem]")
     cold_extra: Share = Field(default=0.25, description="+20-30 % at 0 C, linear below 15 C [mem]")
     drive_day_share: Share = Field(default=0.80, description="days on which a car is driven; assumed")
-    drive_log_sd: float = Field(default=0.80, ge=0, le=2, description="day-to-day spread of distance; assumed")
+    drive_log_sd: float = Field(
+        default=0.80, ge=0, le=2, description="day-to-day spread of distance; assumed"
+    )
     return_weekday: tuple[tuple[float, float, float], ...] = Field(
         default=((17.8, 1.8, 0.40), (21.5, 2.4, 0.38), (13.5, 3.0, 0.22)),
-        description="return home on weekdays: mixture of (mean local hour, sd hours, weight); fitted to T1, see docs/realism",
+        description="return home on weekdays: (mean local hour, sd hours, weight); fitted to T1",
     )
     return_weekend: tuple[tuple[float, float, float], ...] = Field(
         default=((15.5, 2.8, 0.55), (20.0, 2.2, 0.45)), description="as above, at weekends"
     )
     leave_hour: float = Field(default=7.9, ge=5, le=12)
     leave_sd_hours: float = Field(default=1.3, ge=0, le=4)
-    plug_in_half: Share = Field(default=0.70, description="SoC on return at which half the drivers plug in (T2)")
+    plug_in_half: Share = Field(
+        default=0.70, description="SoC on return at which half the drivers plug in (T2)"
+    )
     plug_in_width: Share = Field(default=0.10, description="spread of that SoC, logistic")
     plug_in_always_share: Share = Field(default=0.15, description="drivers who plug in at every return")
-    target: Share = Field(default=0.80, description="what drivers ask for by the deadline; smart-tariff customers 80 % [2nd]")
+    target: Share = Field(
+        default=0.80, description="what drivers ask for by the deadline; smart-tariff customers 80 % [2nd]"
+    )
     charge_to: Share = Field(default=1.0, description="where charging stops if nobody limits it")
     ready_by: ClockTime = Field(default="07:00", validate_default=True, description="typically 07:00 [2nd]")
-    typed_soc_share: Share = Field(default=0.5, description="charge-point drivers who type their SoC; assumed")
+    typed_soc_share: Share = Field(
+        default=0.5, description="charge-point drivers who type their SoC; assumed"
+    )
     typed_soc_sd: Share = Field(default=0.07, description="error of a typed SoC; assumed")
     late_arrival_share: Share = Field(default=0.0, description="returns 1-3 h later than usual")
     early_unplug_share: Share = Field(default=0.0, description="sessions cut short at a random moment")
-    boost_share: Share = Field(default=0.0, description="sessions in which the driver presses boost while held back (Calgary RCT: 1 %)")
-    ignores_pause_share: Share = Field(default=0.0, description="cars that do not pause when the charger asks (Kaluza D2EV)")
-    sleeps_after_pause_share: Share = Field(default=0.0, description="cars that do not wake by themselves after a pause")
-    keeps_default_schedule_share: Share = Field(
-        default=0.0, description="owners who keep the SI 2021/1467 preset: no charging 08-11 and 16-22 on weekdays"
+    boost_share: Share = Field(
+        default=0.0,
+        description="sessions in which the driver presses boost while held back (Calgary RCT: 1 %)",
     )
-    random_delay_ms: Duration = Field(default=0, le=1_800_000, description="SI 2021/1467 reg. 11: up to 600 s (capability 1,800 s)")
-    report_every_ms: Duration = Field(default=60_000, ge=1_000, description="charge-point telemetry: CrowdFlex WP5 table 3, 1 min")
-    telematics_report_every_ms: Duration = Field(default=300_000, ge=1_000, description="car clouds are polled coarsely; assumed")
+    ignores_pause_share: Share = Field(
+        default=0.0, description="cars that do not pause when the charger asks (Kaluza D2EV)"
+    )
+    sleeps_after_pause_share: Share = Field(
+        default=0.0, description="cars that do not wake by themselves after a pause"
+    )
+    keeps_default_schedule_share: Share = Field(
+        default=0.0,
+        description="owners who keep the SI 2021/1467 preset: no charging 08-11 and 16-22 on weekdays",
+    )
+    random_delay_ms: Duration = Field(
+        default=0, le=1_800_000, description="SI 2021/1467 reg. 11: up to 600 s (capability 1,800 s)"
+    )
+    report_every_ms: Duration = Field(
+        default=60_000, ge=1_000, description="charge-point telemetry: CrowdFlex WP5 table 3, 1 min"
+    )
+    telematics_report_every_ms: Duration = Field(
+        default=300_000, ge=1_000, description="car clouds are polled coarsely; assumed"
+    )
     wakes_per_day: int = Field(default=15, ge=0, le=1_000_000, description="Tesla fleet API: 15 wakes a day")
     meter: EvMeter = EvMeter()
 
@@ -152,17 +206,36 @@ class Route(Model):
     loss_down: Share = 0.0
     loss_up: Share = 0.0
     duplicate: Share = 0.0
-    offline_every_ms: Duration = Field(default=0, description="mean time between a device's own outages; 0: never")
+    offline_every_ms: Duration = Field(
+        default=0, description="mean time between a device's own outages; 0: never"
+    )
     offline_for_ms: Duration = Field(default=0, description="mean length of a device's own outage")
-    rate_per_s: float = Field(default=0.0, ge=0, le=1e9, description="what the vendor's cloud takes per second; 0: unlimited")
-    commands_per_day: int = Field(default=0, ge=0, le=1_000_000, description="budget per device; 0: unlimited")
-    backfill_depth: int = Field(default=0, ge=0, le=1_000_000, description="readings that a device keeps while offline; 0: they are lost")
-    reconnect_spread_ms: Duration = Field(default=0, description="devices come back over this time; 0: all at once")
+    rate_per_s: float = Field(
+        default=0.0, ge=0, le=1e9, description="what the vendor's cloud takes per second; 0: unlimited"
+    )
+    commands_per_day: int = Field(
+        default=0, ge=0, le=1_000_000, description="budget per device; 0: unlimited"
+    )
+    backfill_depth: int = Field(
+        default=0,
+        ge=0,
+        le=1_000_000,
+        description="readings that a device keeps while offline; 0: they are lost",
+    )
+    reconnect_spread_ms: Duration = Field(
+        default=0, description="devices come back over this time; 0: all at once"
+    )
     token_life_ms: Duration = Field(default=0, description="the cloud's token lasts so long; 0: for ever")
-    token_renewal_ms: Duration = Field(default=0, description="commands are refused so long while it is renewed")
-    rate_burst_ms: Duration = Field(default=10_000, description="commands taken at once, as time at rate_per_s; assumed")
+    token_renewal_ms: Duration = Field(
+        default=0, description="commands are refused so long while it is renewed"
+    )
+    rate_burst_ms: Duration = Field(
+        default=10_000, description="commands taken at once, as time at rate_per_s; assumed"
+    )
     vendors: int = Field(default=1, ge=1, le=50, description="vendor clouds that share the route's devices")
-    clock_skew_ms: Duration = Field(default=0, description="devices' clocks are wrong by up to this, either way")
+    clock_skew_ms: Duration = Field(
+        default=0, description="devices' clocks are wrong by up to this, either way"
+    )
 
 
 ROUTE_NAMES = ("evcp_4g", "evcp_wifi_cloud", "ev_telematics_cloud", "smets_dcc")
@@ -170,7 +243,10 @@ DOMAIN_KINDS = ("vendor_cloud", "isp", "mobile_operator", "region")
 
 
 class Outage(Model):
-    """Something that many devices share is down. `name` picks which: a vendor (`evcp_wifi_cloud/2`), an ISP or operator number, or a GSP Group."""
+    """Something that many devices share is down.
+
+    `name` picks which: a vendor (`evcp_wifi_cloud/2`), an ISP or operator number, or a GSP Group.
+    """
 
     kind: Literal["vendor_cloud", "isp", "mobile_operator", "region"]
     name: str
@@ -186,7 +262,9 @@ class Outage(Model):
 class RandomOutages(Model):
     """How often, and for how long on average, one shared domain fails by chance. Every default is none."""
 
-    vendor_cloud_every_ms: Duration = Field(default=0, description="mean time between outages of one cloud; 0: never")
+    vendor_cloud_every_ms: Duration = Field(
+        default=0, description="mean time between outages of one cloud; 0: never"
+    )
     vendor_cloud_for_ms: Duration = 0
     isp_every_ms: Duration = 0
     isp_for_ms: Duration = 0
@@ -200,7 +278,9 @@ class Comms(Model):
     """The plant of wires between the aggregator and the devices."""
 
     profile: Literal["perfect", "realistic"] = "perfect"
-    routes: dict[Name, Route] = Field(default_factory=dict, description="overrides whole routes of the profile by name")
+    routes: dict[Name, Route] = Field(
+        default_factory=dict, description="overrides whole routes of the profile by name"
+    )
     outages: Annotated[tuple[Outage, ...], Field(max_length=10_000)] = ()
     random_outages: RandomOutages | None = Field(default=None, description="None: the profile's")
     isps: int = Field(default=5, ge=1, le=50)
@@ -212,7 +292,9 @@ class Comms(Model):
 class DfsSubmission(Model):
     """How the aggregator bids into DFS."""
 
-    price_gbp_per_mwh: Price | None = Field(default=None, description="None: the guaranteed price where there is one, else cost plus margin")
+    price_gbp_per_mwh: Price | None = Field(
+        default=None, description="None: the guaranteed price where there is one, else cost plus margin"
+    )
     margin: Share = 0.15
 
 
@@ -231,19 +313,33 @@ class Aggregator(Model):
     confidence: Share = Field(default=0.8, description="how sure it wants to be of delivering what it offers")
     loop_active_ms: Duration = Field(default=10_000, ge=100, description="loop period during instructions")
     loop_idle_ms: Duration = Field(default=60_000, ge=100, description="loop period otherwise")
-    validity_ms: Duration = Field(default=900_000, ge=1_000, description="set-points expire after this unless renewed")
-    lead_ms: Duration = Field(default=120_000, description="how long before a start the first set-points go out")
+    validity_ms: Duration = Field(
+        default=900_000, ge=1_000, description="set-points expire after this unless renewed"
+    )
+    lead_ms: Duration = Field(
+        default=120_000, description="how long before a start the first set-points go out"
+    )
     retry_after_ms: Duration = Field(default=30_000, ge=100)
     retry_jitter_ms: Duration = Field(default=10_000)
     retries: int = Field(default=3, ge=0, le=20)
-    send_per_loop: int = Field(default=50_000, ge=1, le=20_000_000, description="set-points sent in one turn of the loop")
-    release_over_ms: Duration = Field(default=900_000, description="held assets are let go over this time, not at once")
-    stale_after_ms: Duration = Field(default=300_000, ge=1_000, description="a reading older than this is stale")
-    deadline_margin_ms: Duration = Field(default=1_800_000, description="slack kept before a driver's deadline")
+    send_per_loop: int = Field(
+        default=50_000, ge=1, le=20_000_000, description="set-points sent in one turn of the loop"
+    )
+    release_over_ms: Duration = Field(
+        default=900_000, description="held assets are let go over this time, not at once"
+    )
+    stale_after_ms: Duration = Field(
+        default=300_000, ge=1_000, description="a reading older than this is stale"
+    )
+    deadline_margin_ms: Duration = Field(
+        default=1_800_000, description="slack kept before a driver's deadline"
+    )
     maximum_hold_ms: Duration = Field(default=14_400_000, description="CrowdFlex WP5 table 4: 4 h per event")
     tracking: bool = Field(default=True, description="close the gap between believed and instructed delivery")
     tracking_gain: float = Field(default=0.6, gt=0, le=2)
-    cost_per_hold_gbp_per_mwh: Price = Field(default=30.0, description="what inconveniencing a driver is priced at; assumed")
+    cost_per_hold_gbp_per_mwh: Price = Field(
+        default=30.0, description="what inconveniencing a driver is priced at; assumed"
+    )
     dfs: DfsSubmission = DfsSubmission()
     balancing: BalancingSubmission = BalancingSubmission()
 
@@ -280,7 +376,9 @@ class Acceptance(Model):
     end: ClockTime
     turn_down_mw: Megawatts
     issued: ClockTime | None = Field(default=None, description="None: the unit's notice before the start")
-    ramp_minutes: int | None = Field(default=None, ge=0, le=60, description="None: at the unit's declared rates")
+    ramp_minutes: int | None = Field(
+        default=None, ge=0, le=60, description="None: at the unit's declared rates"
+    )
 
 
 class SystemNeed(Model):
@@ -343,7 +441,9 @@ class Weather(Model):
     source: Literal["synthetic", "files"] = "synthetic"
     file: str | None = None
     climate: Literal["london", "manchester", "glasgow"] = "london"
-    offset_c: float = Field(default=0.0, ge=-20, le=20, description="added to the synthetic climate, for cold snaps")
+    offset_c: float = Field(
+        default=0.0, ge=-20, le=20, description="added to the synthetic climate, for cold snaps"
+    )
 
 
 class Band(Model):

@@ -27,14 +27,18 @@ F64 = NDArray[np.float64]
 DAYS_PER_YEAR = 365.25
 
 
+FORGOTTEN = 1e-3
+"""Weight at which a moving average ends: so far back the past no longer shows in a correlation."""
+
+
 @dataclass(frozen=True, slots=True)
 class Climate:
-    """What the days of a place are like.
+    """What the days of a place are like; `winter` is +1 on `coldest_day` of the year (from 0), -1 half a
+    year off.
 
-    The mean of a day is `mean_c` minus `swing_c` on `coldest_day` of the year (counted from 0), plus a
-    departure of variance `departure_var` (C2) plus `winter_var` on `coldest_day`, and minus it half a year
-    later. From minimum to maximum it is `range_mean_c` minus `range_swing_c`, times a log-normal factor; the
-    mean lies half-way.
+    The mean of a day is `mean_c` - `swing_c` winter, plus a departure of variance `departure_var` +
+    `winter_var` winter [C2]. Maximum minus minimum is `range_mean_c` - `range_swing_c` winter times a
+    log-normal factor of mean one, and the mean lies half-way between them.
     """
 
     mean_c: float
@@ -49,17 +53,19 @@ class Climate:
 
 
 CLIMATES: Mapping[str, Climate] = MappingProxyType({
-    "london": Climate(11.41, 6.77, 22.8, 7.86, 2.83, 0.76, 7.50, 1.97, 0.39),
-    "manchester": Climate(10.42, 6.09, 21.7, 7.29, 2.20, 0.75, 6.70, 1.78, 0.40),
-    "glasgow": Climate(9.20, 5.72, 21.2, 6.95, 3.74, 0.74, 6.27, 1.63, 0.43),
+    "london": Climate(11.41, 6.77, 22.8, 8.08, 2.78, 0.766, 7.53, 1.60, 0.40),
+    "manchester": Climate(10.42, 6.09, 21.7, 7.41, 2.26, 0.750, 6.73, 1.19, 0.43),
+    "glasgow": Climate(9.20, 5.72, 21.2, 7.03, 3.65, 0.743, 6.30, 1.10, 0.45),
 })  # fmt: skip
-"""Fitted to Open-Meteo/ERA5 2016-2025, CC BY 4.0 (3,446 days each): least squares of the daily mean, of its
-squared residual and of maximum minus minimum on a constant, cosine and sine of the year; lag-1 correlation
-of the residual; standard deviation of the log range about its fit. The lag-1 correlation of the series
-itself, which includes the year's course, is then 0.92 to 0.94."""
+"""Fitted to Open-Meteo/ERA5 2016-2025, CC BY 4.0, 3,446 days each. Least squares of the daily mean on the
+year's cosine and sine; of its squared residual, and of maximum minus minimum, on the cosine from
+`coldest_day`; lag-1 correlation of the scaled residual; sd of the log range. `tests/sim/test_weather.py`
+fits them again. The series itself, which includes the year's course, then has the lag-1 autocorrelation
+0.92-0.94. Doubt: departures are normal, so heat waves above the 99th percentile of summer are rarer than
+real ones by a few degrees."""
 
-RANGE_LAG_1 = 0.41
-"""Lag-1 correlation of the daily range about its fit, mean of the three places (0.40-0.42), same source."""
+RANGE_LAG_1 = 0.42
+"""Lag-1 correlation of the log range about its fit, in all three places; same source."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,13 +104,13 @@ def _from_file(name: str | None, first_day: date, days: int, data_dir: Path | No
 def _synthetic(climate: Climate, offset_c: float, first_day: date, days: int, seed: int) -> Temperatures:
     key = chance.stream(seed, Purpose.WEATHER)
     day = first_day.toordinal() + np.arange(days, dtype=np.int64)
-    wintriness = np.cos(2 * math.pi * (_day_of_year(day) - climate.coldest_day) / DAYS_PER_YEAR)
-    spread_c = np.sqrt(climate.departure_var + climate.winter_var * wintriness)
+    winter = np.cos(2 * math.pi * (_day_of_year(day) - climate.coldest_day) / DAYS_PER_YEAR)
+    spread_c = np.sqrt(climate.departure_var + climate.winter_var * winter)
     departure = autoregressive(key, day, climate.departure_lag_1, number=0)
-    mean_c = climate.mean_c - climate.swing_c * wintriness + spread_c * departure + offset_c
+    mean_c = climate.mean_c - climate.swing_c * winter + spread_c * departure + offset_c
     log_factor = climate.range_log_sd * autoregressive(key, day, RANGE_LAG_1, number=1)
     factor = np.exp(log_factor - climate.range_log_sd**2 / 2)
-    half_range_c = (climate.range_mean_c - climate.range_swing_c * wintriness) * factor / 2
+    half_range_c = (climate.range_mean_c - climate.range_swing_c * winter) * factor / 2
     return Temperatures(day, mean_c, mean_c - half_range_c, mean_c + half_range_c)
 
 
@@ -114,23 +120,16 @@ def _day_of_year(day: I64) -> I64:
     return day - np.array(new_year, np.int64)
 
 
-FORGOTTEN = 1e-3
-"""A moving average ends where the weight of the past falls below this: correlations are off by its square at
-most."""
-
-
 def autoregressive(key: np.uint64, at: I64, lag_1: float, number: int) -> F64:
-    """Standard normals (n,) at consecutive integers `at` with the autocorrelation `lag_1 ** lag`, keyed by
-    `at`.
+    """Standard normals (n,) at consecutive integers `at` with autocorrelation `lag_1 ** lag`, keyed by `at`.
 
-    A finite moving average of keyed innovations: the value at a moment is the same whatever else is asked
-    for.
+    A finite moving average of keyed innovations: a value is the same whatever else is asked for.
     """
     memory = math.ceil(math.log(FORGOTTEN) / math.log(lag_1))
     weights = lag_1 ** np.arange(memory)
     weights /= math.sqrt(float((weights**2).sum()))
     innovations = chance.normals(key, np.arange(at[0] - memory + 1, at[-1] + 1), number=number)[:, 0]
     out = np.zeros(len(at))
-    for lag, weight in enumerate(weights):  # added up in a fixed order: bytes must not depend on the stretch
+    for lag, weight in enumerate(weights):  # added up in a fixed order: bytes must not depend on n
         out += weight * innovations[memory - 1 - lag : memory - 1 - lag + len(at)]
     return out

@@ -10,7 +10,7 @@ from devices.ev import EventKind
 from protocol.messages import I64, Service
 from sim.fleet import Fleet
 from sim.gateway import Gateway
-from sim.play import Orders
+from sim.play import Orders, Polls
 from sim.population import Population
 from sim.recorder import Recorder
 from sim.scenario import RecordLevel, Scenario
@@ -64,7 +64,8 @@ class World:
             return
         heard = now_ms < self.quiet_from_ms
         orders = self.gateway.orders_due(until_ms)
-        played = self.fleet.play(until_ms, orders, read=heard)
+        polls = Polls(*self.gateway.polls_due(until_ms))
+        played = self.fleet.play(until_ms, orders, polls=polls, read=heard)
         self.without.play(until_ms, Orders.none(), read=False)
         self.gateway.report(played, orders, until_ms)
         if heard:

@@ -112,7 +112,8 @@ def junit_xml(results: Iterable[ScenarioResult]) -> bytes:
             element = ET.SubElement(suite, "testcase", classname=result.name, name="runs")
             ET.SubElement(element, "failure", message=result.problem)
     ET.indent(root)
-    return ET.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n"
+    written: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return written + b"\n"
 
 
 def _judge_one(band: Band, kpis: Kpis) -> BandResult:

@@ -16,7 +16,7 @@ from studies.local_time import stamp
 
 @dataclass(frozen=True, slots=True)
 class TableDifference:
-    """Where one table of two runs first differs: `row` counts from 0; `left` and `right` are shown as words."""
+    """Where one table of two runs first differs: `row` counts from 0; `left` and `right` are words."""
 
     table: str
     told: str
@@ -87,7 +87,8 @@ def _first_cell(name: str, a: pa.Table, b: pa.Table) -> TableDifference | None:
         return _told(name, a, b, *first)
     if a.num_rows != b.num_rows:
         longer = a if a.num_rows > b.num_rows else b
-        told = f"{a.num_rows:,} and {b.num_rows:,} rows; the first {rows:,} are the same; then {_key(name, longer, rows)}"
+        then = f"the first {rows:,} are the same; then {_key(name, longer, rows)}"
+        told = f"{a.num_rows:,} and {b.num_rows:,} rows; {then}"
         return TableDifference(name, told, rows)
     return None
 
@@ -139,8 +140,10 @@ def _causes(left: dict[str, Any], right: dict[str, Any]) -> tuple[str, ...]:
         found.append(
             f"scenario: {left['scenario']['name']} and {right['scenario']['name']}, of different text"
         )
-    for group in ("versions", "rulebooks", "inputs"):
-        for name in sorted({*left[group], *right[group]}):
-            if left[group].get(name) != right[group].get(name):
-                found.append(f"{group} {name}: {left[group].get(name)} and {right[group].get(name)}")
+    found.extend(
+        f"{group} {name}: {left[group].get(name)} and {right[group].get(name)}"
+        for group in ("versions", "rulebooks", "inputs")
+        for name in sorted({*left[group], *right[group]})
+        if left[group].get(name) != right[group].get(name)
+    )
     return tuple(found)

@@ -304,7 +304,7 @@ def the_day(reading: RunReading) -> Section:
     kpis = reading.kpis
     told = (
         f"All EVs of {kpis['homes']:,} homes. The green area is energy not drawn because of instructions, "
-        "the orange one energy drawn later instead. Both worlds have the same homes, drivers, weather and luck."
+        "the orange one energy drawn later instead. Both worlds have the same homes, drivers and weather."
     )
     return Section(
         "The day",

@@ -1,4 +1,6 @@
-"""Stories of the Balancing Mechanism mock: what it takes, freezes, asks for, and what becomes of the answers."""
+"""Stories of the Balancing Mechanism mock: what it takes, freezes, asks for, and what becomes of
+the answers.
+"""
 
 from dataclasses import replace
 from datetime import date
@@ -128,7 +130,7 @@ def answer(party, number, accepted, at_ms, unit=UNIT):
     party.receive(AcceptanceResponse(unit, number, accepted, "" if accepted else "no"), at_ms)
 
 
-# -------------------------------------------------------------------------------------------------- declarations
+# ----------------------------------------------------------------------------------------------- declarations
 
 
 def test_fpn_and_pairs_are_frozen_at_gate_closure_and_go_to_settlement():
@@ -136,9 +138,7 @@ def test_fpn_and_pairs_are_frozen_at_gate_closure_and_go_to_settlement():
     newer = fpn(FIVE, -22.0)
     party.receive(newer, FIVE - HOUR_MS - 1)
     said = live(party, FIVE - HOUR_MS)
-    frozen = [
-        message for at, who, message in said if who == "settlement" and at == FIVE - HOUR_MS
-    ]
+    frozen = [message for at, who, message in said if who == "settlement" and at == FIVE - HOUR_MS]
     assert [message.start_ms for message in frozen] == [FIVE, FIVE]
     assert frozen[0] is newer
     assert frozen[1].pairs == PAIRS
@@ -203,7 +203,7 @@ def test_impossible_data_is_refused_and_changes_nothing(broken):
     assert not party.state.limits
 
 
-# --------------------------------------------------------------------------------------------------- acceptances
+# ------------------------------------------------------------------------------------------------ acceptances
 
 
 def test_a_scripted_acceptance_goes_out_at_the_units_notice_with_a_number_and_a_profile():
@@ -300,7 +300,7 @@ def test_an_issued_acceptance_fixes_the_fpn_of_every_period_it_touches():
     assert remarks(live(party, FIVE + 1)) == ["bm_data_refused"]
 
 
-# ------------------------------------------------------------------------------------------------------- answers
+# ---------------------------------------------------------------------------------------------------- answers
 
 
 def test_an_accepted_acceptance_goes_to_settlement_at_once_and_once():
@@ -338,7 +338,7 @@ def test_an_answer_to_a_number_never_sent_is_remarked_on():
     assert remarks(live(party, START + 5)) == ["unknown_acceptance"]
 
 
-# ------------------------------------------------------------------------------------------------- misbehaviour
+# ----------------------------------------------------------------------------------------------- misbehaviour
 
 
 def story(kind, half=0, until=FIVE + 2 * HOUR_MS, mw=12.0):
@@ -446,7 +446,7 @@ def test_a_change_of_one_megawatt_is_amended_in_time_instead_of_level():
     assert second.profile[-1].at_ms < first.profile[-1].at_ms
 
 
-# --------------------------------------------------------------------------------------------------- system need
+# ------------------------------------------------------------------------------------------------ system need
 
 
 def needed(price, need_mw=10.0):
@@ -472,7 +472,7 @@ def test_a_surplus_is_met_by_us_when_we_bid_more():
     assert needed(24.0, need_mw=-7.0) == []
 
 
-# ------------------------------------------------------------------------------------------- operational metering
+# --------------------------------------------------------------------------------------- operational metering
 
 
 def metering(start, seconds, level=1000):
@@ -490,7 +490,9 @@ def test_seconds_of_operational_metering_are_counted_and_not_kept():
     assert remarks(live(party, FIVE)) == ["metering_gap"]
 
 
-@pytest.mark.parametrize(("choice", "late"), [("standard_2022", 4), ("proposed_2022", 4), ("relaxed_2024", 0)])
+@pytest.mark.parametrize(
+    ("choice", "late"), [("standard_2022", 4), ("proposed_2022", 4), ("relaxed_2024", 0)]
+)
 def test_late_seconds_depend_on_the_metering_rules_chosen(choice, late):
     # The first of ten seconds is 10 s old on arrival; 1 Hz and 5 s allow 6 s, the relaxed rules 65 s.
     party = market(metering=choice)

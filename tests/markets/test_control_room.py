@@ -1,4 +1,6 @@
-"""What the control room may ask: profiles stay inside limits and ramps, and money is asked of the cheapest first."""
+"""What the control room may ask: profiles stay inside limits and ramps, and money is asked of the cheapest
+first.
+"""
 
 from itertools import pairwise
 

@@ -93,7 +93,7 @@ def answers(bids, *, event=None, competitors=(), units=None):
     return {result.bid_id: result for result in results}
 
 
-# ------------------------------------------------------------------------------------------------------ timetable
+# -------------------------------------------------------------------------------------------------- timetable
 
 
 def test_the_winter_of_2023_publishes_the_afternoon_before():
@@ -144,7 +144,7 @@ def test_two_events_of_one_name_are_refused():
         market(script(), script(start=FIVE + 2 * HOUR_MS))
 
 
-# --------------------------------------------------------------------------------------------------- registration
+# ----------------------------------------------------------------------------------------------- registration
 
 
 @pytest.mark.parametrize("members", [(), (4, 4), (3, 9)])
@@ -162,10 +162,12 @@ def test_a_unit_with_no_homes_a_home_twice_or_another_units_home_is_refused(memb
 def test_a_registered_unit_is_passed_on_to_settlement():
     party = market(script())
     register(party)
-    assert [message.unit for message in of_kind(live(party, START), DfsUnitRegistration, "settlement")] == ["U"]
+    assert [message.unit for message in of_kind(live(party, START), DfsUnitRegistration, "settlement")] == [
+        "U"
+    ]
 
 
-# --------------------------------------------------------------------------------------------------------- bidding
+# ---------------------------------------------------------------------------------------------------- bidding
 
 
 @pytest.mark.parametrize(
@@ -208,11 +210,9 @@ def test_a_bid_one_millisecond_after_the_window_is_refused():
 
 
 def test_a_test_of_the_first_winter_must_last_an_hour():
-    day = date(2023, 1, 18)
-    party = market(
-        script(start=local_clock_ms(day, 17), periods=3, test=True), start=local_clock_ms(date(2023, 1, 17), 0)
-    )
-    register(party)
+    start = local_clock_ms(date(2023, 1, 17), 0)
+    party = market(script(start=local_clock_ms(date(2023, 1, 18), 17), periods=3, test=True), start=start)
+    register(party, at_ms=start)
     live(party, local_clock_ms(date(2023, 1, 17), 14, 30))
     party.receive(bid("B1", (2.0, 0.0, 2.0)), party.state.now_ms)
     party.receive(bid("B2", (2.0, 2.0, 0.0)), party.state.now_ms)
@@ -247,7 +247,7 @@ def test_a_single_rule_can_be_replaced():
     assert result.accepted
 
 
-# -------------------------------------------------------------------------------------------------------- clearing
+# --------------------------------------------------------------------------------------------------- clearing
 
 
 def test_whole_bids_are_accepted_cheapest_first_until_the_requirement_is_met():

@@ -44,7 +44,9 @@ def test_day_ahead_prices_come_at_the_start_and_at_ten_local_the_day_before(firs
 
 @pytest.mark.parametrize("first", DAYS)
 def test_the_system_price_of_each_period_comes_twenty_minutes_after_it_to_all_three(first):
-    said = [(at, to, message) for at, to, message in live(exchange(first)) if isinstance(message, SystemPrice)]
+    said = [
+        (at, to, message) for at, to, message in live(exchange(first)) if isinstance(message, SystemPrice)
+    ]
     count = sum(period_count(first + timedelta(days=step)) for step in range(3))
     assert len(said) == 3 * count
     assert {to for _, to, _ in said} == {"aggregator", "balancing", "settlement"}

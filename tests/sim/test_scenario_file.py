@@ -21,6 +21,8 @@ ROOT = Path(__file__).parents[2]
 
 HEAD = "flextwin: 1\nname: evening\nclock: {start: 2024-01-16}\n"
 
+EVENT = "{start: 17:00, end: 18:00, turn_down: 1 MW}"
+
 EVERYTHING = """\
 # A winter evening with everything a file can say.
 flextwin: 1
@@ -89,7 +91,7 @@ def warnings_of(text):
     return [(fault.code, fault.line) for fault in told]
 
 
-# ----------------------------------------------------------------------------------------------------- what it means
+# -------- what it means
 
 
 def test_a_file_means_what_it_says():
@@ -185,7 +187,7 @@ def test_windows_line_ends_and_a_byte_order_mark_change_nothing(tmp_path):
     assert [(fault.line, fault.column) for fault in caught.value.faults] == [(4, 1)]
 
 
-# ------------------------------------------------------------------------------------------------- all errors at once
+# -------- all errors at once
 
 
 def test_all_errors_come_at_once_in_the_order_of_the_file():
@@ -231,7 +233,7 @@ def test_a_quoted_escape_sequence_cannot_reach_the_terminal():
     assert str(fault).isprintable()
 
 
-# ------------------------------------------------------------------------------------------------------------ budgets
+# -------- budgets
 
 
 NINE = "[{}]".format(",".join(["*{0}"] * 9))
@@ -286,7 +288,7 @@ def test_a_tag_is_never_executed(tag, tmp_path):
     assert not mark.exists()
 
 
-# ------------------------------------------------------------------------------------------------- files as such
+# -------- files as such
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
@@ -325,7 +327,7 @@ def test_what_is_no_text_is_refused_at_its_place(tmp_path, raw, code, place):
     assert [(f.code, (f.line, f.column)) for f in caught.value.faults] == [(code, place)]
 
 
-# ------------------------------------------------------------------------------------------------- files it names
+# -------- files it names
 
 
 @pytest.fixture
@@ -363,8 +365,8 @@ def test_a_file_in_the_data_folder_is_found_when_that_is_given(folders):
 @pytest.mark.parametrize(
     "file",
     [
-        "../secret.csv", "/etc/passwd", "x/../../secret.csv", "~/secret.csv", "C:\\secret.csv", "C:secret.csv",
-        "//host/share/secret.csv", "\\\\host\\share", "/dev/zero", "..",
+        "../secret.csv", "/etc/passwd", "x/../../secret.csv", "~/secret.csv", "C:\\secret.csv",
+        "C:secret.csv", "//host/share/secret.csv", "\\\\host\\share", "/dev/zero", "..",
     ],
 )  # fmt: skip
 def test_a_path_that_leaves_the_folder_is_refused(folders, file):
@@ -395,14 +397,15 @@ def test_what_is_no_path_is_refused(folders, file):
     assert [code for code, _ in file_faults(with_weather(folders[0], file))] == ["S051"]
 
 
-# ------------------------------------------------------------------------------------------------------- overrides
+# -------- overrides
 
 
 def test_an_override_is_read_like_a_piece_of_the_file():
     scenario = parse_scenario(
         EVERYTHING,
         overrides={
-            "seed": 9, "evs.share": "30 %", "markets.dfs.events.1.turn_down": "2 MW", "prices.mean": "80 GBP/MWh"
+            "seed": 9, "evs.share": "30 %", "markets.dfs.events.1.turn_down": "2 MW",
+            "prices.mean": "80 GBP/MWh",
         },
     )  # fmt: skip
     assert scenario.seed == 9
@@ -431,7 +434,7 @@ def test_a_wrong_override_is_told_like_a_wrong_line(key, value, told):
     assert str(fault).startswith(told)
 
 
-# ---------------------------------------------------------------------------------------- days on which clocks change
+# -------- days on which clocks change
 
 
 def on_day(day, events):
@@ -458,16 +461,16 @@ def test_a_time_that_occurs_twice_in_october_is_warned_of_and_taken_as_the_first
     assert warnings_of(on_day("2027-10-31", event("00:59", "02:00"))) == []
 
 
-# ------------------------------------------------------------------------------------------------------------ warnings
+# -------- warnings
 
 
 @pytest.mark.parametrize(
     ("body", "found"),
     [
         ("homes: {count: 300000}\nrecord: {level: devices}\n", [("W002", 5)]),
-        ("markets: {balancing: {share: 50 %, acceptances: [{start: 17:00, end: 18:00, turn_down: 900 MW}]}}\n",
+        (f"markets: {{balancing: {{share: 50 %, acceptances: [{EVENT.replace('1 MW', '900 MW')}]}}}}\n",
          [("W003", 4)]),
-        ("markets: {dfs: {share: 0, events: [{start: 17:00, end: 18:00, turn_down: 1 MW}]}}\n", [("W004", 4)]),
+        (f"markets: {{dfs: {{share: 0, events: [{EVENT}]}}}}\n", [("W004", 4)]),
         ("markets: {balancing: {need: {enabled: true}}}\n", [("W004", 4)]),
         ("evs: {ready_by: 20:00, return_weekday: [[18.5, 1, 1]]}\n", [("W005", 4)]),
         ("", []),
@@ -477,7 +480,7 @@ def test_what_is_merely_odd_is_a_warning(body, found):
     assert warnings_of(HEAD + body) == found
 
 
-# ------------------------------------------------------------------------------------------- schema, codes, lightness
+# -------- schema, codes, lightness
 
 
 def test_the_schema_beside_the_scenarios_is_the_models():
@@ -525,7 +528,7 @@ def test_reading_a_scenario_loads_nothing_heavy():
     assert heavy.isdisjoint(run.stdout.split())
 
 
-# ---------------------------------------------------------------------------------------------------------------- fuzz
+# -------- fuzz
 
 
 EDIT = st.tuples(
@@ -557,16 +560,13 @@ def test_any_damaged_file_is_a_scenario_or_a_clear_error():
     @given(st.lists(EDIT, min_size=1, max_size=4))
     def reads(edits):
         path.write_bytes(edited(EVERYTHING.encode(), edits))
+        faults = ()
         try:
-            assert isinstance(load_scenario(path), Scenario)
-            seen["scenario"] += 1
+            load_scenario(path)
         except ScenarioErrors as errors:
-            assert errors.faults
-            assert all(
-                fault.code in CODES and fault.line >= 1 and fault.column >= 1 for fault in errors.faults
-            )
-            assert str(errors)
-            seen["errors"] += 1
+            faults = errors.faults or (None,)
+        assert all(fault.code in CODES and fault.line >= 1 and fault.column >= 1 for fault in faults)
+        seen["errors" if faults else "scenario"] += 1
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "damaged.yaml"

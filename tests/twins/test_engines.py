@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from devices import ev
 from sim.fleet import Fleet, idle_diary, make_spec
-from sim.play import Orders
+from sim.play import Orders, Polls
 from sim.reference import ReferenceFleet
 
 START_MS = 1_705_363_200_000
@@ -81,7 +81,16 @@ def between(orders: Orders, from_ms: int, until_ms: int) -> Orders:
     return Orders(*(getattr(orders, name)[keep] for name in Orders.__slots__))
 
 
-def lived(kind: type[Fleet], world: dict[str, Any], cuts: list[int], workers: int = 1) -> dict[str, Any]:
+def make_polls(seed: int, cars: int, from_ms: int, until_ms: int) -> Polls:
+    """A few wishes for a reading within a stretch."""
+    random = np.random.default_rng(seed + until_ms % 1000)  # noqa: NPY002, TID251
+    count = int(random.integers(0, 4))
+    rows, at_ms = random.integers(0, cars, count), random.integers(from_ms, until_ms, count)
+    order = np.lexsort((at_ms, rows))
+    return Polls(rows[order].astype(np.int32), at_ms[order])
+
+
+def lived(kind: type[Fleet], world: dict[str, Any], cuts: list[int], workers: int = 1, *, with_polls: bool = False) -> dict[str, Any]:
     """All that a fleet tells of one day played in the given stretches."""
     spec, group, charge, diary = fleet_parts(world["seed"], world["cars"])
     fleet = kind(spec, group, 3, charge, START_MS, workers=workers, keep_events=True)
@@ -90,7 +99,9 @@ def lived(kind: type[Fleet], world: dict[str, Any], cuts: list[int], workers: in
     orders = make_orders(world["seed"], world["cars"], world["orders"])
     told: dict[str, list[Any]] = {"seconds": [], "events": [], "readings": [], "sessions": [], "outcome": []}
     for cut in cuts:
-        played = fleet.play(START_MS + cut, between(orders, fleet.state.now_ms, START_MS + cut))
+        now_ms, until_ms = fleet.state.now_ms, START_MS + cut
+        polls = make_polls(world["seed"], world["cars"], now_ms, until_ms) if with_polls else None
+        played = fleet.play(until_ms, between(orders, now_ms, until_ms), polls=polls)
         told["seconds"].append(fleet.seconds_w)
         told["events"] += fleet.events.tolist()
         readings, sessions = played.readings, played.sessions
@@ -114,7 +125,7 @@ def lived(kind: type[Fleet], world: dict[str, Any], cuts: list[int], workers: in
 @settings(max_examples=60, deadline=None)
 @given(worlds())
 def test_fast_and_reference_engine_tell_the_same_story(world: dict[str, Any]) -> None:
-    fast, slow = (lived(kind, world, world["cuts"]) for kind in (Fleet, ReferenceFleet))
+    fast, slow = (lived(kind, world, world["cuts"], with_polls=True) for kind in (Fleet, ReferenceFleet))
     for what in fast:
         assert fast[what] == slow[what], what
 

@@ -1,4 +1,4 @@
-"""One car's day in plain words and local time: plugged in, told to wait, message lost, obeyed, overridden, paid."""
+"""One car's day in plain words and local time: plugged in, told to wait, message lost, obeyed, boosted, paid."""
 
 from __future__ import annotations
 
@@ -36,16 +36,33 @@ _ANSWERS = {
 }
 
 
+_ORDER = (
+    "ready_check",
+    "unplugged",
+    "left",
+    "returned",
+    "plugged_in",
+    "order",
+    "held_back",
+    "limit_ended",
+    "boosted",
+    "charging",
+    "stopped",
+)
+"""What comes first of things that happen at once: own events, then orders, then what follows for the power."""
+
+
 class TraceError(Exception):
     """There is no such device in the run, or the run does not tell devices apart. Says what would help."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One line of a car's day."""
+    """One line of a car's day; `rank` orders what happens within one millisecond, as `devices.ev` does."""
 
     at_ms: int
     words: str
+    rank: int = 0
 
     def __str__(self) -> str:
         return f"{clock(self.at_ms, seconds=True)}  {self.words}"
@@ -85,17 +102,15 @@ def trace_device(folder: RunFolder, row: int) -> Trace:
         raise TraceError(f"no device {row} in {folder.path}: devices are 0 to {devices.num_rows - 1:,}")
     device = found[0]
     moments = [*_happened(folder, device), *_messages(folder, row)]
-    moments.sort(key=lambda moment: moment.at_ms)
+    moments.sort(key=lambda moment: (moment.at_ms, moment.rank))
     closing = (*_promises(folder, row), *_difference(folder, row), *_paid(folder, device, row))
     return Trace(_heading(device), tuple(moments), closing)
 
 
 def _heading(device: Row) -> str:
     enrolled = "not enrolled" if device["service"] == "none" else f"enrolled in {device['service']}"
-    return (
-        f"device {device['row']}: home {device['home']} at {device['gsp']}, unit {device['unit']}, {enrolled}; "
-        f"{device['rating_w'] / 1000:g} kW, {device['battery_wh'] / 1000:.0f} kWh, by {device['route']}"
-    )
+    place = f"home {device['home']} at {device['gsp']}, unit {device['unit']}, {enrolled}"
+    return f"device {device['row']}: {place}; {device['rating_w'] / 1000:g} kW, {device['battery_wh'] / 1000:.0f} kWh, by {device['route']}"
 
 
 def _of(folder: RunFolder, table: str, row: int) -> list[dict[str, Any]]:
@@ -108,7 +123,7 @@ def _happened(folder: RunFolder, device: Row) -> Iterator[Moment]:
     tell = _Teller(device["battery_wh"])
     for event in _of(folder, "device_events", device["row"]):
         if event["arm"] == "lived" and (words := tell.words(event["kind"], event["value"])):
-            yield Moment(event["at_ms"], words)
+            yield Moment(event["at_ms"], words, _ORDER.index(event["kind"]) if event["kind"] in _ORDER else 0)
 
 
 @dataclass(slots=True)
@@ -192,9 +207,8 @@ def _difference(folder: RunFolder, row: int) -> Iterator[str]:
     events = [event for event in _of(folder, "device_events", row) if event["kind"] == "stopped"]
     ends = {arm: [event["at_ms"] for event in events if event["arm"] == arm] for arm in ("lived", "without")}
     if ends["lived"] and ends["without"] and ends["lived"][-1] != ends["without"][-1]:
-        yield (
-            f"last stopped charging {stamp(ends['lived'][-1])}; without instructions {stamp(ends['without'][-1])}"
-        )
+        without = stamp(ends["without"][-1])
+        yield f"last stopped charging {stamp(ends['lived'][-1])}; without instructions {without}"
 
 
 def _paid(folder: RunFolder, device: Row, row: int) -> Iterator[str]:
