@@ -3,9 +3,10 @@
 One pass over the rows of a trading unit. It settles what telemetry says about orders (obeyed, ignored, done
 with), lets go of whoever must not be held any longer, and gives every row a part in the next decision.
 
-Slack [s] is how long a row may wait and still be ready: time to the deadline, less the time that charging what
-is needed takes (at one standard deviation more than believed), less the owner's margin. Counterfactual power
-("would" [W]) of a held row is what it drew before it was held, until what it wanted would have been in.
+Slack [s] is how long a row may wait and still be ready: time to the deadline, less the time that charging
+what is needed takes (at one standard deviation more than believed), less the owner's margin.
+Counterfactual power ("would" [W]) of a held row is what it drew before it was held, until what it wanted
+would have been in.
 """
 
 from __future__ import annotations
@@ -58,7 +59,6 @@ NO_PART, HOLDABLE, IS_HELD, RAISABLE, IS_RAISED = 0, 1, 2, 3, 4
 (
     DROP_W,  # what held rows are believed not to draw, by reading or acknowledgement
     PENDING_W,  # what rows told but not heard of would not draw, halved with every attempt
-    NOMINAL_W,  # what all held rows drew when chosen, less all raised rows
     RISE_W,
     PENDING_RISE_W,
     FREE_W,  # what may be turned down now
@@ -67,7 +67,7 @@ NO_PART, HOLDABLE, IS_HELD, RAISABLE, IS_RAISED = 0, 1, 2, 3, 4
     WEIGHT,  # ... of this weight in all
     BUSY,  # rows held, raised, or told something that is not answered yet
     SUMS,
-) = range(11)
+) = range(10)
 """Places in the sums of a unit."""
 
 
@@ -107,7 +107,8 @@ def _wall_minute_ms(day: date, minute: int) -> int:
 class Moment:
     """What a look depends on besides the rows.
 
-    `active`: an instruction is being prepared or delivered. `hold_s`: how long a row chosen now would be held [s].
+    `active`: an instruction is being prepared or delivered. `hold_s`: how long a row chosen now would be
+    held [s].
     """
 
     now_ms: int
@@ -181,8 +182,8 @@ def need_kernel(
 ) -> tuple[float, float, float]:
     """Metered energy that is missing to the owner's wish, its sd, and missing until charging stops [Wh].
 
-    From the told state of charge where the route tells it; else from the typed one and the register; else from the
-    asset's own mean session, less what this one has drawn.
+    From the told state of charge where the route tells it; else from the typed one and the register; else
+    from the asset's own mean session, less what this one has drawn.
     """
     if held.status in (UNPLUGGED, FULL):
         return 0.0, 0.0, 0.0
@@ -207,8 +208,10 @@ def need_kernel(
 
 
 @njit(cache=True, nogil=True, inline="always")
-def ready_kernel(ready_by_ms: int, minute: int, now_ms: int, wall_ms: Any) -> int:
-    """The deadline of this session: as told, else (or if past) the next time the clock shows the usual minute."""
+def ready_kernel(ready_by_ms: int, minute: int, now_ms: int, wall_ms: Any) -> Any:
+    """The deadline of this session: as told, else (or if past) the next time the clock shows the usual
+    minute.
+    """
     if ready_by_ms > now_ms:
         return ready_by_ms
     if wall_ms[0, minute] > now_ms:
@@ -342,7 +345,6 @@ def look_kernel(
             if c.intent == HELD:
                 part[p] = IS_HELD
                 would_w[p] = would
-                sums[NOMINAL_W] += c.nominal_w
                 if obeys and not stale:
                     sums[DROP_W] += max(would - held.import_w, 0)
                 elif c.sure_ms > now_ms:
@@ -367,7 +369,6 @@ def look_kernel(
             if c.intent == RAISED:
                 part[p] = IS_RAISED
                 would_w[p] = c.nominal_w
-                sums[NOMINAL_W] -= c.nominal_w
                 if c.answer == SEEN:
                     sums[RISE_W] += held.import_w
                 elif c.sure_ms > now_ms:

@@ -1,7 +1,9 @@
-"""What to offer: DFS bids, and for each BM Unit and period the notification, limits and pairs. Pure functions.
+"""What to offer: DFS bids, and for each BM Unit and period the notification, limits and pairs. Pure
+functions.
 
-Levels on the wire are whole megawatts, export-positive; what rounding leaves out is reported, not hidden. All that
-is offered is what the forecast holds with the owner's confidence, less what is out of reach and what will not obey.
+Levels on the wire are whole megawatts, export-positive; what rounding leaves out is reported, not hidden.
+All that is offered is what the forecast holds with the owner's confidence, less what is out of reach and
+what will not obey.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ _WHOLE = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A BM Unit's position for one period: levels and widths in whole MW, `residue_mw` what the FPN leaves out."""
+    """A BM Unit's position for one period: levels and widths in whole MW, `residue_mw` what the FPN leaves
+    out.
+    """
 
     fpn_mw: int
     residue_mw: float
@@ -84,7 +88,9 @@ def _widths(total_mw: int, count: int) -> list[int]:
 
 
 def dynamics(unit: str, planned_mw: float, rules: Rules, assumed: Assumptions) -> UnitDynamics:
-    """A unit of chargers: all of it within `unit_ramp_min`, in whole MW/min, at the market's shortest notice."""
+    """A unit of chargers: all of it within `unit_ramp_min`, in whole MW/min, at the market's shortest
+    notice.
+    """
     rate = float(max(1, math.ceil(planned_mw / assumed.unit_ramp_min)))
     return UnitDynamics(
         unit=unit,
@@ -109,10 +115,11 @@ def dfs_megawatts(
     rules: Rules,
     assumed: Assumptions,
 ) -> tuple[float, ...]:
-    """What one unit bids in each period [MW]: whole steps, rounded down, at most what is left of the requirement.
+    """What one unit bids in each period [MW]: whole steps, rounded down, at most what is left of the
+    requirement.
 
-    A period below the least size is left out (0). An event longer than an asset may be held is shared by assets in
-    turn, so only that part of the power is available at any time.
+    A period below the least size is left out (0). An event longer than an asset may be held is shared by
+    assets in turn, so only that part of the power is available at any time.
     """
     turns = min(1.0, settings.maximum_hold_ms / max(requirement.end_ms - requirement.start_ms, 1))
     bid = []

@@ -1,7 +1,7 @@
 """Which rows of a trading unit to hold, raise or let go so that its power changes by so many watts.
 
-Rows are taken in the order of their slack, in buckets of a minute, and within a bucket in the order of rows: two
-passes of counting instead of a sort, and exact to one asset.
+Rows are taken in the order of their slack, in buckets of a minute, and within a bucket in the order of
+rows: two passes of counting instead of a sort, and exact to one asset.
 """
 
 from __future__ import annotations
@@ -102,7 +102,9 @@ def want_kernel(control: Any, rows: Any, positions: Any, would_w: Any, intent: i
 
 
 def spread_release(control: Records, rows: I32, view: View, part: int, start_ms: int, over_ms: int) -> None:
-    """Give every row with this part its own moment to be let go: tightest slack first, evenly over `over_ms`."""
+    """Give every row with this part its own moment to be let go: tightest slack first, evenly over
+    `over_ms`.
+    """
     release_kernel(control, rows, view.part, view.slack_s, part, start_ms, over_ms)
 
 
@@ -151,4 +153,4 @@ def to_poll(
     worth &= control["polls"][rows] < per_day
     polled = rows[worth][:most]
     control["polls"][polled] += 1
-    return polled.astype(np.int32)
+    return np.asarray(polled, dtype=np.int32)

@@ -1,9 +1,10 @@
 """What a trading unit will draw, half-hour by half-hour, from the days it has lived: mean, spread, quantiles.
 
-Kept of each day are only sums per unit and half-hour of the wall clock. A forecast is the mean of the latest days
-of the same type; its spread is the largest of what the days showed, what chance alone does to so many on-off loads
-(variance = rating x mean), and a floor; wider by the share of power that telemetry does not show now. Quantiles are
-Student's t. What is drawn now against what was foreseen for now moves the hours ahead, less the further ahead.
+Kept of each day are only sums per unit and half-hour of the wall clock. A forecast is the mean of the
+latest days of the same type; its spread is the largest of what the days showed, what chance alone does to
+so many on-off loads (variance = rating x mean), and a floor; wider by the share of power that telemetry
+does not show now. Quantiles are Student's t. What is drawn now against what was foreseen for now moves the
+hours ahead, less the further ahead.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ Z_MAX = 3.0
 
 @dataclass(slots=True)
 class DaySums:
-    """One local day: energy [Wh] and number of readings per unit and half-hour (groups, 48); 0 readings: unknown."""
+    """One local day: energy [Wh] and number of readings per unit and half-hour (groups, 48); 0 readings:
+    unknown.
+    """
 
     day: date
     energy_wh: I64
@@ -61,9 +64,9 @@ def learn(
 ) -> None:
     """Take one day of asset readings.
 
-    `disturbed`: (group, start_ms, end_ms) in which orders of our own shaped the readings; such half-hours are left
-    out. `sessions`: where given, each asset's energy and number of sessions grow by this day's (a day before
-    telemetry began; later ones are seen session by session).
+    `disturbed`: (group, start_ms, end_ms) in which orders of our own shaped the readings; such half-hours
+    are left out. `sessions`: where given, each asset's energy and number of sessions grow by this day's (a
+    day before telemetry began; later ones are seen session by session).
     """
     if is_clock_change_day(told.day):
         return
@@ -109,7 +112,9 @@ def session_kernel(rows: Any, import_wh: Any, sessions: Any) -> None:
 
 
 def wall_half_hour(start_ms: int) -> int:
-    """Which half-hour of the wall clock (0 to 47) a period starts in; the repeated hour of October counts twice."""
+    """Which half-hour of the wall clock (0 to 47) a period starts in; the repeated hour of October counts
+    twice.
+    """
     day = local_date(start_ms)
     place = (start_ms - day_start_ms(day)) // PERIOD_MS
     count = period_count(day)
@@ -131,8 +136,8 @@ class Forecast:
     def quantile_w(self, probability: float) -> float:
         """The import that is not exceeded with this probability [W], at least 0.
 
-        Student's t with days - 1 degrees of freedom through its normal expansion (Abramowitz and Stegun 26.7.5,
-        first term).
+        Student's t with days - 1 degrees of freedom through its normal expansion (Abramowitz and Stegun
+        26.7.5, first term).
         """
         if not 0 < probability < 1:
             probability = min(max(probability, 0.0013), 0.9987)
@@ -167,10 +172,14 @@ def foresee(history: History, place: int, group: Group, start_ms: int, assumed: 
 def _past_values_w(
     history: History, place: int, group: Group, start_ms: int, assumed: Assumptions
 ) -> list[float]:
-    """Import of the whole unit in this half-hour on the latest same-type days (else on any days), newest first."""
+    """Import of the whole unit in this half-hour on the latest same-type days (else on any days), newest
+    first.
+    """
     half_hour = wall_half_hour(start_ms)
     target = local_date(start_ms)
-    known = [past for past in reversed(history.days) if past.readings[place, half_hour] > 0 and past.day < target]
+    known = [
+        past for past in reversed(history.days) if past.readings[place, half_hour] > 0 and past.day < target
+    ]
     alike = [past for past in known if baseline_day_type(past.day) == baseline_day_type(target)]
     chosen = (alike if len(alike) > 1 else known)[: assumed.history_days]
     return [
@@ -179,9 +188,7 @@ def _past_values_w(
     ]
 
 
-def foreseen_now_w(
-    history: History, place: int, group: Group, now_ms: int, assumed: Assumptions
-) -> float:
+def foreseen_now_w(history: History, place: int, group: Group, now_ms: int, assumed: Assumptions) -> float:
     """The forecast mean for this moment [W], linear between the middles of half-hours."""
     start_ms = (now_ms - PERIOD_MS // 2) // PERIOD_MS * PERIOD_MS
     share = (now_ms - start_ms - PERIOD_MS // 2) / PERIOD_MS
@@ -203,7 +210,9 @@ def revision(seen_w: float, foreseen_w: float, group: Group, lead_ms: int, assum
 
 @dataclass(frozen=True, slots=True)
 class Availability:
-    """What a unit can do in one half-hour: its import, and the shares of it that can be reached and that obey."""
+    """What a unit can do in one half-hour: its import, and the shares of it that can be reached and that
+    obey.
+    """
 
     forecast: Forecast
     reached: float

@@ -22,12 +22,13 @@ Balancing Mechanism, in the order in which the cases are tried (reason codes in 
 | steeper than the declared rates | DECLINED "faster_than_ramp" |
 | anything else | ACCEPTED |
 
-Of accepted profiles of one unit that overlap, the one later by (time of acceptance, number) governs where it reaches
-(BSC T3: the base is the latest earlier acceptance). One that is overtaken to its end is SUPERSEDED from the moment
-the later one starts; one that reaches beyond resumes.
+Of accepted profiles of one unit that overlap, the one later by (time of acceptance, number) governs where
+it reaches (BSC T3: the base is the latest earlier acceptance). One that is overtaken to its end is
+SUPERSEDED from the moment the later one starts; one that reaches beyond resumes.
 
-DFS: an accepted result is ACCEPTED, twice the same is a "duplicate", for a unit or bid that is not ours DECLINED
-"unknown_bid", after its end DECLINED "after_end". A cancellation before the start makes it EXPIRED, "cancelled".
+DFS: an accepted result is ACCEPTED, twice the same is a "duplicate", for a unit or bid that is not ours
+DECLINED "unknown_bid", after its end DECLINED "after_end". A cancellation before the start makes it
+EXPIRED, "cancelled".
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from aggregator.settings import Assumptions
 from protocol.instruction import Ledger, LedgerEntry, Stage
@@ -66,8 +68,9 @@ _LEVEL = 1e-6
 class Plan:
     """An accepted instruction as the control loop follows it.
 
-    `segments` its turn-down, `rank` (accepted_ms, number) who governs among overlapping ones, `instructed_wms` and
-    `believed_wms` the integrals so far [W ms], `at_ms` up to when they reach, `polled` whether cars were asked.
+    `segments` its turn-down, `rank` (accepted_ms, number) who governs among overlapping ones,
+    `instructed_wms` and `believed_wms` the integrals so far [W ms], `at_ms` up to when they reach,
+    `polled` whether cars were asked.
     """
 
     instruction_id: str
@@ -92,7 +95,9 @@ class Plan:
 
 @dataclass(slots=True)
 class Known:
-    """What became of an acceptance number: its latest profile and entry, the answer given, how many versions."""
+    """What became of an acceptance number: its latest profile and entry, the answer given, how many
+    versions.
+    """
 
     unit: str
     number: int
@@ -137,18 +142,27 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class UnitBooks:
-    """What is on file for one of our units: its group, its dynamics, and what was declared by period start."""
+    """What is on file for one of our units: its group, its dynamics, and what was declared by period
+    start.
+    """
 
     group: int
     dynamics: UnitDynamics
     declared: dict[int, Declared]
 
 
-# ------------------------------------------------------------------------------------------- steps in the ledger
+# ----------------------------------------------------------------------------- steps in the ledger
 
 
 def open_entry(
-    book: Book, say: Say, now_ms: int, instruction_id: str, service: str, unit: str, span: tuple[int, int], w: int
+    book: Book,
+    say: Say,
+    now_ms: int,
+    instruction_id: str,
+    service: str,
+    unit: str,
+    span: tuple[int, int],
+    w: int,
 ) -> LedgerEntry:
     """A new entry, issued now."""
     entry = LedgerEntry(instruction_id, service, unit, span[0], span[1], w)
@@ -186,7 +200,7 @@ def remark(say: Say, now_ms: int, kind: str, detail: str) -> None:
     say("journal", Remark(now_ms, "aggregator", kind, detail))
 
 
-# ------------------------------------------------------------------------------------------------- acceptances
+# ------------------------------------------------------------------------------------- acceptances
 
 
 def take_acceptance(
@@ -236,7 +250,9 @@ def _wait(book: Book, acceptance: BidOfferAcceptance, now_ms: int, say: Say) -> 
             acceptance.amendment,
             acceptance.profile,
         ):
-            remark(say, now_ms, "duplicate_instruction", f"amendment of {held.number} of {held.unit} came again")
+            remark(
+                say, now_ms, "duplicate_instruction", f"amendment of {held.number} of {held.unit} came again"
+            )
             return
     book.waiting.append(Waiting(now_ms, acceptance))
     remark(
@@ -387,7 +403,7 @@ def _malformed(profile: Profile) -> bool:
         return True
     if not all(math.isfinite(point.level_mw) for point in profile):
         return True
-    return any(after.at_ms < before.at_ms for before, after in zip(profile, profile[1:], strict=False))
+    return any(after.at_ms < before.at_ms for before, after in pairwise(profile))
 
 
 def _impossible(profile: Profile, unit: UnitBooks) -> str:
@@ -395,14 +411,12 @@ def _impossible(profile: Profile, unit: UnitBooks) -> str:
     periods = range(start_ms // PERIOD_MS * PERIOD_MS, end_ms, PERIOD_MS)
     if any(period not in unit.declared for period in periods):
         return "not_notified"
-    for from_ms, from_mw, until_ms, until_mw in _pieces(profile):
+    for from_ms, from_mw, _, until_mw in _pieces(profile):
         declared = unit.declared[from_ms // PERIOD_MS * PERIOD_MS]
         for level_mw in (from_mw, until_mw):
             if not declared.mil_mw - _LEVEL <= level_mw <= declared.mel_mw + _LEVEL:
                 return "beyond_limits"
-        if until_ms == from_ms and until_mw == from_mw:
-            continue
-    for before, after in zip(profile, profile[1:], strict=False):
+    for before, after in pairwise(profile):
         minutes = (after.at_ms - before.at_ms) / MINUTE_MS
         rise_mw = after.level_mw - before.level_mw
         if (
@@ -414,9 +428,11 @@ def _impossible(profile: Profile, unit: UnitBooks) -> str:
 
 
 def _pieces(profile: Profile) -> list[tuple[int, float, int, float]]:
-    """The profile cut at its corners and at settlement periods' edges: (ms, MW, ms, MW), none without length."""
+    """The profile cut at its corners and at settlement periods' edges: (ms, MW, ms, MW), none without
+    length.
+    """
     pieces = []
-    for before, after in zip(profile, profile[1:], strict=False):
+    for before, after in pairwise(profile):
         if after.at_ms == before.at_ms:
             continue
         slope = (after.level_mw - before.level_mw) / (after.at_ms - before.at_ms)
@@ -439,12 +455,10 @@ def turn_down(profile: Profile, declared: dict[int, Declared]) -> tuple[Segment,
     return tuple(segments)
 
 
-# --------------------------------------------------------------------------------------------------------- DFS
+# --------------------------------------------------------------------------------------------- DFS
 
 
-def take_result(
-    book: Book, result: DfsResult, group: int | None, now_ms: int, say: Say
-) -> None:
+def take_result(book: Book, result: DfsResult, group: int | None, now_ms: int, say: Say) -> None:
     """Deal with the answer to a bid; `group` is None where the unit or bid is not ours."""
     if result.bid_id in book.ledger.entries:
         remark(say, now_ms, "duplicate_instruction", f"result of bid {result.bid_id} came again")
@@ -486,12 +500,13 @@ def _dfs_segments(result: DfsResult) -> tuple[Segment, ...]:
 
 
 def take_cancellation(
-    book: Book, event_id: str, cancellation: DfsCancellation, now_ms: int, say: Say, bids: dict[str, str]
+    book: Book, cancellation: DfsCancellation, bid_ids: list[str], now_ms: int, say: Say
 ) -> None:
-    """Cancel what was accepted of an event and has not begun; `bids` maps bid ids to events."""
-    for bid_id, of_event in bids.items():
+    """Cancel what was accepted of our bids for an event and has not begun."""
+    event_id = cancellation.event_id
+    for bid_id in bid_ids:
         entry = book.ledger.entries.get(bid_id)
-        if of_event != event_id or entry is None or entry.ended:
+        if entry is None or entry.ended:
             continue
         if now_ms < entry.start_ms:
             move(entry, Stage.EXPIRED, now_ms, "cancelled", say)
@@ -499,11 +514,13 @@ def take_cancellation(
             remark(say, now_ms, "cancellation_after_start", f"event {event_id}: {cancellation.reason}")
 
 
-# ---------------------------------------------------------------------------------------------- while time goes by
+# ------------------------------------------------------------------------------ while time goes by
 
 
 def governing(live: list[Plan], at_ms: int) -> list[Plan]:
-    """Of one unit's live plans, those that say what is to be done at a moment: all of DFS, the latest of the BM."""
+    """Of one unit's live plans, those that say what is to be done at a moment: all of DFS, the latest of
+    the BM.
+    """
     covering = [plan for plan in live if plan.start_ms <= at_ms < plan.end_ms]
     balancing = [plan for plan in covering if plan.service == BALANCING]
     latest = [max(balancing, key=lambda plan: plan.rank)] if balancing else []

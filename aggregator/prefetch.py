@@ -1,4 +1,5 @@
-"""Asks the processor to fetch a record that will be needed soon: changes no value, only the time that a pass takes.
+"""Asks the processor to fetch a record that will be needed soon: changes no value, only the time that a
+pass takes.
 
 Readings arrive in random order of rows, so each touches another cache line. A plain load ahead of its
 use fills the processor's window and waits; the prefetch instruction does not. Measured on the telemetry

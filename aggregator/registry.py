@@ -1,8 +1,8 @@
 """Who is enrolled in what: rows, and the trading units ("groups") that they are sold in.
 
 Group 0 holds whatever is sold nowhere. Then come the DFS Units, each a run of homes between the rulebook's
-least and greatest size, then one BM Unit per unit name that has assets in the Balancing Mechanism. A row is in
-one group.
+least and greatest size, then one BM Unit per unit name that has assets in the Balancing Mechanism. A row
+is in one group.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""What each asset has been told, what it answered, and whom to tell next: sequence, validity, retries, back-off.
+"""What each asset has been told, what it answered, and whom to tell next: sequence, validity, retries,
+back-off.
 
-A row's `intent` is what it should be doing, `told` what it was last told. They differ until a set-point is sent.
-A set-point that nobody answers is sent again with the same intent and a new sequence, `retries` times; then it
-is given up, and what it may have done ends by itself with its validity window. Orders are limits, so one that
-arrives twice does nothing twice.
+A row's `intent` is what it should be doing, `told` what it was last told. They differ until a set-point is
+sent. A set-point that nobody answers is sent again with the same intent and a new sequence, `retries`
+times; then it is given up, and what it may have done ends by itself with its validity window. Orders are
+limits, so one that arrives twice does nothing twice.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ FREE, HELD, RAISED = 0, 1, 2
 """Intents: own will; held back at no import; asked to charge now."""
 
 SILENT, UNANSWERED, ACKNOWLEDGED, SEEN, GIVEN_UP = 0, 1, 2, 3, 4
-"""Answers to the last set-point: none sent; none yet; acknowledged; its effect seen in telemetry; none at all."""
+"""Answers to the last set-point: none sent; none yet; acknowledged; its effect seen in telemetry; none at
+all.
+"""
 
 CONTROL = np.dtype(
     [
@@ -58,7 +61,7 @@ def new_control(assets: int) -> Records:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def jitter_ms(row: int, attempt: int, spread_ms: int) -> int:
+def jitter_ms(row: int, attempt: int, spread_ms: int) -> Any:
     """A deterministic 0 .. spread_ms, unlike for each row and attempt (multiplicative hash, Knuth 6.4)."""
     mixed = (np.uint64(row) * np.uint64(64) + np.uint64(attempt) + np.uint64(1)) * np.uint64(
         0x9E3779B97F4A7C15
@@ -124,7 +127,7 @@ def acks_kernel(
             continue
         elif said == 2:  # EXPIRED on the way
             c.next_ms = now_ms
-        elif said == 3 or said == 4:  # UNPLUGGED, OVERRIDDEN
+        elif said in (3, 4):  # UNPLUGGED, OVERRIDDEN
             c.intent = FREE
             c.told = FREE
             c.answer = SILENT

@@ -14,8 +14,8 @@ from protocol.rulebook import Rulebook
 
 @dataclass(frozen=True, slots=True)
 class DfsSubmission:
-    """How to bid into DFS: at the guaranteed price where there is one, else at `price_gbp_per_mwh`; where that
-    is None, at cost plus margin.
+    """How to bid into DFS: at the guaranteed price where there is one, else at `price_gbp_per_mwh`; where
+    that is None, at cost plus margin.
     """
 
     price_gbp_per_mwh: float | None
@@ -120,7 +120,9 @@ class Assumptions:
 
     # ------------------------------------------------ response
     response: float = 0.92
-    """Share of power that drops when told: not all cars pause, not all messages arrive. Assumed, then learned."""
+    """Share of power that drops when told: not all cars pause, not all messages arrive. Assumed, then
+    learned.
+    """
     response_weight_w: int = 500_000
     """How much delivered power outweighs the assumption."""
     turn_up_response: float = 0.5

@@ -1,7 +1,7 @@
 """Messages on their way: columns ordered by arrival, from which what has arrived is taken.
 
-Owns the pool of things in flight. Millions may be under way after an outage, so nothing is looked at twice: additions
-are runs sorted by arrival, what is due is the front of each, and many short runs become one.
+Owns the pool of things in flight. Millions may be under way after an outage, so nothing is looked at twice:
+additions are runs sorted by arrival, what is due is the front of each, and many short runs become one.
 """
 
 from __future__ import annotations

@@ -1,18 +1,18 @@
-"""The aggregator's edge: sends set-points and polls down the wires, and brings up what devices and clouds answer.
+"""The aggregator's edge: sends set-points and polls down the wires, brings up what devices and clouds answer.
 
-Owns what is on its way and nothing else: the fate of each message is `sim/network.py`'s, what a device does is the
-fleet's. The world drives it once per stretch: `orders_due`, `polls_due`, then `report`.
+Owns what is on its way and nothing else: the fate of each message is `sim/network.py`'s, what a device does is
+the fleet's. The world drives it once per stretch: `orders_due`, `polls_due`, then `report`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numba import njit
 
 from protocol.messages import (
-    I8,
     I32,
     I64,
     AckOutcome,
@@ -35,6 +35,16 @@ _TOLD_AS[Outcome.UNAUTHORISED] = AckOutcome.UNAUTHORISED
 """What a cloud that refuses a set-point tells the aggregator; a used-up budget is HTTP 429 as well."""
 
 
+class Witness(Protocol):
+    """Who takes down set-points and acknowledgements one by one."""
+
+    def setpoints_sent(self, setpoints: Setpoints, sent_ms: int, carried: Carried) -> None:
+        """Set-points handed to the network, and what becomes of each."""
+
+    def acks_sent(self, rows: I32, sent_ms: I64, sequence: I32, carried: Carried) -> None:
+        """Acknowledgements that devices sent, and what becomes of each."""
+
+
 @dataclass(slots=True, eq=False)
 class GatewayState:
     """What is on its way, and whether the assets were told to those who need to know."""
@@ -48,21 +58,33 @@ class GatewayState:
 
 
 class Gateway:
-    """The party between aggregator and devices. Its mail is handed over at once: the rows in it say when they arrived."""
+    """The party between aggregator and devices.
+
+    Its mail is handed over at once: the rows in it say when they arrived. `AssetRegistration` is sent at
+    `register_at_ms`; NEVER_MS leaves that to somebody else.
+    """
 
     name = "gateway"
 
-    def __init__(self, network: Network, registration: AssetRegistration, start_ms: int) -> None:
+    def __init__(
+        self,
+        network: Network,
+        registration: AssetRegistration,
+        *,
+        register_at_ms: int = NEVER_MS,
+        witness: Witness | None = None,
+    ) -> None:
         self.network = network
         self.state = GatewayState()
         self._registration = registration
-        self._start_ms = start_ms
+        self._register_at_ms = register_at_ms
+        self._witness = witness
         self._outbox: list[Envelope] = []
 
-    # --------------------------------------------------------------------------------------------------- a party
+    # ------------------------------------------------------------------------------------------------- a party
 
     def receive(self, message: Message, now_ms: int) -> None:
-        """Send set-points or polls on their way. Raises TypeError for anything else: it is not for devices."""
+        """Send set-points or polls on their way. Raises TypeError for anything else, which is not for devices."""
         if isinstance(message, Setpoints):
             self._send_setpoints(message, now_ms)
         elif isinstance(message, Polls):
@@ -73,9 +95,10 @@ class Gateway:
             )
 
     def next_deadline_ms(self) -> int:
-        return NEVER_MS if self.state.registered else self._start_ms
+        return NEVER_MS if self.state.registered else self._register_at_ms
 
     def on_deadline(self, now_ms: int) -> None:
+        del now_ms
         self.state.registered = True
         for party in ("aggregator", "settlement"):
             self._outbox.append(Envelope(party, self._registration))
@@ -84,12 +107,12 @@ class Gateway:
         outbox, self._outbox = self._outbox, []
         return outbox
 
-    # ---------------------------------------------------------------------------------------------------- downwards
+    # ----------------------------------------------------------------------------------------------- downwards
 
     def _send_setpoints(self, message: Setpoints, now_ms: int) -> None:
         carried = self.network.carry_down(message.rows, now_ms, message.sequence, Kind.SETPOINTS)
         count = len(message.rows)
-        columns = {
+        columns: Columns = {
             "rows": message.rows,
             "limit_w": message.limit_w,
             "from_ms": message.from_ms,
@@ -97,6 +120,8 @@ class Gateway:
             "sequence": message.sequence,
             "response_dsr": np.full(count, message.response_dsr, np.int8),
         }
+        if self._witness is not None:
+            self._witness.setpoints_sent(message, now_ms, carried)
         self.state.orders.add(_arriving(columns, carried))
         # One that arrives nowhere and is heard of nevertheless was refused by its cloud.
         refused = np.flatnonzero((carried.outcome != Outcome.DELIVERED) & (carried.arrival_ms < NEVER_MS))
@@ -114,7 +139,7 @@ class Gateway:
         self.state.polls.add(_arriving({"rows": message.rows}, carried))
 
     def orders_due(self, until_ms: int) -> Orders:
-        """Set-points that reach their device before `until_ms`, by (row, arrival, sequence); a doubled one comes twice."""
+        """Set-points that reach devices before `until_ms`, by (row, arrival, sequence); a doubled one comes twice."""
         due = self.state.orders.take_due(until_ms)
         if not due:
             return Orders.none()
@@ -131,17 +156,18 @@ class Gateway:
         order = np.argsort(columns["rows"], kind="stable")
         return columns["rows"][order], columns["arrival_ms"][order]
 
-    # ------------------------------------------------------------------------------------------------------ upwards
+    # ------------------------------------------------------------------------------------------------- upwards
 
     def report(self, played: Played, orders: Orders, until_ms: int) -> None:
         """Send up what a stretch brought, and put what has arrived before `until_ms` into the outbox.
 
-        At most one message of each kind. Readings that were in flight come first, by arrival; those of this stretch
-        follow in the order of the fleet, each with its exact `arrival_ms`. Acks and session starts are sorted by arrival.
+        At most one message of each kind. Readings that were in flight come first, by arrival; those of this
+        stretch follow in the order of the fleet, each with its exact `arrival_ms`. Acks and session starts are
+        sorted by arrival.
         """
         self._report_readings(played.readings, until_ms)
         sessions = played.sessions
-        told = {
+        told: Columns = {
             "rows": sessions.rows,
             "event_ms": self._by_own_clock(sessions.rows, sessions.event_ms),
             "soc_pct": sessions.soc_pct,
@@ -151,13 +177,15 @@ class Gateway:
         carried = self.network.carry_up(sessions.rows, sessions.event_ms, Kind.SESSIONS)
         if due := _now(self.state.sessions, _arriving(told, carried), until_ms):
             self._tell(SessionStarts(**due))
-        answers = {
+        answers: Columns = {
             "rows": orders.rows,
             "sequence": orders.sequence,
             "outcome": played.outcome,
             "event_ms": self._by_own_clock(orders.rows, orders.arrival_ms),
         }
         carried = self.network.carry_up(orders.rows, orders.arrival_ms, Kind.ACKS)
+        if self._witness is not None:
+            self._witness.acks_sent(orders.rows, orders.arrival_ms, orders.sequence, carried)
         if due := _now(self.state.acks, _arriving(answers, carried), until_ms):
             self._tell(Acks(**due))
 
@@ -173,7 +201,7 @@ class Gateway:
     def _sort_out(
         self, readings: Readings, event_ms: I64, carried: Carried, due: list[Columns], until_ms: int
     ) -> tuple[Telemetry, Columns]:
-        """Readings that have arrived before `until_ms`, those of earlier stretches first, and those still under way."""
+        """Readings that have arrived before `until_ms`, `due` ones of earlier stretches first, and all others."""
         pieces = self.network.pieces(len(readings.rows))
         found = np.zeros((len(pieces), 2), np.int64)
 
@@ -196,10 +224,10 @@ class Gateway:
             now, later = (slice(starts[piece, column], starts[piece + 1, column]) for column in (0, 1))
             lo, hi = pieces[piece]
             _move(
-                lo, hi, until_ms, readings.rows, event_ms, readings.import_w, readings.register_wh, readings.status,
-                readings.soc_pct, carried.arrival_ms, carried.copy_ms, arrived.rows[now], arrived.event_ms[now],
-                arrived.arrival_ms[now], arrived.import_w[now], arrived.register_wh[now], arrived.status[now],
-                arrived.soc_pct[now], later_at[later], later_ms[later],
+                lo, hi, until_ms, readings.rows, event_ms, readings.import_w, readings.register_wh,
+                readings.status, readings.soc_pct, carried.arrival_ms, carried.copy_ms, arrived.rows[now],
+                arrived.event_ms[now], arrived.arrival_ms[now], arrived.import_w[now], arrived.register_wh[now],
+                arrived.status[now], arrived.soc_pct[now], later_at[later], later_ms[later],
             )  # fmt: skip
 
         self.network.spread(move, len(pieces))
@@ -258,11 +286,11 @@ def _count(arrival_ms, copy_ms, until_ms, found):  # type: ignore[no-untyped-def
 
 
 @njit(cache=True, nogil=True)
-def _move(
-    lo, hi, until_ms, rows, event_ms, import_w, register_wh, status, soc_pct, arrival_ms, copy_ms,
-    to_rows, to_event_ms, to_arrival_ms, to_import_w, to_register_wh, to_status, to_soc_pct, later_at, later_ms,
-):  # type: ignore[no-untyped-def]  # fmt: skip
-    """Copy readings lo .. hi that have arrived, each duplicate behind its original; list the places of the others."""
+def _move(  # type: ignore[no-untyped-def]
+    lo, hi, until_ms, rows, event_ms, import_w, register_wh, status, soc_pct, arrival_ms, copy_ms, to_rows,
+    to_event_ms, to_arrival_ms, to_import_w, to_register_wh, to_status, to_soc_pct, later_at, later_ms,
+):  # fmt: skip
+    """Copy readings lo .. hi that have arrived, each duplicate behind its original; list the others."""
     now, later = 0, 0
     for i in range(lo, hi):
         comes_ms = arrival_ms[i]

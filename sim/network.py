@@ -1,8 +1,9 @@
 """The wires between gateway and devices: what becomes of every single message, and when it arrives.
 
-Owns latency, loss, duplicates, outages, back-fill, rate limits, tokens and budgets, row by row. The fate of a message is
-settled at the moment of sending and keyed by (device, moment, kind): it depends neither on the other rows of a
-batch, nor on the length of a stretch, nor on the number of threads. Model and parameters: `docs/comms.md`.
+Owns latency, loss, duplicates, outages, back-fill, rate limits, tokens and budgets, row by row. The fate of a
+message is settled at the moment of sending and keyed by (device, moment, kind): it depends neither on the other
+rows of a batch, nor on the length of a stretch, nor on the number of threads. Model and parameters:
+`docs/comms.md`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from protocol.messages import I8, I16, I32, I64
+from protocol.messages import I8, I32, I64
 from protocol.party import NEVER_MS
 from protocol.periods import MINUTE_MS, day_start_ms, local_date
 from sim.chance import Purpose, stream, units, words
@@ -61,7 +62,7 @@ class Outcome(IntEnum):
 
 
 DUPLICATED = len(Outcome)
-"""Counted beside the outcomes: messages that arrived a second time. Not an outcome, as they have one already."""
+"""Counted beside the outcomes: messages that arrived a second time. No outcome, as they have one already."""
 
 DOWN = frozenset({Kind.SETPOINTS, Kind.POLLS})
 
@@ -131,8 +132,8 @@ _MOST = 2**32 - 1
 class Carried:
     """What becomes of each message of a batch, in its order.
 
-    `arrival_ms` is when it arrives; for one that does not arrive, when its sender hears of the refusal; else NEVER_MS.
-    `copy_ms` is when a duplicate arrives; 0 where there is none.
+    `arrival_ms` is when it arrives; for one that does not arrive, when its sender hears of the refusal; else
+    NEVER_MS. `copy_ms` is when a duplicate arrives; 0 where there is none.
     """
 
     arrival_ms: I64
@@ -171,7 +172,7 @@ class NetworkState:
     """What the network remembers."""
 
     day: int  # ordinal of the local day whose commands are counted
-    used_today: I16  # (2, rows): set-points and wakes
+    used_today: I32  # (2, rows): set-points and wakes
     free_ns: I64  # (clouds,): when the cloud's bucket would be empty of commands [ns]
     token_until_ms: I64  # (clouds,)
     token_ready_ms: I64  # (clouds,): when the renewal under way ends; 0: none
@@ -185,7 +186,7 @@ class NetworkState:
 
 @njit(cache=True, nogil=True)
 def _cell(word):  # type: ignore[no-untyped-def]
-    """Where a latency table is read for a 32-bit word: 12 bits, the last cell refined by 12 more, its last by the final 8."""
+    """Where a latency table is read for a 32-bit word: 12 bits; the last cell by 12 more; its last by 8 more."""
     cell = np.uint64(word) >> np.uint64(20)
     if cell == FINE - 1:
         cell = np.uint64(FINE) + ((np.uint64(word) >> np.uint64(8)) & np.uint64(FINE - 1))
@@ -195,10 +196,10 @@ def _cell(word):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _gather(
+def _gather(  # type: ignore[no-untyped-def]
     rows, sent_ms, outcome, device, route_of, clear_until_ms, block_from_ms, suspect, entity, place, odd
-):  # type: ignore[no-untyped-def]  # fmt: skip
-    """What a chunk needs to know of its rows, and which of its messages something may be wrong with already."""
+):  # fmt: skip
+    """What a chunk needs to know of its rows, and which of its messages may be in trouble already."""
     for i in range(rows.shape[0]):
         row = np.uint32(rows[i])
         r = np.uint8(route_of[row])
@@ -209,7 +210,7 @@ def _gather(
 
 @njit(cache=True, nogil=True)
 def _draw(key, entity, sent_ms, number, slow, lose, twice, later):  # type: ignore[no-untyped-def]
-    """Four words for every message of a chunk: nothing but arithmetic, so that it compiles to vector instructions."""
+    """Four words for every message of a chunk: mere arithmetic, so that it compiles to vector instructions."""
     for i in range(sent_ms.shape[0]):
         a, b, c, d = words(key, entity[i], sent_ms[i], number[i])
         slow[i], lose[i], twice[i], later[i] = np.uint32(a), np.uint32(b), np.uint32(c), np.uint32(d)
@@ -249,11 +250,11 @@ def _look_closer(slow, lose, twice, most_loss, most_duplicate, odd, oddities):  
 
 
 @njit(cache=True, nogil=True)
-def _settle(
-    oddities, down, kind, rows, sent_ms, entity, number, slow, lose, twice, later, place, own_key, drop_key, first_minute,
-    report_every_ms, routes, tables, clear_until_ms, calendar, windows, places, order, members, return_over_ms,
-    arrival_ms, copy_ms, outcome, messages, latency_ms,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+def _settle(  # type: ignore[no-untyped-def]
+    oddities, down, kind, rows, sent_ms, entity, number, slow, lose, twice, later, place, own_key, drop_key,
+    first_minute, report_every_ms, routes, tables, clear_until_ms, calendar, windows, places, order, members,
+    return_over_ms, arrival_ms, copy_ms, outcome, messages, latency_ms,
+):  # fmt: skip
     """The fate of messages with something the matter, one by one; corrects what `_arrive` has counted.
 
     One body, because a compiled call costs an atomic instruction or two for each column that it is handed.
@@ -337,7 +338,7 @@ def _settle(
                 fate = _LOST
         elif not stopped:
             fate = _LOST if lost else _BACKFILLED
-        reaches = fate == _DELIVERED or fate == _BACKFILLED
+        reaches = fate in {_DELIVERED, _BACKFILLED}
         outcome[i] = fate
         messages[minute, r, fate] += 1
         if not reaches:
@@ -352,11 +353,11 @@ def _settle(
 
 
 @njit(cache=True, nogil=True)
-def _carry(
+def _carry(  # type: ignore[no-untyped-def]
     down, kind, rows, sent_ms, sequence, first_minute, key, own_key, drop_key, device, route_of, report_every_ms,
     routes, tables, clear_until_ms, calendar, suspect, windows, places, order, members, return_over_ms,
     arrival_ms, copy_ms, outcome, messages, latency_ms,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Settle the fate of messages; those whose `outcome` is set already were refused by their cloud."""
     entity, number, place = (
         np.empty(_CHUNK, np.int64),
@@ -400,24 +401,16 @@ def _carry_quietly(rows, sent_ms, first_minute, route_of, median_ms, arrival_ms,
         for at in range(start, end):
             place[at - start] = route_of[np.uint32(rows[at])]
         _arrive(
-            sent_ms[start:end],
-            place,
-            cell,
-            median_ms,
-            1,
-            first_minute,
-            arrival_ms[start:end],
-            messages,
-            latency_ms,
-        )
+            sent_ms[start:end], place, cell, median_ms, 1, first_minute, arrival_ms[start:end], messages, latency_ms
+        )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
-def _admit(
+def _admit(  # type: ignore[no-untyped-def]
     now_ms, rows, used_today, allowance, route_of, places, cost_ns, burst_ns, token_life_ms, token_renewal_ms,
     free_ns, token_until_ms, token_ready_ms, windows, outcome,
-):  # type: ignore[no-untyped-def]  # fmt: skip
-    """What vendors' clouds say to commands, one after the other: token, then rate, then the device's budget of the day."""
+):  # fmt: skip
+    """What vendors' clouds say to commands, one by one: token, then rate, then the device's budget of the day."""
     for i in range(rows.shape[0]):
         row = rows[i]
         r, cloud = route_of[row], places[row, 0]
@@ -502,7 +495,7 @@ class Network:
         shape = (0, len(ROUTE_NAMES), len(Kind), len(Outcome) + 1)
         return NetworkState(
             day=clock.start.toordinal(),
-            used_today=np.zeros((2, len(self.plant.device)), np.int16),
+            used_today=np.zeros((2, len(self.plant.device)), np.int32),
             free_ns=np.zeros(CLOUDS, np.int64),
             token_until_ms=start_ms + life_ms,
             token_ready_ms=np.zeros(CLOUDS, np.int64),
@@ -514,7 +507,7 @@ class Network:
     # ------------------------------------------------------------------------------------------------- carrying
 
     def carry_up(self, rows: I32, sent_ms: I64, kind: Kind) -> Carried:
-        """The fate of messages that devices send: readings, acknowledgements, session starts. Any order of rows."""
+        """The fate of what devices send: readings, acknowledgements, session starts. Rows in any order."""
         return self._travel(rows, sent_ms, np.zeros(0, np.int32), kind, np.zeros(len(rows), np.int8))
 
     def carry_down(self, rows: I32, now_ms: int, sequence: I32, kind: Kind) -> Carried:
@@ -523,7 +516,7 @@ class Network:
         return self._travel(rows, np.full(len(rows), now_ms, np.int64), sequence, kind, outcome)
 
     def _refusals(self, rows: I32, now_ms: int, kind: Kind) -> I8:
-        """What the vendors' clouds refuse; every accepted command is written on its cloud's and its device's account."""
+        """What vendors' clouds refuse; an accepted command is written on its cloud's and its device's account."""
         state, limits = self.state, self._limits
         outcome = np.zeros(len(rows), np.int8)
         today = local_date(now_ms).toordinal()
@@ -617,20 +610,14 @@ class Network:
 
     def _count(self, minute: int, kind: Kind, messages: I64, latency_ms: I64) -> None:
         state = self.state
-        if minute < state.first_minute:
-            missing = state.first_minute - minute
-            state.messages, state.latency_ms = (
-                _longer(state.messages, missing, 0),
-                _longer(state.latency_ms, missing, 0),
-            )
-            state.first_minute = minute
+        before = max(0, state.first_minute - minute)
+        state.first_minute -= before
         place = minute - state.first_minute
-        lacking = place + len(messages) - len(state.messages)
-        if lacking > 0:
-            state.messages, state.latency_ms = (
-                _longer(state.messages, 0, lacking),
-                _longer(state.latency_ms, 0, lacking),
-            )
+        after = max(0, place + len(messages) - before - len(state.messages))
+        if before or after:
+            # Room for as much again, so that a long run does not copy its accounts every minute.
+            room = [(before, after + len(state.messages) if after else 0), (0, 0), (0, 0), (0, 0)]
+            state.messages, state.latency_ms = np.pad(state.messages, room), np.pad(state.latency_ms, room)
         state.messages[place : place + len(messages), :, kind] += messages
         state.latency_ms[place : place + len(messages), :, kind] += latency_ms
 
@@ -759,7 +746,3 @@ def _allowances(routes: tuple[Route, ...], wakes_per_day: int) -> I64:
     commands = [route.commands_per_day or -1 for route in routes]
     wakes = [wakes_per_day if name == "ev_telematics_cloud" else -1 for name in ROUTE_NAMES]
     return np.array([commands, wakes], np.int64)
-
-
-def _longer(array: I64, before: int, after: int) -> I64:
-    return np.pad(array, [(before, after), (0, 0), (0, 0), (0, 0)])

@@ -45,7 +45,10 @@ _RANDOM_LOOK_BACK = 4
 
 @dataclass(frozen=True, slots=True)
 class OwnOutageLaw:
-    """How a route's devices fail by themselves: per block at most one outage begins, evenly in it, for an exponential time."""
+    """How a route's devices fail by themselves.
+
+    Per block of time at most one outage begins, evenly in it, and lasts for an exponential time.
+    """
 
     block_ms: int
     begins: float  # chance that one begins in a block
@@ -64,7 +67,8 @@ class OwnOutageLaw:
             return OwnOutageLaw(DAY_MS, 0.0, 0.0, 0)
         if for_ms > every_ms:
             raise ValueError(
-                f"devices are offline for {for_ms} ms every {every_ms} ms: more down than up is no route; lower offline_for"
+                f"devices are offline for {for_ms} ms every {every_ms} ms: more down than up is no route; "
+                "lower offline_for"
             )
         block_ms = DAY_MS
         while block_ms > MINUTE_MS and _block_share_up(block_ms, for_ms, 0.5) > every_ms / (
@@ -80,7 +84,7 @@ class OwnOutageLaw:
 
 
 def _block_share_up(block_ms: int, mean_ms: int, begins: float) -> float:
-    """Share of time a device is up: no outage of this block or any before it covers the moment, averaged over the block."""
+    """Share of time a device is up: no outage of this block or one before covers the moment, on average."""
     moment = (np.arange(512) + 0.5) / 512 * block_ms
     share_up = 1.0 - begins * mean_ms / block_ms * -np.expm1(-moment / mean_ms)
     for back in range(1, math.ceil(_LONGEST_IN_MEANS * mean_ms / block_ms) + 1):
@@ -102,7 +106,7 @@ def _begun_in(key, device, block, block_ms, begins, mean_ms):  # type: ignore[no
 
 @njit(cache=True, nogil=True)
 def _up_again(key, device, to_ms, block, block_ms, begins, mean_ms):  # type: ignore[no-untyped-def]
-    """When a device that is down until `to_ms` is up: an outage that begins meanwhile in `block` or later prolongs it."""
+    """When a device that is down until `to_ms` is up: an outage that begins meanwhile, from `block` on, prolongs it."""
     while to_ms >= block * block_ms:
         next_from_ms, next_to_ms = _begun_in(key, device, block, block_ms, begins, mean_ms)
         if next_from_ms <= to_ms:
@@ -113,7 +117,7 @@ def _up_again(key, device, to_ms, block, block_ms, begins, mean_ms):  # type: ig
 
 @njit(cache=True, nogil=True)
 def own_outages(key, device, block, block_ms, begins, mean_ms, look_back):  # type: ignore[no-untyped-def]
-    """What a device's calendar says for a block: down until `carried_ms` (from before; 0: not), then from, to [ms]."""
+    """A device's calendar of a block: down until `carried_ms` (since before; 0: not), then from, to [ms]."""
     carried_ms = np.int64(0)
     for earlier in range(block - look_back, block):
         _, to_ms = _begun_in(key, device, earlier, block_ms, begins, mean_ms)
@@ -141,10 +145,11 @@ def _fill_calendar(key, device, rows, block, block_ms, begins, mean_ms, look_bac
 
 
 class OwnOutages:
-    """The devices' own outages around now: `calendar` (2, rows, 3) holds carried_ms, from_ms, to_ms of two blocks per route.
+    """The devices' own outages around now: two blocks per route are held.
 
-    The block of number b lies in calendar[b % 2]; `block` (routes,) is the later of the two that are held. Before
-    `clear_until_ms` (rows,) no outage of a row's own stands in that later block.
+    `calendar` (2, rows, 3) holds carried_ms, from_ms, to_ms; the block of number b lies in calendar[b % 2], and
+    `block` (routes,) is the later of the two. Before `clear_until_ms` (rows,) no outage of a row's own stands in
+    that later block.
     """
 
     def __init__(self, plant: Plant, routes: tuple[Route, ...], seed: int) -> None:
@@ -187,7 +192,7 @@ class OwnOutages:
 
 @dataclass(frozen=True, slots=True)
 class OutageWindow:
-    """One shared outage on the time axis. `kinds` is a set of bits, one per kind of message that it touches."""
+    """One shared outage on the time axis; fields as in `sim.scenario.Outage`."""
 
     kind: str
     name: str
@@ -223,7 +228,7 @@ def cloud_of(plant: Plant) -> I16:
 def outage_windows(
     comms: Comms, routes: tuple[Route, ...], clock: Clock, region_names: tuple[str, ...], seed: int
 ) -> tuple[OutageWindow, ...]:
-    """All shared outages of a run, by start. Raises ValueError for an outage of something there is none of."""
+    """All shared outages of a run, by start. Raises ValueError for an outage of what there is none of."""
     members = _members(comms, routes, region_names)
     written = [_written(outage, clock, members) for outage in comms.outages]
     drawn = _drawn(comms, clock, members, seed)
@@ -287,15 +292,15 @@ def _drawn(
 
 
 def _entity(kind: str, name: str, place: int) -> int:
-    """What the draws of a member are keyed by: a region's name, as its place depends on which others there are."""
+    """What a member's draws are keyed by: a region's name, as its place depends on which others there are."""
     return int.from_bytes(name.encode()[:4], "big") if kind == "region" else place
 
 
 def return_order(plant: Plant, seed: int) -> tuple[I32, I64]:
-    """Every row's place in the order in which its cloud takes devices back (rows,), and devices per cloud (CLOUDS,).
+    """Every row's place in the order in which its cloud takes devices back (rows,), and devices per cloud.
 
-    The order is by a keyed draw of the device. Devices of one cloud have different places, so that a storm in this
-    order, one place after the other, never exceeds the cloud's rate.
+    The order is by a keyed draw of the device. Devices of one cloud have different places, so that a storm in
+    this order, one place after the other, never exceeds the cloud's rate. Shapes (rows,) and (CLOUDS,).
     """
     cloud = cloud_of(plant)
     by_cloud = np.lexsort((_lots(stream(seed, Purpose.STORM), plant.device), cloud))

@@ -1,7 +1,7 @@
-"""The profiles of the four routes as data with sources, and what follows from a route alone: tables of latency, domains.
+"""The profiles of the four routes as data with sources, and their tables of latency.
 
-Owns every number of the `realistic` profile. `perfect` is the absence of every fault. A scenario's own route replaces
-the profile's whole. Tags: [src] read in the source, [mem] commonly quoted and unverified, assumed: a guess.
+Owns every number of the `realistic` profile; `perfect` is the absence of every fault. A scenario's own route
+replaces the profile's whole. Tags: [src] read in the source, [mem] commonly quoted and unverified, assumed: a guess.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LONGEST_LATENCY_MS = DAY_MS
 
 REALISTIC = MappingProxyType({
     "evcp_4g": Route(
-        latency_median_ms=400,  # 18 ms over the air at best (Ofcom 2024) [src], plus broker and cloud; assumed
+        latency_median_ms=400,  # 18 ms on air at best (Ofcom 2024) [src], plus broker and cloud; assumed
         latency_log_sd=0.5,  # assumed
         tail_share=0.01,  # assumed: paging, handover, broker retries
         tail_scale_ms=5 * SECOND_MS,
@@ -50,7 +50,7 @@ REALISTIC = MappingProxyType({
         loss_down=0.005,  # assumed
         loss_up=0.005,
         duplicate=0.002,
-        offline_every_ms=14 * DAY_MS,  # drops every few weeks, minutes to hours [mem]; 4.5 % offline, worse than 4G
+        offline_every_ms=14 * DAY_MS,  # drops every few weeks [mem]; with the next 4.5 % offline
         offline_for_ms=16 * HOUR_MS,
         rate_per_s=500.0,  # assumed
         backfill_depth=60,  # one hour, assumed
@@ -71,7 +71,7 @@ REALISTIC = MappingProxyType({
         duplicate=0.001,
         offline_every_ms=10 * DAY_MS,  # underground car parks and dead spots; 1.6 % offline, assumed
         offline_for_ms=4 * HOUR_MS,
-        rate_per_s=250.0,  # 5/s per partner by default (Tesla) [src]; a portfolio of this size would agree more: assumed
+        rate_per_s=250.0,  # Tesla: 5/s per partner [src]; a portfolio would agree more: assumed
         commands_per_day=50,  # Tesla: 50 commands a day per vehicle [src]
         backfill_depth=0,  # a cloud that is polled tells the present only
         reconnect_spread_ms=5 * MINUTE_MS,
@@ -109,7 +109,7 @@ REALISTIC_OUTAGES = RandomOutages(
 
 USES_ISP = frozenset({"evcp_wifi_cloud"})
 USES_MOBILE_OPERATOR = frozenset({"evcp_4g", "ev_telematics_cloud"})
-"""Which wires a route hangs on, besides its vendor's cloud and its region (all do); DCC has wires of its own."""
+"""Wires that a route hangs on, besides its vendor's cloud and its region; DCC has wires of its own."""
 
 FINE = 4_096
 FINEST = 256
@@ -117,7 +117,7 @@ FINEST = 256
 
 
 def routes_of(comms: Comms) -> tuple[Route, ...]:
-    """The four routes in the order of ROUTE_NAMES. Raises ValueError for an override of a route there is not."""
+    """The four routes in the order of ROUTE_NAMES. Raises ValueError for the override of an unknown route."""
     strangers = sorted(set(comms.routes) - set(ROUTE_NAMES))
     if strangers:
         known = ", ".join(ROUTE_NAMES)
@@ -134,10 +134,11 @@ def random_outages_of(comms: Comms) -> RandomOutages:
 
 
 def latency_table(route: Route) -> I32:
-    """Quantiles of a route's latency [ms], shape (2 * FINE + FINEST,), rising within and across the three levels.
+    """Quantiles of a route's latency [ms] in three levels, shape (2 * FINE + FINEST,).
 
-    A word's first 12 bits pick a cell of the first level; its last cell is refined by the next 12 bits, and the last
-    cell of that by the last 8, so that the tail is drawn down to 2**-32. A cell holds the quantile of its middle.
+    A word's first 12 bits pick a cell of the first level; its last cell is refined by the next 12 bits, and the
+    last cell of that by the last 8, so that the tail is drawn down to 2**-32. A cell holds the quantile of its
+    middle.
     """
     share_above = np.concatenate([
         (FINE - np.arange(FINE) - 0.5) / 2.0**12,
@@ -155,11 +156,11 @@ def _latency_exceeded_by(route: Route, share: NDArray[np.float64]) -> NDArray[np
         middle = 0.5 * (low + high)
         above = _share_above(route, middle) > share
         low, high = np.where(above, middle, low), np.where(above, high, middle)
-    return np.exp(high)
+    return np.asarray(np.exp(high))
 
 
 def _share_above(route: Route, log_latency: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Share of messages slower than exp(log_latency) [ms]: log-normal body, Pareto tail from `tail_scale_ms`."""
+    """Share of messages slower than exp(log_latency) [ms]: log-normal body, Pareto tail from its scale on."""
     median, log_sd = max(route.latency_median_ms, 0.1), max(route.latency_log_sd, 1e-9)
     body = ndtr((np.log(median) - log_latency) / log_sd)
     beyond = np.maximum(log_latency - np.log(max(route.tail_scale_ms, 0.1)), 0.0)

@@ -127,8 +127,9 @@ class Run:
         self.meters = Meters(scenario, self.population, base, self.fleet, self.without, first_day)
         self.people = People(scenario, self.population, temperatures, [self.fleet, self.without], first_day)
         self.network = self._network(workers)
-        self.gateway = Gateway(self.network, self.population.registration, self.start_ms)
         self.recorder = Recorder(folder, self._layout(), scenario.record)
+        witness = self.recorder if self.recorder.wants("device_messages") else None
+        self.gateway = Gateway(self.network, self.population.registration, witness=witness)
         self.journal = Journal()
         self.world = World(
             scenario, self.population, self.fleet, self.without, self.gateway, self.recorder,
@@ -177,7 +178,7 @@ class Run:
     def _parties(self) -> dict[str, Party]:
         scenario = self.scenario
         aggregator = Aggregator(
-            party_settings.aggregator_settings(scenario), party_settings.aggregator_rules(scenario), start_ms=self.start_ms
+            party_settings.aggregator_settings(scenario), party_settings.aggregator_rules(scenario)
         )
         parties: list[Any] = [
             aggregator,
@@ -213,7 +214,6 @@ class Run:
         registration = self.population.registration
         for name in ("aggregator", "settlement"):
             self.parties[name].receive(registration, self.start_ms)
-        self.gateway.state.registered = True
         while self.fleet.state.now_ms < self.start_ms:
             now_ms = min(self.meters.next_deadline_ms(), self.people.next_deadline_ms(), self.start_ms)
             for fleet in (self.fleet, self.without):

@@ -25,16 +25,13 @@ from sim.scenario import Weather
 
 F64 = NDArray[np.float64]
 DAYS_PER_YEAR = 365.25
-
-
 FORGOTTEN = 1e-3
 """Weight at which a moving average ends: so far back the past no longer shows in a correlation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Climate:
-    """What the days of a place are like; `winter` is +1 on `coldest_day` of the year (from 0), -1 half a
-    year off.
+    """What the days of a place are like; `winter` is 1 on `coldest_day` (from 0), -1 half a year away.
 
     The mean of a day is `mean_c` - `swing_c` winter, plus a departure of variance `departure_var` +
     `winter_var` winter [C2]. Maximum minus minimum is `range_mean_c` - `range_swing_c` winter times a
@@ -61,8 +58,7 @@ CLIMATES: Mapping[str, Climate] = MappingProxyType({
 year's cosine and sine; of its squared residual, and of maximum minus minimum, on the cosine from
 `coldest_day`; lag-1 correlation of the scaled residual; sd of the log range. `tests/sim/test_weather.py`
 fits them again. The series itself, which includes the year's course, then has the lag-1 autocorrelation
-0.92-0.94. Doubt: departures are normal, so heat waves above the 99th percentile of summer are rarer than
-real ones by a few degrees."""
+0.92-0.94. Doubt: departures are normal, so the hottest days are some 4 C cooler than real ones."""
 
 RANGE_LAG_1 = 0.42
 """Lag-1 correlation of the log range about its fit, in all three places; same source."""

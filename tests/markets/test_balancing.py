@@ -359,6 +359,15 @@ def test_f1_a_duplicate_has_the_same_number_and_binds_once(half, second_ms):
     assert len(party.state.ledger) == 1
 
 
+def test_f1_a_duplicate_of_a_refused_acceptance_does_not_open_it_again():
+    party = declare(market(script(), faults=always("duplicate", 0)))
+    live(party, FIVE - 2 * MINUTE_MS)
+    answer(party, 1, False, FIVE - 2 * MINUTE_MS + 1)
+    said = live(party, FIVE + HOUR_MS)
+    assert len(sent(said)) == 1
+    assert bound(said) == []
+
+
 def test_f2_an_amendment_changes_the_level_and_binds_instead():
     _, said = story("amend", 0)
     (_, first), (_, second) = sent(said)

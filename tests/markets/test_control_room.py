@@ -117,6 +117,12 @@ def test_a_fast_unit_keeps_its_change_through_every_step_of_the_fpn(levels, chan
         assert level_after_mw(found, at(minute)) == level_after_mw(fpn, at(minute)) + change
 
 
+def test_a_bend_of_the_fpn_is_followed():
+    fpn = profile((0, 0), (10, -10), (20, -30))
+    found = acceptance_profile(fpn, at(0), at(20), -5, Bounds(999.0, -999.0, 99.0, 99.0))
+    assert [level_after_mw(found, at(minute)) for minute in (5, 10, 15)] == [-10, -15, -25]
+
+
 def test_of_two_corners_at_one_time_the_later_holds_after_and_the_earlier_before():
     steps = flat_fpn(-3, -9)
     assert level_before_mw(steps, at(30)) == -3

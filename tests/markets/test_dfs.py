@@ -37,7 +37,7 @@ def script(name="E1", start=FIVE, periods=2, mw=10.0, price=None, test=False, pu
 
 
 def faults(duplicate=0.0):
-    shares = FaultShares(**{kind: 0.0 for kind in FAULT_KINDS} | {"duplicate": duplicate})
+    shares = FaultShares(**dict.fromkeys(FAULT_KINDS, 0.0) | {"duplicate": duplicate})
     return FaultPlan(shares, np.full((9, len(FAULT_KINDS)), 0.5))
 
 

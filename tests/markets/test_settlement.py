@@ -120,7 +120,7 @@ def settled_event(**how):
 
 
 def test_three_homes_and_one_event_worked_by_hand():
-    # A: 600-100=500, 600-0=600. B: 500-700=-200, 500-500=0. C has four days only: its baseline is its outturn.
+    # A: 600-100=500, 600-0=600. B: 500-700=-200, 500-500=0. C has four days: outturn.
     # Net 300 Wh and 600 Wh at 3000 GBP/MWh: 0.90 and 1.80 GBP.
     lines = lines_of(settled_event())
     assert [(line.start_ms, line.volume_mwh, line.amount_gbp_e5) for line in lines] == [
@@ -163,7 +163,7 @@ def test_a_home_without_a_reading_in_a_delivery_period_delivers_nothing_in_it():
 
 
 def test_an_event_day_is_no_day_of_the_baseline():
-    # Yesterday's event leaves nine working days; B used 400 Wh then, so its mean becomes (4 x 400 + 5 x 600) / 9.
+    # Yesterday's event leaves nine working days; B used 400 Wh then: its mean is (4 x 400 + 5 x 600) / 9.
     yesterday = DAY - timedelta(days=1)
     earlier = accepted(name="B0", event="E0", start=period_bounds_ms(yesterday, FIRST_SP)[0])
     settlement = with_event(party(), earlier, accepted())
@@ -297,7 +297,10 @@ def corners(*points):
     return tuple(Point(FIVE + minute * MINUTE_MS, float(level)) for minute, level in points)
 
 
-def acceptance(number=7, profile=corners((0, -10), (2, -4), (28, -4), (30, -10)), amendment="ORI"):
+TRAPEZIUM = corners((0, -10), (2, -4), (28, -4), (30, -10))
+
+
+def acceptance(number=7, profile=TRAPEZIUM, amendment="ORI"):
     return BidOfferAcceptance("_A", number, FIVE - 2 * MINUTE_MS + number, profile, False, amendment)
 
 
@@ -313,7 +316,7 @@ def asset_day(total_wh, rows=100, missing=0, place=FIRST_SP - 1):
     return AssetReadings(DAY, np.arange(rows, dtype=np.int32), readings)
 
 
-def with_acceptance(*acceptances, prices=prices(), wait=3):
+def with_acceptance(*acceptances, system_prices=None, wait=3):
     """A unit of 100 assets with an FPN of -10 MW, its pairs, acceptances and prices."""
     settlement = party(wait=wait)
     settlement.receive(registration(range(100), [Service.BALANCING] * 100), 0)
@@ -322,7 +325,7 @@ def with_acceptance(*acceptances, prices=prices(), wait=3):
         flat = (Point(start, -10.0), Point(start + PERIOD_MS, -10.0))
         settlement.receive(PhysicalNotification("_A", start, start + PERIOD_MS, flat), 0)
         settlement.receive(BidOfferData("_A", start, start + PERIOD_MS, PAIRS), 0)
-    for message in (*acceptances, *prices):
+    for message in (*acceptances, *(prices() if system_prices is None else system_prices)):
         settlement.receive(message, FIVE)
     return settlement
 
@@ -335,8 +338,9 @@ def settled_acceptance(*acceptances, total_wh=2_500_000, missing=0, **others):
 
 def test_one_acceptance_on_two_pairs_worked_by_hand():
     # 6 MW for 28 min net of ramps: 168 MW min = 2.8 MWh. Pair 1 (4 MW) is reached 4/3 min from either end:
-    # 120 - 16/3 MW min = 1.91111 MWh at 100; the rest, 0.88889 MWh, is pair 2 at 150: 191.11111 + 133.33333 GBP.
-    # Metered -2.5 MWh; expected -5 + 2.8 = -2.2: 0.3 MWh short. Non-delivery: dearest pair, 0.3 x (150 - 90) = 18 GBP.
+    # 120 - 16/3 MW min = 1.91111 MWh at 100; the rest, 0.88889 MWh, is pair 2 at 150: 191.11 + 133.33 GBP.
+    # Metered -2.5 MWh, expected -5 + 2.8 = -2.2: 0.3 short. Non-delivery, dearest pair first:
+    # 0.3 x (150 - 90) = 18 GBP.
     # Imbalance: -0.3 MWh at 90 = 27 GBP.
     lines = {line.item: line for line in lines_of(settled_acceptance())}
     assert {item: line.amount_gbp_e5 for item, line in lines.items()} == {
@@ -383,7 +387,7 @@ def test_an_acceptance_without_any_readings_is_settled_at_the_deadline_as_not_de
 
 
 def test_without_a_system_price_only_cashflows_are_settled_and_it_is_told():
-    settlement = settled_acceptance(prices=[])
+    settlement = settled_acceptance(system_prices=[])
     assert settlement.state.outbox == []
     settlement.on_deadline(settlement.next_deadline_ms())
     told = settlement.take_outbox()
@@ -421,7 +425,7 @@ def test_only_periods_that_an_acceptance_reaches_into_are_settled():
 
 
 def test_an_acceptance_of_a_unit_without_an_fpn_is_told_and_not_settled():
-    settlement = settled_acceptance(replace(acceptance(), unit="E_NOTOURS-1"), prices=prices())
+    settlement = settled_acceptance(replace(acceptance(), unit="E_NOTOURS-1"), system_prices=prices())
     told = settlement.take_outbox()
     assert "not_settled" in [e.message.kind for e in told if isinstance(e.message, Remark)]
     assert [line for e in told if isinstance(e.message, Statement) for line in e.message.lines] == []
@@ -450,7 +454,7 @@ def test_money_sums_to_nothing_and_the_aggregator_gets_what_the_lines_say(total,
     chain = [acceptance(profile=corners((0, -10), (2, level), (28, level), (30, -10)))]
     if undo:
         chain.append(acceptance(8, corners((5, level), (7, -10), (25, -10), (27, level))))
-    lines = lines_of(settled_acceptance(*chain, total_wh=total, prices=prices(price)))
+    lines = lines_of(settled_acceptance(*chain, total_wh=total, system_prices=prices(price)))
     balances = balances_gbp_e5(lines)
     assert sum(balances.values()) == 0
     assert balances.get("aggregator", 0) == sum(line.amount_gbp_e5 for line in lines)

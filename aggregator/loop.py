@@ -1,0 +1,766 @@
+"""The aggregator as a party: hears messages, wakes on a grid, decides, tells. Its whole memory is `state`.
+
+    Aggregator(settings, rules)            # sim/run.py; `assumed` only where a study changes the guesses
+    settings = AggregatorSettings(**fields of the scenario's aggregator section, with DfsSubmission(...) and
+                                  BalancingSubmission(...) in place of its two parts)
+    rules = rules_in_force(load_rulebook("dfs", on=day), load_rulebook("bm", on=day), dfs_metering)
+
+It wakes every `loop_idle_ms`; every `loop_active_ms` from `lead_ms` before an instruction starts until the
+last asset has been let go; and when a notification or a bid is due. One turn of the loop: publish
+metering, notify and bid, step the ledger, steer each trading unit (look, correct, send), report what it
+believes it delivers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from statistics import NormalDist
+from typing import Any, TypeVar
+
+import numpy as np
+
+from aggregator.belief import (
+    BUSY,
+    DROP_W,
+    HOLDABLE,
+    IS_HELD,
+    IS_RAISED,
+    PENDING_RISE_W,
+    PENDING_W,
+    RAISABLE,
+    RISE_W,
+    UNSEEN,
+    WAITING_W,
+    WEIGHT,
+    Moment,
+    View,
+    look,
+    wall_table,
+)
+from aggregator.bidding import dfs_megawatts, dfs_price, dynamics, period_starts, position
+from aggregator.dispatch import choose, keep_holding, spread_release, to_poll, want
+from aggregator.forecast import Availability, History, foresee, foreseen_now_w, learn, revision
+from aggregator.instructions import (
+    BALANCING,
+    Book,
+    Declared,
+    Plan,
+    UnitBooks,
+    expire_waiting,
+    governing,
+    move,
+    overtaken,
+    remark,
+    take_acceptance,
+    take_cancellation,
+    take_result,
+)
+from aggregator.operational_metering import publish
+from aggregator.registry import Registry, dfs_registrations, enrol
+from aggregator.sending import (
+    FAILED,
+    FREE,
+    HELD,
+    RAISED,
+    RESPONDED,
+    UP_FAILED,
+    UP_RESPONDED,
+    Terms,
+    new_control,
+    set_points,
+    take_acks,
+)
+from aggregator.settings import AggregatorSettings, Assumptions, Rules
+from aggregator.telemetry import Records, Store, begin_sessions, new_store, observe
+from protocol.instruction import Ledger, Stage
+from protocol.messages import (
+    I8,
+    I64,
+    Acks,
+    AssetReadings,
+    AssetRegistration,
+    BidOfferAcceptance,
+    BidOfferData,
+    BoundaryReadings,
+    DayAheadPrices,
+    DeliveryBelief,
+    DfsBid,
+    DfsCancellation,
+    DfsRequirement,
+    DfsResult,
+    ExportLimits,
+    Message,
+    PhysicalNotification,
+    Point,
+    Polls,
+    Service,
+    SessionStarts,
+    Statement,
+    SystemPrice,
+    Telemetry,
+)
+from protocol.party import NEVER_MS, Envelope
+from protocol.periods import DAY_MS, PERIOD_MS, gate_closure_ms, local_date
+
+NAME = "aggregator"
+KEPT_MS = 3 * DAY_MS
+"""How long plans and declarations are remembered after they ended: the meters' days come later than they."""
+
+PerRow = TypeVar("PerRow", Telemetry, SessionStarts, Acks, AssetReadings)
+
+
+@dataclass(slots=True)
+class Portfolio:
+    """Everything that has one entry per asset or per trading unit ("group").
+
+    Per group: `experience` (groups, 4) with orders, `metered_w` import at the end of what was published,
+    `believed_w` turn-down believed at the last look, `steered_w` the target last steered to, `busy` 1
+    while assets are held or told something, `releasing` 1 after an end, `hold_until_ms` until when holds
+    may last, `serving` the instruction last served.
+    """
+
+    registered_ms: int
+    registry: Registry
+    store: Store
+    control: Records
+    experience: I64
+    metered_w: I64
+    believed_w: I64
+    steered_w: I64
+    busy: I8
+    releasing: I8
+    hold_until_ms: I64
+    serving: list[str]
+
+
+@dataclass(slots=True)
+class Bid:
+    """A DFS bid that was sent: for which event and unit, and when it would be delivered."""
+
+    event_id: str
+    unit: str
+    start_ms: int
+    end_ms: int
+    refused: bool = False
+
+
+@dataclass(slots=True)
+class AggregatorState:
+    """All that the aggregator remembers.
+
+    `now_ms` the latest moment it was told of, `loop_ms` its last turn, `next_period_ms` the next period to
+    notify, `polls_day` the local day (ordinal) for which polls are counted.
+    """
+
+    now_ms: int = 0
+    loop_ms: int = 0
+    portfolio: Portfolio | None = None
+    history: History = field(default_factory=lambda: History([]))
+    book: Book = field(default_factory=lambda: Book(Ledger(), {}, {}, []))
+    units: dict[str, UnitBooks] = field(default_factory=dict)
+    next_period_ms: int = 0
+    limits_sequence: int = 0
+    requirements: dict[str, DfsRequirement] = field(default_factory=dict)
+    bids: dict[str, Bid] = field(default_factory=dict)
+    polls_day: int = 0
+    outbox: list[Envelope] = field(default_factory=list)
+
+
+class Aggregator:
+    """The control code under test. It knows nothing but what it was told."""
+
+    name = NAME
+
+    def __init__(
+        self, settings: AggregatorSettings, rules: Rules, assumed: Assumptions | None = None
+    ) -> None:
+        self.settings = settings
+        self.rules = rules
+        self.assumed = assumed or Assumptions()
+        self.state = AggregatorState()
+        self._handlers: dict[type[Message], Callable[[Any], None]] = {
+            AssetRegistration: self._register,
+            Telemetry: self._hear_telemetry,
+            SessionStarts: self._hear_sessions,
+            Acks: self._hear_acks,
+            AssetReadings: self._hear_readings,
+            DfsRequirement: self._hear_requirement,
+            DfsResult: self._hear_result,
+            DfsCancellation: self._hear_cancellation,
+            BidOfferAcceptance: self._hear_acceptance,
+        }
+
+    # ----------------------------------------------------------------------------------- the party
+
+    def receive(self, message: Message, now_ms: int) -> None:
+        self.state.now_ms = now_ms
+        handler = self._handlers.get(type(message))
+        if handler is not None:
+            handler(message)
+        elif not isinstance(message, BoundaryReadings | DayAheadPrices | SystemPrice | Statement):
+            self._remark("unexpected_message", f"{type(message).__name__} is no business of {NAME}: ignored")
+
+    def next_deadline_ms(self) -> int:
+        state = self.state
+        if state.portfolio is None:
+            return NEVER_MS
+        wanted = [_tick(state.loop_ms + 1, self.settings.loop_idle_ms, state.now_ms)]
+        active_from_ms = self._active_from_ms(state.portfolio)
+        if active_from_ms < NEVER_MS:
+            first_ms = max(state.loop_ms + 1, active_from_ms)
+            wanted.append(_tick(first_ms, self.settings.loop_active_ms, state.now_ms))
+        if state.units:
+            wanted.append(max(self._notify_at_ms(), state.loop_ms + 1, state.now_ms))
+        wanted += [max(self._bid_at_ms(item), state.loop_ms + 1) for item in state.requirements.values()]
+        return min(wanted)
+
+    def on_deadline(self, now_ms: int) -> None:
+        state = self.state
+        state.now_ms = now_ms
+        portfolio = state.portfolio
+        if portfolio is None:
+            return
+        self._publish_metering(portfolio)
+        self._count_polls_anew(portfolio)
+        expire_waiting(state.book, now_ms, self.assumed, self._say)
+        live = self._supersede(state.book.live())
+        self._steer_all(portfolio, live)
+        self._step_ledger(live)
+        while state.units and self._notify_at_ms() <= now_ms:
+            self._notify(state.next_period_ms)
+            state.next_period_ms += PERIOD_MS
+        for requirement in [item for item in state.requirements.values() if self._bid_at_ms(item) <= now_ms]:
+            self._bid(portfolio, requirement)
+        self._forget()
+        state.loop_ms = now_ms
+
+    def take_outbox(self) -> list[Envelope]:
+        said, self.state.outbox = self.state.outbox, []
+        return said
+
+    def _say(self, to: str, message: Message) -> None:
+        self.state.outbox.append(Envelope(to, message))
+
+    def _remark(self, kind: str, detail: str) -> None:
+        remark(self._say, self.state.now_ms, kind, detail)
+
+    # ------------------------------------------------------------------------- assets and readings
+
+    def _register(self, registration: AssetRegistration) -> None:
+        state = self.state
+        if state.portfolio is not None:
+            self._remark("registered_twice", "assets are registered once, at the start: ignored")
+            return
+        registry = enrol(registration, self.rules, self.assumed)
+        groups = len(registry.groups)
+        seconds = max(self.settings.loop_idle_ms, self.settings.loop_active_ms) // 1000 + 64
+        state.portfolio = Portfolio(
+            registered_ms=state.now_ms,
+            registry=registry,
+            store=new_store(registration, registry, self.assumed, state.now_ms, seconds),
+            control=new_control(registry.count),
+            experience=np.zeros((groups, 4), np.int64),
+            metered_w=np.zeros(groups, np.int64),
+            believed_w=np.zeros(groups, np.int64),
+            steered_w=np.zeros(groups, np.int64),
+            busy=np.zeros(groups, np.int8),
+            releasing=np.zeros(groups, np.int8),
+            hold_until_ms=np.zeros(groups, np.int64),
+            serving=[""] * groups,
+        )
+        state.loop_ms = state.now_ms - 1
+        # The first period whose gate is still open.
+        state.next_period_ms = (state.now_ms // PERIOD_MS + 1) * PERIOD_MS
+        while gate_closure_ms(state.next_period_ms) <= state.now_ms:
+            state.next_period_ms += PERIOD_MS
+        self._introduce(registration, registry)
+
+    def _introduce(self, registration: AssetRegistration, registry: Registry) -> None:
+        """Tell the markets which units there are."""
+        for unit in dfs_registrations(registration, registry):
+            self._say("dfs", unit)
+        if registry.excluded:
+            self._remark(
+                "not_in_a_dfs_unit",
+                f"{registry.excluded} assets: no half-hourly meter, a home in the BM, or too few for a unit",
+            )
+        for place in registry.groups_of(Service.BALANCING):
+            group = registry.groups[place]
+            planned_mw = group.assets * self.assumed.planning_w_per_asset / 1e6
+            can = dynamics(group.name, planned_mw, self.rules, self.assumed)
+            self.state.units[group.name] = UnitBooks(place, can, {})
+            self._say(BALANCING, can)
+
+    def _within(self, message: PerRow) -> PerRow | None:
+        """The message without rows that are not registered; None before registration."""
+        portfolio = self.state.portfolio
+        if portfolio is None:
+            self._remark(
+                "not_registered", f"{type(message).__name__} before any asset was registered: ignored"
+            )
+            return None
+        rows = message.rows
+        if not len(rows) or (int(rows.min()) >= 0 and int(rows.max()) < portfolio.registry.count):
+            return message
+        known = (rows >= 0) & (rows < portfolio.registry.count)
+        self._remark("unknown_assets", f"{int((~known).sum())} rows of {type(message).__name__}: ignored")
+        arrays = {item.name: getattr(message, item.name) for item in fields(message)}
+        kept: dict[str, Any] = {
+            name: value[known] for name, value in arrays.items() if isinstance(value, np.ndarray)
+        }
+        return replace(message, **kept)
+
+    def _hear_telemetry(self, told: Telemetry) -> None:
+        known = self._within(told)
+        if known is not None and self.state.portfolio is not None:
+            observe(self.state.portfolio.store, known, self.assumed)
+
+    def _hear_sessions(self, told: SessionStarts) -> None:
+        known = self._within(told)
+        if known is not None and self.state.portfolio is not None:
+            begin_sessions(self.state.portfolio.store, known)
+
+    def _hear_acks(self, acks: Acks) -> None:
+        known, portfolio = self._within(acks), self.state.portfolio
+        if known is not None and portfolio is not None:
+            take_acks(
+                portfolio.control,
+                portfolio.store.board,
+                portfolio.experience,
+                known,
+                self.state.now_ms,
+                self.settings,
+                self.assumed,
+            )
+
+    def _hear_readings(self, told: AssetReadings) -> None:
+        known, portfolio = self._within(told), self.state.portfolio
+        if known is None or portfolio is None:
+            return
+        lived = told.day >= local_date(portfolio.registered_ms)
+        sessions = None if lived else portfolio.store.sessions
+        learn(self.state.history, known, portfolio.registry, sessions, self._disturbed(), self.assumed)
+
+    def _disturbed(self) -> list[tuple[int, int, int]]:
+        """When our own orders shaped the readings: while delivered, and as long again while energy comes
+        back.
+        """
+        return [
+            (plan.group, plan.start_ms, 2 * plan.end_ms - plan.start_ms + self.settings.release_over_ms)
+            for plan in self.state.book.plans.values()
+            if plan.believed_wms
+        ]
+
+    # --------------------------------------------------------------------------------- market mail
+
+    def _hear_acceptance(self, acceptance: BidOfferAcceptance) -> None:
+        state = self.state
+        take_acceptance(state.book, acceptance, state.units, state.now_ms, self.assumed, self._say)
+
+    def _hear_requirement(self, requirement: DfsRequirement) -> None:
+        state = self.state
+        if state.now_ms >= requirement.submit_by_ms:
+            self._remark(
+                "bid_window_closed", f"event {requirement.event_id}: bids closed before we heard of it"
+            )
+        elif requirement.event_id in state.requirements or any(
+            bid.event_id == requirement.event_id for bid in state.bids.values()
+        ):
+            self._remark("duplicate_requirement", f"event {requirement.event_id} came again")
+        elif state.portfolio is not None:
+            state.requirements[requirement.event_id] = requirement
+            if self._bid_at_ms(requirement) <= state.now_ms:
+                self._bid(state.portfolio, requirement)
+
+    def _hear_result(self, result: DfsResult) -> None:
+        state = self.state
+        bid = state.bids.get(result.bid_id)
+        group = None
+        if bid is not None and bid.unit == result.unit and state.portfolio is not None:
+            group = state.portfolio.registry.place_of(result.unit, Service.DFS)
+            bid.refused = not result.accepted
+        take_result(state.book, result, group, state.now_ms, self._say)
+
+    def _hear_cancellation(self, cancellation: DfsCancellation) -> None:
+        state = self.state
+        state.requirements.pop(cancellation.event_id, None)
+        ours = [bid_id for bid_id, bid in state.bids.items() if bid.event_id == cancellation.event_id]
+        take_cancellation(state.book, cancellation, ours, state.now_ms, self._say)
+
+    # ----------------------------------------------------------------------------------- the clock
+
+    def _active_from_ms(self, portfolio: Portfolio) -> int:
+        """From when the loop runs fast; NEVER_MS for not in sight."""
+        if portfolio.busy.any():
+            return 0
+        starts = [plan.start_ms - self.settings.lead_ms for plan in self.state.book.live()]
+        return min(starts, default=NEVER_MS)
+
+    def _notify_at_ms(self) -> int:
+        return gate_closure_ms(self.state.next_period_ms) - self.assumed.notify_before_gate_ms
+
+    def _bid_at_ms(self, requirement: DfsRequirement) -> int:
+        return requirement.submit_by_ms - self.assumed.bid_before_window_ends_ms
+
+    def _count_polls_anew(self, portfolio: Portfolio) -> None:
+        day = local_date(self.state.now_ms).toordinal()
+        if day != self.state.polls_day:
+            self.state.polls_day = day
+            portfolio.control["polls"] = 0
+
+    def _forget(self) -> None:
+        """Drop plans and declarations that nothing asks about any more; the ledger keeps every
+        instruction.
+        """
+        state = self.state
+        before_ms = state.now_ms - KEPT_MS
+        state.book.plans = {
+            key: plan
+            for key, plan in state.book.plans.items()
+            if plan.end_ms >= before_ms or not state.book.ledger.entries[key].ended
+        }
+        for unit in state.units.values():
+            for start_ms in [start_ms for start_ms in unit.declared if start_ms < before_ms]:
+                del unit.declared[start_ms]
+
+    def _publish_metering(self, portfolio: Portfolio) -> None:
+        places = portfolio.registry.groups_of(Service.BALANCING)
+        names = tuple(portfolio.registry.groups[place].name for place in places)
+        seconds = publish(
+            portfolio.store,
+            portfolio.metered_w,
+            places,
+            names,
+            self.state.now_ms,
+            self.assumed.metering_behind_ms,
+        )
+        if seconds is not None:
+            self._say(BALANCING, seconds)
+
+    # ------------------------------------------------------------------------------- what to offer
+
+    def _look(self, portfolio: Portfolio, place: int, *, active: bool, hold_ms: int) -> View:
+        now_ms = self.state.now_ms
+        view = look(
+            portfolio.store.board,
+            portfolio.store.sessions,
+            portfolio.control,
+            portfolio.experience[place],
+            portfolio.registry.rows_of(place),
+            Moment(now_ms, portfolio.registered_ms, active, hold_ms // 1000, wall_table(local_date(now_ms))),
+            self.settings,
+            self.assumed,
+        )
+        portfolio.believed_w[place] = view.sums[DROP_W] - view.sums[RISE_W]
+        return view
+
+    def _response(self, portfolio: Portfolio, place: int) -> tuple[float, float]:
+        """Shares of power that follow when told, down and up: what was assumed, and more and more what was
+        seen.
+        """
+        seen, weight = portfolio.experience[place], self.assumed.response_weight_w
+        down = (weight * self.assumed.response + int(seen[RESPONDED])) / (
+            weight + int(seen[RESPONDED]) + int(seen[FAILED])
+        )
+        up = (weight * self.assumed.turn_up_response + int(seen[UP_RESPONDED])) / (
+            weight + int(seen[UP_RESPONDED]) + int(seen[UP_FAILED])
+        )
+        return max(down, 0.05), max(up, 0.05)
+
+    def availability(self, place: int, starts_ms: list[int]) -> tuple[list[Availability], float]:
+        """What a trading unit can turn down in the periods that start then; and what it can turn up now [W].
+
+        `place` is that of the unit among `state.portfolio.registry.groups`. Looks at all its assets once.
+        """
+        portfolio, now_ms = self.state.portfolio, self.state.now_ms
+        if portfolio is None:
+            return [], 0.0
+        group = portfolio.registry.groups[place]
+        active = any(plan.group == place for plan in self._near(self.state.book.live()))
+        view = self._look(portfolio, place, active=active, hold_ms=self.settings.maximum_hold_ms)
+        unseen = int(view.sums[UNSEEN]) / max(int(view.sums[WEIGHT]), 1)
+        down, up = self._response(portfolio, place)
+        seen_w = int(portfolio.store.power_w[place]) + int(portfolio.believed_w[place])
+        foreseen_w = foreseen_now_w(self.state.history, place, group, now_ms, self.assumed)
+        found = []
+        for start_ms in starts_ms:
+            lead_ms = start_ms + PERIOD_MS // 2 - now_ms
+            factor = revision(seen_w, foreseen_w, group, lead_ms, self.assumed)
+            foreseen = foresee(self.state.history, place, group, start_ms, self.assumed)
+            found.append(Availability(foreseen.revised(factor, unseen), 1 - unseen, down))
+        return found, int(view.sums[WAITING_W]) * up * (1 - unseen)
+
+    def _notify(self, start_ms: int) -> None:
+        """Notification, limits and pairs of every BM Unit for one period."""
+        residue_mw, degraded = 0.0, []
+        for unit, books in self.state.units.items():
+            (available,), waiting_w = self.availability(books.group, [start_ms])
+            if 1 - available.reached > self.assumed.degraded_stale_share:
+                degraded.append((unit, 1 - available.reached))
+            residue_mw += self._notify_unit(unit, books, start_ms, available, waiting_w)
+        self._remark_degraded(degraded)
+        if residue_mw:
+            self._remark("fpn_residue", f"rounding to whole MW left {residue_mw:.3f} MW out of all FPNs")
+
+    def _notify_unit(
+        self, unit: str, books: UnitBooks, start_ms: int, available: Availability, waiting_w: float
+    ) -> float:
+        """Say one unit's position for one period; gives the residue of its FPN [MW]."""
+        end_ms = start_ms + PERIOD_MS
+        z = max(NormalDist().inv_cdf(min(max(self.settings.confidence, 0.01), 0.99)), 0.0)
+        sure = max(1 - z * self.assumed.prior_relative_sd, 0.0)
+        fading = math.exp(-(start_ms - self.state.now_ms) / self.assumed.revision_decay_ms)
+        offer = position(available, waiting_w * sure * fading, self.settings, self.rules)
+        level_mw = float(offer.fpn_mw)
+        books.declared[start_ms] = Declared(level_mw, float(offer.mel_mw), float(offer.mil_mw))
+        self.state.limits_sequence += 1
+        profile = (Point(start_ms, level_mw), Point(end_ms, level_mw))
+        self._say(BALANCING, PhysicalNotification(unit, start_ms, end_ms, profile))
+        self._say(
+            BALANCING,
+            ExportLimits(
+                unit, self.state.limits_sequence, start_ms, end_ms, float(offer.mel_mw), float(offer.mil_mw)
+            ),
+        )
+        self._say(BALANCING, BidOfferData(unit, start_ms, end_ms, offer.pairs))
+        return offer.residue_mw
+
+    def _remark_degraded(self, degraded: list[tuple[str, float]]) -> None:
+        if degraded:
+            worst = max(share for _, share in degraded)
+            names = ", ".join(unit for unit, _ in degraded)
+            self._remark("degraded_forecast", f"up to {worst:.0%} of assets not heard of lately in {names}")
+
+    def _bid(self, portfolio: Portfolio, requirement: DfsRequirement) -> None:
+        """Bid every DFS Unit that has enough to offer and has not promised it elsewhere."""
+        state = self.state
+        state.requirements.pop(requirement.event_id, None)
+        starts = period_starts(requirement)
+        left_mw = [requirement.turn_down_mw] * len(starts)
+        degraded = []
+        for place in portfolio.registry.groups_of(Service.DFS):
+            unit = portfolio.registry.groups[place].name
+            if self._promised(unit, requirement):
+                self._remark(
+                    "already_promised",
+                    f"{unit}: a bid for the same time stands; none for {requirement.event_id}",
+                )
+                continue
+            available, _ = self.availability(place, starts)
+            if 1 - available[0].reached > self.assumed.degraded_stale_share:
+                degraded.append((unit, 1 - available[0].reached))
+            bid_mw = dfs_megawatts(available, left_mw, requirement, self.settings, self.rules, self.assumed)
+            if not any(bid_mw):
+                self._remark(
+                    "bid_below_minimum", f"{unit} has too little to offer for event {requirement.event_id}"
+                )
+                continue
+            left_mw = [left - bid for left, bid in zip(left_mw, bid_mw, strict=True)]
+            bid_id = f"{requirement.event_id}-{unit}"
+            state.bids[bid_id] = Bid(requirement.event_id, unit, requirement.start_ms, requirement.end_ms)
+            price = dfs_price(requirement, self.settings)
+            self._say("dfs", DfsBid(bid_id, requirement.event_id, unit, bid_mw, price))
+        self._remark_degraded(degraded)
+
+    def _promised(self, unit: str, requirement: DfsRequirement) -> bool:
+        return any(
+            bid.unit == unit
+            and not bid.refused
+            and bid.start_ms < requirement.end_ms
+            and bid.end_ms > requirement.start_ms
+            for bid in self.state.bids.values()
+        )
+
+    # ------------------------------------------------------------------------------------ steering
+
+    def _near(self, live: list[Plan]) -> list[Plan]:
+        """Plans that are being prepared or delivered now."""
+        now_ms = self.state.now_ms
+        return [plan for plan in live if plan.start_ms - self.settings.lead_ms <= now_ms < plan.end_ms]
+
+    def _supersede(self, live: list[Plan]) -> list[Plan]:
+        """End acceptances that a later one has taken over to their end; gives those still live."""
+        kept = []
+        for plan in live:
+            other = overtaken(plan, live, self.state.now_ms)
+            if other is None:
+                kept.append(plan)
+                continue
+            entry = self.state.book.ledger.entries[plan.instruction_id]
+            move(
+                entry, Stage.SUPERSEDED, self.state.now_ms, f"overtaken by {other.instruction_id}", self._say
+            )
+        return kept
+
+    def _steer_all(self, portfolio: Portfolio, live: list[Plan]) -> None:
+        near = self._near(live)
+        room = self.settings.send_per_loop
+        places = [
+            place
+            for place in range(1, len(portfolio.registry.groups))
+            if portfolio.busy[place] or any(plan.group == place for plan in near)
+        ]
+        # Whoever is first when set-points run short changes from turn to turn.
+        first = self.state.now_ms // self.settings.loop_active_ms % max(len(places), 1)
+        for place in places[first:] + places[:first]:
+            room -= self._steer(portfolio, place, [plan for plan in near if plan.group == place], room)
+
+    def _steer(self, portfolio: Portfolio, place: int, near: list[Plan], room: int) -> int:
+        """One turn for one unit: look, correct, send; gives how many set-points went out."""
+        now_ms = self.state.now_ms
+        rows = portfolio.registry.rows_of(place)
+        at_ms = self._aim_ms(near)
+        leading = governing(near, at_ms)
+        end_ms = max((plan.end_ms for plan in leading), default=now_ms)
+        hold_ms = min(end_ms - now_ms, self.settings.maximum_hold_ms)
+        view = self._look(portfolio, place, active=bool(leading), hold_ms=hold_ms)
+        if leading:
+            if portfolio.releasing[place]:
+                portfolio.releasing[place] = 0
+                keep_holding(portfolio.control, rows)
+            portfolio.serving[place] = leading[-1].instruction_id
+            portfolio.hold_until_ms[place] = end_ms + self.settings.release_over_ms
+            self._poll(portfolio, rows, leading)
+            wanted_w = sum(plan.turn_down_w(at_ms) for plan in leading)
+            acted = self._correct(portfolio, place, view, wanted_w, max(now_ms, leading[-1].start_ms))
+        else:
+            acted = self._let_go(portfolio, place, view)
+        service = portfolio.registry.groups[place].service
+        response_dsr = bool(leading) or service is Service.BALANCING
+        terms = Terms(portfolio.serving[place], int(portfolio.hold_until_ms[place]), response_dsr)
+        told = set_points(portfolio.control, portfolio.store.board, rows, terms, now_ms, room, self.settings)
+        portfolio.busy[place] = acted or bool(view.sums[BUSY]) or told is not None
+        if told is None:
+            return 0
+        self._say("gateway", told)
+        return len(told.rows)
+
+    def _aim_ms(self, near: list[Plan]) -> int:
+        """The moment whose target is steered to: half a turn ahead while delivering, the start while
+        preparing.
+        """
+        now_ms = self.state.now_ms
+        begun = [plan for plan in near if plan.start_ms <= now_ms]
+        if not begun:
+            return min((plan.start_ms for plan in near), default=now_ms)
+        return min(now_ms + self.settings.loop_active_ms // 2, max(plan.end_ms for plan in begun) - 1)
+
+    def _poll(self, portfolio: Portfolio, rows: Any, leading: list[Plan]) -> None:
+        for plan in leading:
+            if plan.polled:
+                continue
+            plan.polled = True
+            polled = to_poll(
+                portfolio.control,
+                portfolio.store.board,
+                portfolio.store.sessions,
+                rows,
+                self.state.now_ms,
+                self.settings.stale_after_ms,
+                self.assumed.polls_per_day,
+                self.assumed.polls_per_event,
+            )
+            if len(polled):
+                self._say("gateway", Polls(polled))
+
+    def _correct(self, portfolio: Portfolio, place: int, view: View, wanted_w: int, since_ms: int) -> bool:
+        """Hold, raise or let go assets so that the unit's turn-down becomes `wanted_w`; whether any was
+        chosen.
+
+        What the target has moved since the last time is steered to at once; the rest of the gap, which
+        comes from assets that did otherwise than believed, by `tracking_gain` of it a turn.
+        """
+        group, control = portfolio.registry.groups[place], portfolio.control
+        rows = portfolio.registry.rows_of(place)
+        down, up = self._response(portfolio, place)
+        step_w = float(wanted_w - int(portfolio.steered_w[place]))
+        sums = [int(value) for value in view.sums]
+        expected_w = sums[DROP_W] + down * sums[PENDING_W] - sums[RISE_W] - up * sums[PENDING_RISE_W]
+        gain = self.settings.tracking_gain if self.settings.tracking else 0.0
+        move_w = step_w + gain * (wanted_w - expected_w - step_w)
+        deadband_w = max(0.5 * group.rating_w / max(group.assets, 1), 0.002 * abs(wanted_w))
+        if abs(move_w) < deadband_w:
+            return False
+        portfolio.steered_w[place] = wanted_w
+        if move_w > 0:
+            freed = choose(view, IS_RAISED, int(move_w), longest_first=True, reach=False)
+            want(control, rows, FREE, since_ms, view, freed)
+            left_w = move_w - up * int(view.would_w[freed].sum())
+            held = choose(view, HOLDABLE, math.ceil(left_w / down), longest_first=True, reach=True)
+            want(control, rows, HELD, since_ms, view, held)
+            return len(freed) + len(held) > 0
+        freed = choose(view, IS_HELD, int(-move_w), longest_first=False, reach=False)
+        want(control, rows, FREE, since_ms, view, freed)
+        left_w = -move_w - int(view.would_w[freed].sum())
+        raised = np.empty(0, np.int32)
+        if wanted_w < 0 and left_w >= deadband_w:
+            raised = choose(view, RAISABLE, math.ceil(left_w / up), longest_first=False, reach=True)
+            want(control, rows, RAISED, since_ms, view, raised)
+        return len(freed) + len(raised) > 0
+
+    def _let_go(self, portfolio: Portfolio, place: int, view: View) -> bool:
+        """After the end: give every held asset its moment to be let go, once; whether there was any."""
+        portfolio.steered_w[place] = 0
+        if portfolio.releasing[place]:
+            return False
+        portfolio.releasing[place] = 1
+        rows, now_ms = portfolio.registry.rows_of(place), self.state.now_ms
+        over_ms = self.settings.release_over_ms
+        portfolio.hold_until_ms[place] = now_ms + over_ms + self.settings.loop_active_ms
+        spread_release(portfolio.control, rows, view, IS_HELD, now_ms, over_ms)
+        spread_release(portfolio.control, rows, view, IS_RAISED, now_ms, over_ms)
+        return bool((view.part == IS_HELD).any() or (view.part == IS_RAISED).any())
+
+    # ---------------------------------------------------------------------- what is believed of it
+
+    def _step_ledger(self, live: list[Plan]) -> None:
+        """Begin and end instructions, and report on those under way."""
+        now_ms = self.state.now_ms
+        for plan in live:
+            if now_ms < plan.start_ms:
+                continue
+            entry = self.state.book.ledger.entries[plan.instruction_id]
+            if entry.stage is Stage.ACCEPTED:
+                move(entry, Stage.DELIVERING, now_ms, "", self._say)
+            self._report(plan, live, entry.unit)
+            if now_ms >= plan.end_ms:
+                self._close(plan)
+
+    def _report(self, plan: Plan, live: list[Plan], unit: str) -> None:
+        """Add to the instruction's integrals what was asked and believed since the last turn, and say it."""
+        portfolio, now_ms = self.state.portfolio, self.state.now_ms
+        if portfolio is None:
+            return
+        until_ms = min(now_ms, plan.end_ms)
+        at_ms = min(now_ms, plan.end_ms - 1)
+        leading = governing([other for other in live if other.group == plan.group], at_ms)
+        if plan not in leading:
+            plan.at_ms = until_ms
+            return
+        instructed_w = plan.turn_down_w(at_ms)
+        asked_w = sum(other.turn_down_w(at_ms) for other in leading)
+        believed_w = int(portfolio.believed_w[plan.group])
+        if len(leading) > 1 and asked_w:
+            believed_w = believed_w * instructed_w // asked_w
+        span_ms = until_ms - plan.at_ms
+        plan.instructed_wms += plan.turn_down_w((plan.at_ms + until_ms) // 2) * span_ms
+        plan.believed_wms += believed_w * span_ms
+        plan.at_ms = until_ms
+        self._say("journal", DeliveryBelief(plan.instruction_id, unit, now_ms, instructed_w, believed_w))
+
+    def _close(self, plan: Plan) -> None:
+        entry = self.state.book.ledger.entries[plan.instruction_id]
+        share = plan.believed_wms / plan.instructed_wms if plan.instructed_wms else 1.0
+        least = self.assumed.bm_failed_below if plan.service == BALANCING else self.rules.dfs_failed_below
+        if share < least:
+            reason = f"believed to have delivered {share:.0%}"
+            move(entry, Stage.FAILED, self.state.now_ms, reason, self._say)
+        else:
+            move(entry, Stage.COMPLETED, self.state.now_ms, "", self._say)
+
+
+def _tick(first_ms: int, period_ms: int, now_ms: int) -> int:
+    """The first multiple of `period_ms` at or after both moments [UTC ms]."""
+    return -(-max(first_ms, now_ms) // period_ms) * period_ms
