@@ -196,6 +196,7 @@ def need_kernel(
         drawn_wh = float(max(held.register_wh - session.start_register_wh, 0))
         if session.start_soc_pct < 0:
             mean_wh = (session_prior_wh + float(session.energy_wh)) / (1.0 + session.sessions)
+            mean_wh = min(mean_wh, 100.0 * wh_per_pct)
             sd_wh = session_relative_sd * mean_wh
             # It charges still, so it wants something, however much it has had.
             left_wh = max(mean_wh - drawn_wh, 0.5 * sd_wh)

@@ -99,7 +99,7 @@ def sum_kernel(rows: Any, import_wh: Any, group_of: Any, energy_wh: Any, reading
 
 @njit(cache=True, nogil=True)
 def session_kernel(rows: Any, import_wh: Any, sessions: Any) -> None:
-    """Add each row's energy, and the number of times it began to draw within the day."""
+    """Add each row's energy, and how often it began to draw within the day: at least once if it drew at all."""
     for k in range(rows.shape[0]):
         energy_wh = np.int64(0)
         starts = 0
@@ -108,7 +108,8 @@ def session_kernel(rows: Any, import_wh: Any, sessions: Any) -> None:
             if period > 0 and import_wh[k, period] > 0 and import_wh[k, period - 1] == 0:
                 starts += 1
         sessions[rows[k]].energy_wh += energy_wh
-        sessions[rows[k]].sessions += starts
+        if energy_wh > 0:
+            sessions[rows[k]].sessions += max(starts, 1)
 
 
 def wall_half_hour(start_ms: int) -> int:

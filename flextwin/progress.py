@@ -50,7 +50,7 @@ class StopRequest:
         """Whether to stop at the next good moment."""
         return self.asked
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
+    def _ask(self, _number: int, _frame: FrameType | None) -> None:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True

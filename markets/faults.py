@@ -55,8 +55,8 @@ def sendings(
     """
     original = _original(acceptance, tempted, plan, occasion)
     sent = [original]
-    if plan.lot(occasion, "out_of_order") is not None:
-        sent = _out_of_order(original, tempted)
+    if (lot := plan.lot(occasion, "out_of_order")) is not None:
+        sent = _out_of_order(original, tempted, withdrawn=lot >= 0.5)
     if (lot := plan.lot(occasion, "amend")) is not None:
         sent.append(_amended(original, tempted, withdrawn=lot >= 0.5))
     if plan.lot(occasion, "conflicting") is not None:
@@ -83,29 +83,25 @@ def _original(acceptance: BidOfferAcceptance, tempted: Temptation, plan: FaultPl
     return sending
 
 
-def _out_of_order(original: Sending, tempted: Temptation) -> list[Sending]:
-    """The amendment first, the original that it amends after it."""
-    amended = replace(
-        original.acceptance,
-        profile=tempted.other,
-        amendment="UPD",
-        accepted_ms=original.at_ms + OUT_OF_ORDER_MS,
-    )
-    return [
-        Sending(original.at_ms, amended, "out_of_order"),
-        Sending(original.at_ms + OUT_OF_ORDER_MS, original.acceptance, original.kind),
-    ]
+def _out_of_order(original: Sending, tempted: Temptation, *, withdrawn: bool) -> list[Sending]:
+    """The amendment or withdrawal first, the original that it is about after it."""
+    late = replace(original, at_ms=original.at_ms + OUT_OF_ORDER_MS)
+    return [_changed(late, tempted, original.at_ms, "out_of_order", withdrawn=withdrawn), late]
 
 
 def _amended(original: Sending, tempted: Temptation, *, withdrawn: bool) -> Sending:
-    at_ms = original.at_ms + AMEND_AFTER_MS
-    changed = replace(
+    return _changed(original, tempted, original.at_ms + AMEND_AFTER_MS, "amend", withdrawn=withdrawn)
+
+
+def _changed(original: Sending, tempted: Temptation, at_ms: int, kind: str, *, withdrawn: bool) -> Sending:
+    """A DEL of the original, or a UPD with another profile, sent at `at_ms` and dated after the original."""
+    acceptance = replace(
         original.acceptance,
         profile=original.acceptance.profile if withdrawn else tempted.other,
         amendment="DEL" if withdrawn else "UPD",
-        accepted_ms=at_ms,
+        accepted_ms=max(at_ms, original.at_ms),
     )
-    return Sending(at_ms, changed, "amend")
+    return Sending(at_ms, acceptance, kind)
 
 
 def _conflicting(original: Sending, tempted: Temptation) -> Sending:

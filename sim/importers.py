@@ -104,7 +104,7 @@ _USUAL: Mapping[str, tuple[float, float]] = MappingProxyType(
 """Where the median size of a price [GBP/MWh] or a volume [MWh] raises no question; assumed, and wide."""
 
 
-# ------------------------------------------------------------------------------------------------- faults
+# ----------------------------------------------------------------------------------------------------- faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ def table_of_codes() -> str:
     return "\n".join(["| code | what is wrong | what to do |", "|---|---|---|", *rows])
 
 
-# ------------------------------------------------------------------------------------------- what is read
+# ----------------------------------------------------------------------------------------------- what is read
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +261,7 @@ def _covered(source: Source, keys: I64, first: int, last: int, told: Callable[[i
     )
 
 
-# ------------------------------------------------------------------------------------------------- sheets
+# ----------------------------------------------------------------------------------------------------- sheets
 
 
 @dataclass(slots=True)
@@ -426,7 +426,7 @@ def _no_number(text: str) -> tuple[str, str, str]:
     return "D010", "is not a number", "digits with a decimal point, no unit"
 
 
-# -------------------------------------------------------------------------------------------------- times
+# ------------------------------------------------------------------------------------------------------ times
 
 
 def _period_starts(sheet: _Sheet) -> list[int]:
@@ -533,7 +533,7 @@ def _told_day(ordinal: int) -> str:
     return date.fromordinal(ordinal).isoformat()
 
 
-# ----------------------------------------------------------------------------------------- order and gaps
+# --------------------------------------------------------------------------------------------- order and gaps
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -668,7 +668,7 @@ def _fill(sheet: _Sheet, column: str, values: F64, policy: Policy, line_of: Sequ
     return values[last], len(missing)
 
 
-# ------------------------------------------------------------------------------------------- plausibility
+# ----------------------------------------------------------------------------------------------- plausibility
 
 
 def _warn_of_units(sheet: _Sheet, column: str, values: F64, sizes: Mapping[str, float]) -> None:

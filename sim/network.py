@@ -260,7 +260,7 @@ def _settle(  # type: ignore[no-untyped-def]
     One body, because a compiled call costs an atomic instruction or two for each column that it is handed.
     """
     for i in oddities:
-        row, t_ms, r, fate = rows[i], sent_ms[i], np.int64(place[i]), np.int64(outcome[i])
+        row, t_ms, r, fate = rows[i], sent_ms[i], np.int64(place[i]), int(outcome[i])
         route = routes[r]
         minute = t_ms // MINUTE_MS - first_minute
         messages[minute, r, _DELIVERED] -= 1
@@ -700,7 +700,8 @@ def _window_records(windows: tuple[OutageWindow, ...], seed: int) -> NDArray[np.
     records = np.zeros(len(windows), WINDOW)
     key = stream(seed, Purpose.STORM)
     for number, window in enumerate(windows):
-        shift, _, _, _ = words(key, window.domain * 2**32 + window.place, window.from_ms, 1)
+        # Outages that end together turn the order alike, so that their storms are one within the clouds' rates.
+        shift, _, _, _ = words(key, 0, window.to_ms, 1)
         records[number] = (
             window.from_ms, window.to_ms, window.extra_latency_ms, round(window.drop * _CERTAIN), int(shift),
             window.domain, window.place, number,

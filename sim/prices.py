@@ -102,7 +102,7 @@ def make_prices(
     return _synthetic(prices.mean_gbp_per_mwh, span, seed)
 
 
-# ----------------------------------------------------------------------------------------- synthetic prices
+# ------------------------------------------------------------------------------------------- synthetic prices
 
 
 def _synthetic(mean_gbp_per_mwh: float, span: tuple[date, ...], seed: int) -> PriceSeries:
@@ -150,7 +150,7 @@ def _period_starts_ms(span: tuple[date, ...]) -> I64:
     return np.arange(day_start_ms(span[0]), day_end_ms(span[-1]), PERIOD_MS, dtype=np.int64)
 
 
-# ------------------------------------------------------------------------------------------ prices of files
+# -------------------------------------------------------------------------------------------- prices of files
 
 
 def _from_files(prices: Prices, span: tuple[date, ...], data_dir: Path, price_unit: str) -> PriceSeries:

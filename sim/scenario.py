@@ -1,7 +1,7 @@
 """What a scenario may say, and every default there is. Reading files: `sim/scenario_file.py`.
 
 Quantities are written with units (`7.4 kW`, `30 min`, `6 %`) and become integers or floats in the unit that
-the field's name ends in (`sim/quantity.py`). Unknown keys are refused. A source in a field's description is where
+the field's name ends in (`sim/quantity.py`). Unknown keys are refused. A source in a description is where
 its default comes from; "assumed" marks a guess, which is why it is a parameter.
 """
 

@@ -220,7 +220,7 @@ class _Composer:
         while not isinstance(item := self._next(), yaml.SequenceEndEvent):
             items.append(self._node(item, depth + 1))
         node.content = items
-        pass
+        node.size += sum(item.size for item in items)
 
     def _fill_section(self, node: Node, event: yaml.CollectionStartEvent, depth: int) -> None:
         self._judge_tag(node, event, "map")

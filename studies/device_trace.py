@@ -1,4 +1,4 @@
-"""One car's day in plain words and local time: plugged in, told to wait, message lost, obeyed, boosted, paid."""
+"""One car's day in plain words and local time: plugged in, told to wait, obeyed, boosted, paid."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _ORDER = (
     "charging",
     "stopped",
 )
-"""What comes first of things that happen at once: own events, then orders, then what follows for the power."""
+"""What comes first of things that happen at once: own events, orders, then what follows for the power."""
 
 
 class TraceError(Exception):
@@ -110,7 +110,8 @@ def trace_device(folder: RunFolder, row: int) -> Trace:
 def _heading(device: Row) -> str:
     enrolled = "not enrolled" if device["service"] == "none" else f"enrolled in {device['service']}"
     place = f"home {device['home']} at {device['gsp']}, unit {device['unit']}, {enrolled}"
-    return f"device {device['row']}: {place}; {device['rating_w'] / 1000:g} kW, {device['battery_wh'] / 1000:.0f} kWh, by {device['route']}"
+    plant = f"{device['rating_w'] / 1000:g} kW, {device['battery_wh'] / 1000:.0f} kWh, by {device['route']}"
+    return f"device {device['row']}: {place}; {plant}"
 
 
 def _of(folder: RunFolder, table: str, row: int) -> list[dict[str, Any]]:

@@ -449,6 +449,19 @@ def test_f7_an_amendment_before_its_original_still_outranks_it():
     assert [item.amendment for item in bound(said)] == ["UPD"]
 
 
+def test_f7_a_withdrawal_before_its_original_ends_it_for_good():
+    _, said = story("out_of_order", 1)
+    assert [message.amendment for _, message in sent(said)] == ["DEL", "ORI"]
+    assert bound(said) == []
+
+
+def test_a_fault_happens_below_its_share_and_says_where_in_it_the_draw_fell():
+    shares = FaultShares(**dict.fromkeys(FAULT_KINDS, 0.0) | {"late": 0.5})
+    plan = FaultPlan(shares, np.array([[0.3] * 7, [0.5] * 7]))
+    assert plan.lot(0, "late") == 0.6
+    assert [plan.lot(1, "late"), plan.lot(2, "late"), plan.lot(0, "amend")] == [None, None, None]
+
+
 def test_a_change_of_one_megawatt_is_amended_in_time_instead_of_level():
     _, said = story("amend", 0, mw=1.0)
     (_, first), (_, second) = sent(said)

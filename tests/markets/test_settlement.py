@@ -270,13 +270,13 @@ PAIRS = (
 )
 
 
-def registration(homes, services):
+def registration(homes, services, units=None):
     count = len(homes)
     zeros = np.zeros(count, dtype=np.int32)
     return AssetRegistration(
         home=column(*homes),
         mpan=zeros.astype(np.int64),
-        unit=zeros.astype(np.int16),
+        unit=zeros.astype(np.int16) if units is None else np.array(units, dtype=np.int16),
         gsp=zeros.astype(np.int16),
         route=zeros.astype(np.int8),
         service=np.array([int(service) for service in services], dtype=np.int8),
@@ -287,7 +287,7 @@ def registration(homes, services):
         report_every_s=zeros,
         soc_known=zeros.astype(np.int8),
         hh_metered=zeros.astype(np.int8),
-        unit_names=("_A",),
+        unit_names=("_A", "_B"),
         gsp_names=("_A_01",),
         route_names=("evcp_4g",),
     )
@@ -309,17 +309,22 @@ def prices(price=90.0):
 
 
 def asset_day(total_wh, rows=100, missing=0, place=FIRST_SP - 1):
-    """Readings of 100 meters: `total_wh` in all, in one period, by those that read."""
-    readings = np.zeros((rows, 48), dtype=np.int16)
+    """Readings of 100 meters: `total_wh` in all, in one period, by those that read; and of two others."""
+    readings = np.zeros((rows + 2, 48), dtype=np.int16)
     readings[: rows - missing, place] = total_wh // (rows - missing)
-    readings[rows - missing :, place] = MISSING_WH
-    return AssetReadings(DAY, np.arange(rows, dtype=np.int32), readings)
+    readings[rows - missing : rows, place] = MISSING_WH
+    readings[rows:] = 9_999
+    return AssetReadings(DAY, np.arange(rows + 2, dtype=np.int32), readings)
 
 
 def with_acceptance(*acceptances, system_prices=None, wait=3):
-    """A unit of 100 assets with an FPN of -10 MW, its pairs, acceptances and prices."""
+    """A unit of 100 assets with an FPN of -10 MW, its pairs, acceptances and prices.
+
+    One more asset of its area is in DFS, and another is in the unit of another area.
+    """
     settlement = party(wait=wait)
-    settlement.receive(registration(range(100), [Service.BALANCING] * 100), 0)
+    services = [Service.BALANCING] * 100 + [Service.DFS, Service.BALANCING]
+    settlement.receive(registration(range(102), services, [0] * 101 + [1]), 0)
     for place in range(2):
         start = FIVE + place * PERIOD_MS
         flat = (Point(start, -10.0), Point(start + PERIOD_MS, -10.0))
@@ -417,6 +422,14 @@ def test_two_acceptances_have_lines_of_their_own():
     later = acceptance(8, corners((10, -4), (12, -2), (26, -2), (28, -4)))
     lines = lines_of(settled_acceptance(acceptance(), later))
     assert {line.reference for line in lines} == {"7", "8", "7+8"}
+
+
+def test_readings_that_come_while_the_day_lasts_do_not_settle_it():
+    settlement = with_acceptance(acceptance())
+    settlement.receive(asset_day(2_500_000), day_end_ms(DAY) - 1)
+    assert settlement.take_outbox() == []
+    settlement.on_deadline(settlement.next_deadline_ms())
+    assert len(lines_of(settlement)) == 4
 
 
 def test_only_periods_that_an_acceptance_reaches_into_are_settled():

@@ -389,7 +389,7 @@ def test_every_code_is_in_the_guide_and_every_refusal_has_been_seen():
 
 @needs_shared
 def test_elexon_prices_of_january_2024_have_the_published_means_when_long_and_short():
-    # Elexon: long mean 45.7 sd 23.7, short mean 98.3 sd 16.7 GBP/MWh. The file is in p/kWh, and does not say so.
+    # Elexon: long mean 45.7 sd 23.7, short 98.3 sd 16.7 GBP/MWh. The file is in p/kWh and does not say so.
     price = read_half_hourly(SHARED / "elexon" / "system_price_2024_01.csv", "price", unit="p/kWh")
     volume = read_half_hourly(SHARED / "elexon" / "net_imbalance_volume_2024_01.csv", "volume", unit="MWh")
     assert price.start_ms.tolist() == volume.start_ms.tolist()

@@ -21,7 +21,7 @@ TABLE = """date,temperature_max_c,temperature_min_c,temperature_mean_c
 """
 
 
-# ------------------------------------------------------------------------------------------------------- synthetic
+# -------------------------------------------------------------------------------------------------- synthetic
 
 
 def test_any_day_drawn_alone_has_the_bytes_that_it_has_in_two_years():
@@ -60,7 +60,7 @@ def test_a_moving_average_has_the_spread_and_the_memory_that_it_is_asked_for():
         assert np.corrcoef(drawn[lag:], drawn[:-lag])[0, 1] == pytest.approx(0.75**lag, abs=0.01)
 
 
-# -------------------------------------------------------------------------------------- the constants, fitted again
+# -------------------------------------------------------------------------------- the constants, fitted again
 
 
 @needs_shared
@@ -81,9 +81,13 @@ def test_the_constants_of_a_climate_are_those_fitted_to_its_file(place):
 
     climate = CLIMATES[place]
     coldest_day = coldest * DAYS_PER_YEAR / (2 * math.pi)
-    assert (mean, swing, coldest_day) == pytest.approx((climate.mean_c, climate.swing_c, climate.coldest_day), abs=0.05)
+    assert (mean, swing, coldest_day) == pytest.approx(
+        (climate.mean_c, climate.swing_c, climate.coldest_day), abs=0.05
+    )
     assert (variance, winter_variance) == pytest.approx((climate.departure_var, climate.winter_var), abs=0.05)
-    assert (range_mean, -range_winter) == pytest.approx((climate.range_mean_c, climate.range_swing_c), abs=0.05)
+    assert (range_mean, -range_winter) == pytest.approx(
+        (climate.range_mean_c, climate.range_swing_c), abs=0.05
+    )
     assert lag_1(scaled) == pytest.approx(climate.departure_lag_1, abs=0.005)
     assert log_range.std() == pytest.approx(climate.range_log_sd, abs=0.005)
     assert lag_1(log_range) == pytest.approx(RANGE_LAG_1, abs=0.01)
@@ -102,7 +106,7 @@ def lag_1(values: np.ndarray) -> float:
     return float(np.corrcoef(values[1:], values[:-1])[0, 1])
 
 
-# ----------------------------------------------------------------------------------------------------------- files
+# ------------------------------------------------------------------------------------------------------ files
 
 
 def test_temperatures_of_a_file_are_those_of_the_days_asked_for(tmp_path):
