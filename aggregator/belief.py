@@ -57,9 +57,10 @@ NO_PART, HOLDABLE, IS_HELD, RAISABLE, IS_RAISED = 0, 1, 2, 3, 4
 """The part of a row in the next decision."""
 
 (
-    DROP_W,  # what held rows are believed not to draw, by reading or acknowledgement
+    DROP_W,  # what held rows that have been seen to obey do not draw
+    ACKED_W,  # what rows that acknowledged, but were not seen yet, would not draw
     PENDING_W,  # what rows told but not heard of would not draw, halved with every attempt
-    RISE_W,
+    RISE_W,  # what raised rows are seen to draw
     PENDING_RISE_W,
     FREE_W,  # what may be turned down now
     WAITING_W,  # what waits and could be asked to charge
@@ -67,7 +68,7 @@ NO_PART, HOLDABLE, IS_HELD, RAISABLE, IS_RAISED = 0, 1, 2, 3, 4
     WEIGHT,  # ... of this weight in all
     BUSY,  # rows held, raised, or told something that is not answered yet
     SUMS,
-) = range(10)
+) = range(11)
 """Places in the sums of a unit."""
 
 
@@ -349,7 +350,7 @@ def look_kernel(
                 if obeys and not stale:
                     sums[DROP_W] += max(would - held.import_w, 0)
                 elif c.sure_ms > now_ms:
-                    sums[DROP_W] += would
+                    sums[DROP_W if c.proven == 1 else ACKED_W] += would
                 elif c.answer in (SILENT, UNANSWERED):
                     sums[PENDING_W] += would >> max(c.attempts - 1, 0)
         elif c.intent == RAISED:
@@ -373,7 +374,7 @@ def look_kernel(
                 if c.answer == SEEN:
                     sums[RISE_W] += held.import_w
                 elif c.sure_ms > now_ms:
-                    sums[RISE_W] += c.nominal_w
+                    sums[PENDING_RISE_W] += c.nominal_w
                 elif c.answer in (SILENT, UNANSWERED):
                     sums[PENDING_RISE_W] += c.nominal_w >> max(c.attempts - 1, 0)
         elif not stale and c.next_ms <= now_ms and c.answer != UNANSWERED and c.told == FREE:

@@ -32,8 +32,8 @@ from protocol.periods import (
     period_count,
 )
 
-Z_MAX = 3.0
-"""No quantile lies further out than that of 99.87 %."""
+LEAST = 0.001
+"""No quantile lies further out than those of 0.1 % and 99.9 %."""
 
 
 @dataclass(slots=True)
@@ -99,7 +99,7 @@ def sum_kernel(rows: Any, import_wh: Any, group_of: Any, energy_wh: Any, reading
 
 @njit(cache=True, nogil=True)
 def session_kernel(rows: Any, import_wh: Any, sessions: Any) -> None:
-    """Add each row's energy, and how often it began to draw within the day: at least once if it drew at all."""
+    """Add each row's energy, and how often it began to draw within the day: once at least if it drew."""
     for k in range(rows.shape[0]):
         energy_wh = np.int64(0)
         starts = 0
@@ -138,13 +138,12 @@ class Forecast:
         """The import that is not exceeded with this probability [W], at least 0.
 
         Student's t with days - 1 degrees of freedom through its normal expansion (Abramowitz and Stegun
-        26.7.5, first term).
+        26.7.5, two terms).
         """
-        if not 0 < probability < 1:
-            probability = min(max(probability, 0.0013), 0.9987)
-        z = max(min(NormalDist().inv_cdf(probability), Z_MAX), -Z_MAX)
+        z = NormalDist().inv_cdf(min(max(probability, LEAST), 1 - LEAST))
         if self.days >= 2:
-            z += (z**3 + z) / (4 * (self.days - 1)) if self.days > 2 else z
+            freedom = self.days - 1
+            z += (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
         return max(self.mean_w + z * self.sd_w, 0.0)
 
     def revised(self, factor: float, unseen_share: float) -> Forecast:

@@ -84,6 +84,7 @@ class Plan:
     instructed_wms: int = 0
     believed_wms: int = 0
     polled: bool = False
+    short: bool = False
 
     def turn_down_w(self, at_ms: int) -> int:
         """What is asked for at a moment [W]; 0 outside."""

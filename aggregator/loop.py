@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from aggregator.belief import (
+    ACKED_W,
     BUSY,
     DROP_W,
     HOLDABLE,
@@ -453,7 +454,9 @@ class Aggregator:
             self.settings,
             self.assumed,
         )
-        portfolio.believed_w[place] = view.sums[DROP_W] - view.sums[RISE_W]
+        down, _ = self._response(portfolio, place)
+        acked_w = int(down * int(view.sums[ACKED_W]))
+        portfolio.believed_w[place] = int(view.sums[DROP_W]) + acked_w - int(view.sums[RISE_W])
         return view
 
     def _response(self, portfolio: Portfolio, place: int) -> tuple[float, float]:
@@ -624,7 +627,7 @@ class Aggregator:
             portfolio.hold_until_ms[place] = end_ms + self.settings.release_over_ms
             self._poll(portfolio, rows, leading)
             wanted_w = sum(plan.turn_down_w(at_ms) for plan in leading)
-            acted = self._correct(portfolio, place, view, wanted_w, max(now_ms, leading[-1].start_ms))
+            acted = self._correct(portfolio, place, view, wanted_w, leading[-1])
         else:
             acted = self._let_go(portfolio, place, view)
         service = portfolio.registry.groups[place].service
@@ -665,7 +668,7 @@ class Aggregator:
             if len(polled):
                 self._say("gateway", Polls(polled))
 
-    def _correct(self, portfolio: Portfolio, place: int, view: View, wanted_w: int, since_ms: int) -> bool:
+    def _correct(self, portfolio: Portfolio, place: int, view: View, wanted_w: int, plan: Plan) -> bool:
         """Hold, raise or let go assets so that the unit's turn-down becomes `wanted_w`; whether any was
         chosen.
 
@@ -673,11 +676,12 @@ class Aggregator:
         comes from assets that did otherwise than believed, by `tracking_gain` of it a turn.
         """
         group, control = portfolio.registry.groups[place], portfolio.control
-        rows = portfolio.registry.rows_of(place)
+        rows, since_ms = portfolio.registry.rows_of(place), max(self.state.now_ms, plan.start_ms)
         down, up = self._response(portfolio, place)
         step_w = float(wanted_w - int(portfolio.steered_w[place]))
         sums = [int(value) for value in view.sums]
-        expected_w = sums[DROP_W] + down * sums[PENDING_W] - sums[RISE_W] - up * sums[PENDING_RISE_W]
+        told_w = down * (sums[ACKED_W] + sums[PENDING_W])
+        expected_w = sums[DROP_W] + told_w - sums[RISE_W] - up * sums[PENDING_RISE_W]
         gain = self.settings.tracking_gain if self.settings.tracking else 0.0
         move_w = step_w + gain * (wanted_w - expected_w - step_w)
         deadband_w = max(0.5 * group.rating_w / max(group.assets, 1), 0.002 * abs(wanted_w))
@@ -690,6 +694,7 @@ class Aggregator:
             left_w = move_w - up * int(view.would_w[freed].sum())
             held = choose(view, HOLDABLE, math.ceil(left_w / down), longest_first=True, reach=True)
             want(control, rows, HELD, since_ms, view, held)
+            self._remark_short(plan, math.ceil(left_w / down) - int(view.would_w[held].sum()))
             return len(freed) + len(held) > 0
         freed = choose(view, IS_HELD, int(-move_w), longest_first=False, reach=False)
         want(control, rows, FREE, since_ms, view, freed)
@@ -699,6 +704,14 @@ class Aggregator:
             raised = choose(view, RAISABLE, math.ceil(left_w / up), longest_first=False, reach=True)
             want(control, rows, RAISED, since_ms, view, raised)
         return len(freed) + len(raised) > 0
+
+    def _remark_short(self, plan: Plan, missing_w: int) -> None:
+        """Say once per instruction that there are not enough assets to hold."""
+        if missing_w > 0 and not plan.short:
+            plan.short = True
+            self._remark(
+                "short_of_assets", f"{plan.instruction_id}: {missing_w / 1e6:.3f} MW not to be found"
+            )
 
     def _let_go(self, portfolio: Portfolio, place: int, view: View) -> bool:
         """After the end: give every held asset its moment to be let go, once; whether there was any."""

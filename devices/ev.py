@@ -68,7 +68,7 @@ DIARY = np.dtype(
     [
         ("leave_ms", "i8"),
         ("return_ms", "i8"),
-        ("start_ms", "i8"),  # return plus the random delay of SI 2021/1467 reg. 11
+        ("start_ms", "i8"),  # of a session begun at this return: random delay of SI 2021/1467 reg. 11 over
         ("unplug_ms", "i8"),  # a session cut short
         ("look_ms", "i8"),  # the driver looks, and presses boost if held back
         ("ready_ms", "i8"),  # the deadline this morning
@@ -128,7 +128,7 @@ def wants_w(s, p, d, quiet_ms, now_ms):
     if s.phase != PLUGGED or s.charge_mj >= p.stop_mj:
         return 0
     if s.marks & OVERRIDDEN == 0:
-        if now_ms < d.start_ms:
+        if d.return_ms <= now_ms and now_ms < d.start_ms:
             return 0
         if p.traits & KEEPS_DEFAULT_SCHEDULE and in_quiet_hours(quiet_ms, int(d.delay_s), now_ms):
             return 0

@@ -152,7 +152,8 @@ class Settlement(Counterparty[SettlementState]):
                 return
             self.state.asset[day] = readings
         self._forget_before(day)
-        self._reopen(day)
+        if day in self.state.settled and type(readings) in self._needed(day):
+            self.state.open_days[day] = True
         self._settle_if_ready(day)
 
     def _take_notification(self, notification: PhysicalNotification) -> None:
@@ -171,7 +172,8 @@ class Settlement(Counterparty[SettlementState]):
             self.state.acceptances[key] = acceptance
         for profile in (item.profile for item in (earlier, acceptance) if item is not None):
             self._open(profile[0].at_ms, profile[-1].at_ms)
-        self._close_empty_days()
+        if acceptance.amendment != "ORI":
+            self._close_empty_days()
 
     def _take_price(self, price: SystemPrice) -> None:
         self.state.prices_gbp_per_mwh[price.start_ms] = price.price_gbp_per_mwh
@@ -193,6 +195,9 @@ class Settlement(Counterparty[SettlementState]):
         state = self.state
         state.notified = {key: item for key, item in state.notified.items() if key[1] >= before_ms}
         state.offered = {key: item for key, item in state.offered.items() if key[1] >= before_ms}
+        state.acceptances = {
+            key: item for key, item in state.acceptances.items() if item.profile[-1].at_ms >= before_ms
+        }
         state.prices_gbp_per_mwh = {
             at: price for at, price in state.prices_gbp_per_mwh.items() if at >= before_ms
         }
@@ -204,14 +209,10 @@ class Settlement(Counterparty[SettlementState]):
         for day in _days(start_ms, end_ms):
             self.state.open_days[day] = True
 
-    def _reopen(self, day: date) -> None:
-        if day in self.state.settled:
-            self.state.open_days[day] = True
-
     def _close_empty_days(self) -> None:
         """Take days without anything to settle off the list, unless an earlier run must be taken back."""
         for day in list(self.state.open_days):
-            if day not in self.state.settled and not self._events_on(day) and not self._units_on(day):
+            if day not in self.state.settled and not self._events_on(day) and not self._acceptances_on(day):
                 del self.state.open_days[day]
 
     def _settle_if_ready(self, day: date) -> None:
@@ -220,16 +221,20 @@ class Settlement(Counterparty[SettlementState]):
 
     def _is_ready(self, day: date) -> bool:
         """Whether all readings and prices that the day's settlement needs have come."""
-        events, units = self._events_on(day), self._units_on(day)
-        needs_asset = bool(units) or (bool(events) and self.settings.dfs_metering == "asset")
-        needs_boundary = bool(events) and self.settings.dfs_metering == "boundary"
-        starts = [start for unit in units for start in self._accepted_periods(unit, day)]
-        return (
-            self.state.now_ms >= day_end_ms(day)
-            and (not needs_asset or day in self.state.asset)
-            and (not needs_boundary or day in self.state.boundary)
-            and all(start in self.state.prices_gbp_per_mwh for start in starts)
+        if self.state.now_ms < day_end_ms(day):
+            return False
+        kept = {BoundaryReadings: day in self.state.boundary, AssetReadings: day in self.state.asset}
+        starts = [start for own in self._acceptances_on(day).values() for start in _periods_of(own, day)]
+        return all(kept[kind] for kind in self._needed(day)) and all(
+            start in self.state.prices_gbp_per_mwh for start in starts
         )
+
+    def _needed(self, day: date) -> set[type[Message]]:
+        """Which readings the day's settlement uses."""
+        needed: set[type[Message]] = {AssetReadings} if self._acceptances_on(day) else set()
+        if self._events_on(day):
+            needed.add(BoundaryReadings if self.settings.dfs_metering == "boundary" else AssetReadings)
+        return needed
 
     def _settle(self, day: date) -> None:
         """Settle one day: publish its volumes and lines, and take back those of an earlier run."""
@@ -322,36 +327,21 @@ class Settlement(Counterparty[SettlementState]):
 
     # --------------------------------------------------------------------------------------------------- BM
 
-    def _units_on(self, day: date) -> list[str]:
-        """BM Units with an acceptance on the day, by name."""
-        return sorted(
-            {
-                acceptance.unit
-                for acceptance in self.state.acceptances.values()
-                if day in _days(acceptance.profile[0].at_ms, acceptance.profile[-1].at_ms)
-            }
-        )
-
-    def _accepted_periods(self, unit: str, day: date) -> list[int]:
-        """Starts of the day's periods that an acceptance of the unit reaches into [UTC ms]."""
-        starts = range(day_start_ms(day), day_end_ms(day), PERIOD_MS)
-        return [start for start in starts if self._acceptances_in(unit, start)]
-
-    def _acceptances_in(self, unit: str, start_ms: int) -> list[BidOfferAcceptance]:
-        return [
-            item
-            for item in self.state.acceptances.values()
-            if item.unit == unit
-            and item.profile[0].at_ms < start_ms + PERIOD_MS
-            and item.profile[-1].at_ms > start_ms
-        ]
+    def _acceptances_on(self, day: date) -> dict[str, list[BidOfferAcceptance]]:
+        """Binding acceptances that reach into the day, by unit; units by name."""
+        start_ms, end_ms = day_start_ms(day), day_end_ms(day)
+        found: dict[str, list[BidOfferAcceptance]] = {}
+        for item in self.state.acceptances.values():
+            if _reaches_into(item, start_ms, end_ms):
+                found.setdefault(item.unit, []).append(item)
+        return dict(sorted(found.items()))
 
     def _settle_bm(self, day: date, run: str) -> Iterator[StatementLine]:
-        for unit in self._units_on(day):
+        for unit, acceptances in self._acceptances_on(day).items():
             metered = unit_import(self._unit_rows(unit), self._asset_readings(day), period_count(day))
-            for start_ms in self._accepted_periods(unit, day):
+            for start_ms, reaching in _periods_of(acceptances, day).items():
                 if (unit, start_ms) in self.state.notified:
-                    yield from self._settle_bm_period(unit, start_ms, run, metered)
+                    yield from self._settle_bm_period(reaching, start_ms, run, metered)
                 else:
                     self.remark("not_settled", f"{unit} has no FPN for the period from {start_ms}")
             if metered.missing.any():
@@ -363,9 +353,10 @@ class Settlement(Counterparty[SettlementState]):
                 )
 
     def _settle_bm_period(
-        self, unit: str, start_ms: int, run: str, metered: UnitImport
+        self, acceptances: list[BidOfferAcceptance], start_ms: int, run: str, metered: UnitImport
     ) -> tuple[StatementLine, ...]:
-        acceptances = self._acceptances_in(unit, start_ms)
+        """The lines of one period that the acceptances of one unit reach into."""
+        unit = acceptances[0].unit
         offer = self.state.offered.get((unit, start_ms))
         price = self.state.prices_gbp_per_mwh.get(start_ms)
         if price is None:
@@ -403,6 +394,19 @@ def _days(start_ms: int, end_ms: int) -> list[date]:
     """The local days that [start, end) touches."""
     first, last = local_date(start_ms), local_date(max(start_ms, end_ms - 1))
     return [first + timedelta(days=step) for step in range((last - first).days + 1)]
+
+
+def _reaches_into(acceptance: BidOfferAcceptance, start_ms: int, end_ms: int) -> bool:
+    return acceptance.profile[0].at_ms < end_ms and acceptance.profile[-1].at_ms > start_ms
+
+
+def _periods_of(acceptances: list[BidOfferAcceptance], day: date) -> dict[int, list[BidOfferAcceptance]]:
+    """By start [UTC ms], the day's periods that acceptances reach into, and which do."""
+    found = {
+        start_ms: [item for item in acceptances if _reaches_into(item, start_ms, start_ms + PERIOD_MS)]
+        for start_ms in range(day_start_ms(day), day_end_ms(day), PERIOD_MS)
+    }
+    return {start_ms: reaching for start_ms, reaching in found.items() if reaching}
 
 
 def _same(kept: BoundaryReadings | AssetReadings | None, come: BoundaryReadings | AssetReadings) -> bool:

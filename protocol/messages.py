@@ -414,8 +414,9 @@ class Statement(Message):
 class DeliveredVolume(Message):
     """For the journal: what settlement found for one unit, one event or acceptance and one settlement period.
 
-    `baseline_wh` (for a BM Unit its FPN) and `metered_wh` are import-positive; `delivered_wh` and `accepted_wh` are
-    positive for turning down. Homes (for a BM Unit assets) without a delivered volume of their own are counted.
+    `baseline_wh` (for a BM Unit its FPN) and `metered_wh` are import-positive; `delivered_wh` and
+    `accepted_wh` are positive for turning down. `homes` are assets for a BM Unit and for DFS on asset meters;
+    `homes_missing` is how many of them have no delivered volume of their own.
     """
 
     service: str

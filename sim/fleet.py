@@ -10,6 +10,7 @@ runs of rows. Identity is `spec["device"]`, never the row.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -141,7 +142,7 @@ def _live(  # type: ignore[no-untyped-def]
         next_ms[row] = _next_event_ms(s, p, d, quiet_ms)
         change_w = int(s.import_w) - before_w
         if change_w != 0:
-            bins[group[row], (now_ms + 999) // 1000 - first_second] += change_w
+            bins[group[row], min((now_ms + 999) // 1000 - first_second, bins.shape[1] - 1)] += change_w
 
 
 @njit(cache=True, nogil=True)
@@ -196,15 +197,6 @@ def _replan(low, high, now_ms, state, spec, diary, next_ms, quiet_ms):  # type: 
     for row in range(low, high):
         _integrate(state[row], now_ms)
         next_ms[row] = _next_event_ms(state[row], spec[row], diary[row], quiet_ms)
-
-
-@njit(cache=True, nogil=True)
-def _registers_wh(low, high, now_ms, state, scale, out):  # type: ignore[no-untyped-def]
-    """Cumulative import of each row at a moment, times `scale` [Wh per mJ], whole units."""
-    for row in range(low, high):
-        s = state[row]
-        total_mj = int(s.register_mj) + int(s.import_w) * (now_ms - int(s.at_ms))
-        out[row] = int(total_mj * scale[row])
 
 
 @dataclass(slots=True)
@@ -267,22 +259,24 @@ class Fleet:
         state.diary = diary
         state.quiet_ms = quiet_ms
         rows = state.rows.view(np.recarray)
-        self._each_block(
+        self.each_block(
             lambda low, high: _replan(
                 low, high, state.now_ms, rows, self.spec.view(np.recarray), diary.view(np.recarray), state.next_ms, quiet_ms
             )
         )
 
-    def play(self, until_ms: int, orders: Orders, *, polls: Polls | None = None, read: bool = True) -> Played:
+    def play(
+        self, until_ms: int, orders: Orders, *, polls: Polls | None = None, read: bool = True, by_second: bool = True
+    ) -> Played:
         """Live up to `until_ms` (not included); `polls` asks some rows for a reading at a moment of this stretch.
 
         Afterwards `seconds_w` (groups, whole seconds of the stretch) holds the power at each whole second after all
-        that happened up to it, and `events` what happened, in the order (time, row), if events are kept.
+        that happened up to it (no second at all unless `by_second`), and `events` what happened, in the order (time, row), if events are kept.
         """
         state = self.state
         orders, is_order = with_polls(orders, polls)
         first_second = -(-state.now_ms // 1000)
-        seconds = -(-until_ms // 1000) - first_second
+        seconds = -(-until_ms // 1000) - first_second if by_second else 0
         n = len(self.spec)
         first_order = _first_orders(orders.rows, n)
         outcome = np.full(len(orders.rows), -1, np.int8)
@@ -315,14 +309,6 @@ class Fleet:
             self.events = told[np.lexsort((told["row"], told["at_ms"]))]
         return Played(room.readings(blocks), self._sessions(blocks), outcome[is_order])
 
-    def registers_wh(self, *, metered: bool) -> I64:
-        """Cumulative import of every row now [whole Wh]: by its asset meter (gain error and all), or in truth."""
-        out = np.empty(len(self.spec), np.int64)
-        scale = self.spec["wh_per_mj"].copy() if metered else np.full(len(out), 1.0 / MJ_PER_WH)
-        rows = self.state.rows.view(np.recarray)
-        self._each_block(lambda low, high: _registers_wh(low, high, self.state.now_ms, rows, scale, out))
-        return out
-
     def registers_mj(self) -> I64:
         """Cumulative true import of every row now [mJ]."""
         rows = self.state.rows
@@ -341,7 +327,8 @@ class Fleet:
         target_pct = (self.spec["target_mj"][rows] * 100 // self.spec["battery_mj"][rows]).astype(np.int8)
         return Sessions(rows, at_ms, soc_pct, target_pct, _next_deadline_ms(self.state.diary["ready_ms"][rows], at_ms))
 
-    def _each_block(self, work: Any) -> None:
+    def each_block(self, work: Callable[[int, int], None]) -> None:
+        """Do `work(low, high)` for every block of rows."""
         self._map_blocks(lambda _index, low, high: work(low, high))
 
     def _map_blocks(self, work: Any) -> list[Any]:

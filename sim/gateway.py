@@ -1,7 +1,7 @@
 """The aggregator's edge: sends set-points and polls down the wires, brings up what devices and clouds answer.
 
-Owns what is on its way and nothing else: the fate of each message is `sim/network.py`'s, what a device does is
-the fleet's. The world drives it once per stretch: `orders_due`, `polls_due`, then `report`.
+Owns what is on its way and nothing else: the fate of each message is `sim/network.py`'s, what a device does
+is the fleet's. The world drives it once per stretch: `orders_due`, `polls_due`, then `report`.
 """
 
 from __future__ import annotations
@@ -81,10 +81,10 @@ class Gateway:
         self._witness = witness
         self._outbox: list[Envelope] = []
 
-    # ------------------------------------------------------------------------------------------------- a party
+    # --------------------------------------------------------------------------------------------- a party
 
     def receive(self, message: Message, now_ms: int) -> None:
-        """Send set-points or polls on their way. Raises TypeError for anything else, which is not for devices."""
+        """Send set-points or polls on their way. Raises TypeError for anything else: not for devices."""
         if isinstance(message, Setpoints):
             self._send_setpoints(message, now_ms)
         elif isinstance(message, Polls):
@@ -107,7 +107,7 @@ class Gateway:
         outbox, self._outbox = self._outbox, []
         return outbox
 
-    # ----------------------------------------------------------------------------------------------- downwards
+    # ------------------------------------------------------------------------------------------- downwards
 
     def _send_setpoints(self, message: Setpoints, now_ms: int) -> None:
         carried = self.network.carry_down(message.rows, now_ms, message.sequence, Kind.SETPOINTS)
@@ -139,7 +139,7 @@ class Gateway:
         self.state.polls.add(_arriving({"rows": message.rows}, carried))
 
     def orders_due(self, until_ms: int) -> Orders:
-        """Set-points that reach devices before `until_ms`, by (row, arrival, sequence); a doubled one comes twice."""
+        """Set-points arriving before `until_ms`, by (row, arrival, sequence); a doubled one comes twice."""
         due = self.state.orders.take_due(until_ms)
         if not due:
             return Orders.none()
@@ -156,14 +156,14 @@ class Gateway:
         order = np.argsort(columns["rows"], kind="stable")
         return columns["rows"][order], columns["arrival_ms"][order]
 
-    # ------------------------------------------------------------------------------------------------- upwards
+    # --------------------------------------------------------------------------------------------- upwards
 
     def report(self, played: Played, orders: Orders, until_ms: int) -> None:
         """Send up what a stretch brought, and put what has arrived before `until_ms` into the outbox.
 
         At most one message of each kind. Readings that were in flight come first, by arrival; those of this
-        stretch follow in the order of the fleet, each with its exact `arrival_ms`. Acks and session starts are
-        sorted by arrival.
+        stretch follow in the order of the fleet, each with its exact `arrival_ms`. Acks and session starts
+        are sorted by arrival.
         """
         self._report_readings(played.readings, until_ms)
         sessions = played.sessions
@@ -201,7 +201,7 @@ class Gateway:
     def _sort_out(
         self, readings: Readings, event_ms: I64, carried: Carried, due: list[Columns], until_ms: int
     ) -> tuple[Telemetry, Columns]:
-        """Readings that have arrived before `until_ms`, `due` ones of earlier stretches first, and all others."""
+        """Readings that have arrived before `until_ms` (`due` ones, sent earlier, first), and all others."""
         pieces = self.network.pieces(len(readings.rows))
         found = np.zeros((len(pieces), 2), np.int64)
 
@@ -226,8 +226,9 @@ class Gateway:
             _move(
                 lo, hi, until_ms, readings.rows, event_ms, readings.import_w, readings.register_wh,
                 readings.status, readings.soc_pct, carried.arrival_ms, carried.copy_ms, arrived.rows[now],
-                arrived.event_ms[now], arrived.arrival_ms[now], arrived.import_w[now], arrived.register_wh[now],
-                arrived.status[now], arrived.soc_pct[now], later_at[later], later_ms[later],
+                arrived.event_ms[now], arrived.arrival_ms[now], arrived.import_w[now],
+                arrived.register_wh[now], arrived.status[now], arrived.soc_pct[now], later_at[later],
+                later_ms[later],
             )  # fmt: skip
 
         self.network.spread(move, len(pieces))

@@ -250,10 +250,9 @@ def read_daily_weather(path: Path, policies: Mapping[str, Policy] | None = None)
 
 
 def _covered(source: Source, keys: I64, first: int, last: int, told: Callable[[int], str]) -> slice:
-    """Where `first` to `last`, both included, stand in `keys`. Raises DataErrors when they do not."""
-    low, high = int(np.searchsorted(keys, first)), int(np.searchsorted(keys, last))
-    if high < len(keys) and keys[low] == first and keys[high] == last:
-        return slice(low, high + 1)
+    """Where `first` to `last` stand in `keys`, which has no gaps. Raises DataErrors without them."""
+    if keys[0] <= first and last <= keys[-1]:
+        return slice(int(np.searchsorted(keys, first)), int(np.searchsorted(keys, last)) + 1)
     what = f"the run needs {told(first)} to {told(last)}"
     got = f"{told(int(keys[0]))} to {told(int(keys[-1]))}"
     raise DataErrors(

@@ -74,6 +74,10 @@ class Journal:
         state = self.state
         return (state.instructions, state.beliefs, state.settlement, state.settled_volumes, state.events)
 
+    def hears(self, message: Message) -> bool:
+        """Whether there is a page for such a message."""
+        return type(message) in self._writers
+
     def receive(self, message: Message, now_ms: int) -> None:
         """Write it down. Raises TypeError for a message that has no page."""
         if type(message) not in self._writers:

@@ -13,13 +13,14 @@ from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
+from numba import njit
 
 from protocol import periods
 from protocol.messages import MISSING_WH, AssetReadings, BoundaryReadings, I16, I32, I64, Message, Service
 from protocol.party import NEVER_MS, Envelope
 from sim import chance
 from sim.chance import Purpose
-from sim.fleet import Fleet
+from sim.fleet import MJ_PER_WH, Fleet
 from sim.households import BaseLoad
 from sim.population import NOT_SMART, Population
 from sim.scenario import Scenario
@@ -71,7 +72,7 @@ class Meters:
         self._population = population
         self._base = base
         self._fleet = fleet
-        self._without = without
+        self.without = without
         self._homes = population.cars_home.astype(np.int64)
         homes = population.homes
         self._reads_boundary = (homes.status[self._homes] != NOT_SMART) & (homes.communicating[self._homes] == 1)
@@ -124,33 +125,38 @@ class Meters:
 
     def _read_period(self, now_ms: int) -> None:
         state, column = self.state, self.state.period - 1
-        metered, true, without = (
-            self._fleet.registers_wh(metered=True), self._fleet.registers_wh(metered=False),
-            self._without.registers_wh(metered=False),
-        )  # fmt: skip
-        asset_wh, true_wh = metered - state.metered_wh, true - state.true_wh
-        without_wh = without - state.without_wh
-        state.metered_wh, state.true_wh, state.without_wh = metered, true, without
-        missing = self._asset_gaps(now_ms)
-        state.asset_day_wh[:, column] = np.where(missing, MISSING_WH, asset_wh)
-        house_wh = np.rint((true_wh + self.base_day_wh(state.day)[:, column]) * self._gain).astype(np.int16)
-        state.boundary_day_wh[:, column] = np.where(self._reads_boundary, house_wh, MISSING_WH)
-        self.latest_asset_wh = state.asset_day_wh[:, column]
-        self.latest_boundary_wh = state.boundary_day_wh[:, column]
         start_ms, end_ms = periods.period_bounds_ms(state.day, state.period)
-        cell = self._population.cell
+        taken = np.zeros((5, self._cells), np.int64)
+        cars = len(self._homes)
+        row_import_wh, row_without_wh = np.empty(cars, np.int32), np.empty(cars, np.int32)
+        self._fleet.each_block(
+            lambda low, high: _read_rows(
+                low, high, now_ms, self._fleet.state.rows.view(np.recarray), self.without.state.rows.view(np.recarray),
+                self._fleet.spec.view(np.recarray), self._missing_share(), self._gap_key, self._reads_boundary, self._gain,
+                self.base_day_wh(state.day)[:, column], state.metered_wh, state.true_wh, state.without_wh,
+                state.asset_day_wh[:, column], state.boundary_day_wh[:, column], row_import_wh, row_without_wh,
+            )
+        )  # fmt: skip
+        _sum_rows(
+            self._population.cell, row_import_wh, row_without_wh, state.asset_day_wh[:, column],
+            state.boundary_day_wh[:, column], taken,
+        )  # fmt: skip
+        self.latest_asset_wh, self.latest_boundary_wh = state.asset_day_wh[:, column], state.boundary_day_wh[:, column]
         self.latest = PeriodTruth(
             start_ms=start_ms,
             end_ms=end_ms,
-            import_wh=_sums(cell, true_wh, self._cells),
-            without_wh=_sums(cell, without_wh, self._cells),
-            metered_wh=_sums(cell, np.where(missing, 0, asset_wh), self._cells),
-            missing=_sums(cell, missing.astype(np.int64), self._cells),
-            boundary_wh=_sums(cell, np.where(self._reads_boundary, house_wh, 0).astype(np.int64), self._cells),
-            row_import_wh=true_wh.astype(np.int32),
-            row_without_wh=without_wh.astype(np.int32),
+            import_wh=taken[0],
+            without_wh=taken[1],
+            metered_wh=taken[2],
+            missing=taken[3],
+            boundary_wh=taken[4],
+            row_import_wh=row_import_wh,
+            row_without_wh=row_without_wh,
         )
         self._next_period()
+
+    def _missing_share(self) -> float:
+        return self._scenario.evs.meter.missing_share
 
     def _next_period(self) -> None:
         state = self.state
@@ -180,12 +186,6 @@ class Meters:
             return np.zeros(len(self._homes), bool)
         return chance.units(self._gap_key, self._homes, day.toordinal(), 1)[:, 0] < share
 
-    def _asset_gaps(self, now_ms: int) -> Any:
-        share = self._scenario.evs.meter.missing_share
-        if share == 0:
-            return np.zeros(len(self._homes), bool)
-        return chance.units(self._gap_key, self._homes, now_ms, 2)[:, 0] < share
-
     def homes_base_wh(self, day: date) -> I64:
         """Base load of all homes by GSP and period of `day`, shape (GSPs, periods) [Wh]."""
         homes = self._population.homes
@@ -196,6 +196,45 @@ class Meters:
             for period in range(day_wh.shape[1]):
                 out[:, period] += _sums(homes.gsp[numbers], day_wh[:, period].astype(np.int64), out.shape[0])
         return out
+
+
+@njit(cache=True, nogil=True)
+def _read_rows(  # type: ignore[no-untyped-def]
+    low, high, now_ms, rows, without_rows, spec, missing_share, gap_key, reads_boundary, gain, base_wh, metered_before_wh,
+    true_before_wh, without_before_wh, asset_wh, boundary_wh, import_wh, counterfactual_wh,
+):
+    """What the meters of the rows [low, high) register in the period that ends now; registers move on."""
+    for row in range(low, high):
+        s = rows[row]
+        total_mj = int(s.register_mj) + int(s.import_w) * (now_ms - int(s.at_ms))
+        metered_wh = int(total_mj * spec[row].wh_per_mj)
+        true_wh = total_mj // MJ_PER_WH
+        w = without_rows[row]
+        without_wh = (int(w.register_mj) + int(w.import_w) * (now_ms - int(w.at_ms))) // MJ_PER_WH
+        import_wh[row] = true_wh - true_before_wh[row]
+        counterfactual_wh[row] = without_wh - without_before_wh[row]
+        asset_wh[row] = metered_wh - metered_before_wh[row]
+        if missing_share > 0.0 and chance.unit(chance.words(gap_key, int(spec[row].device), now_ms, 2)[0]) < missing_share:
+            asset_wh[row] = -1
+        boundary_wh[row] = -1
+        if reads_boundary[row]:
+            boundary_wh[row] = int((import_wh[row] + base_wh[row]) * gain[row] + 0.5)
+        metered_before_wh[row], true_before_wh[row], without_before_wh[row] = metered_wh, true_wh, without_wh
+
+
+@njit(cache=True, nogil=True)
+def _sum_rows(cell, import_wh, without_wh, asset_wh, boundary_wh, out):  # type: ignore[no-untyped-def]
+    """Sums by cell: import, counterfactual, metered, readings missing, boundary; shape of `out` (5, cells)."""
+    for row in range(cell.shape[0]):
+        place = cell[row]
+        out[0, place] += import_wh[row]
+        out[1, place] += without_wh[row]
+        if asset_wh[row] >= 0:
+            out[2, place] += asset_wh[row]
+        else:
+            out[3, place] += 1
+        if boundary_wh[row] >= 0:
+            out[4, place] += boundary_wh[row]
 
 
 def _empty_day(cars: int, day: date) -> I16:

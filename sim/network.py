@@ -1,8 +1,8 @@
 """The wires between gateway and devices: what becomes of every single message, and when it arrives.
 
 Owns latency, loss, duplicates, outages, back-fill, rate limits, tokens and budgets, row by row. The fate of a
-message is settled at the moment of sending and keyed by (device, moment, kind): it depends neither on the other
-rows of a batch, nor on the length of a stretch, nor on the number of threads. Model and parameters:
+message is settled at the moment of sending and keyed by (device, moment, kind): it depends neither on the
+other rows of a batch, nor on the length of a stretch, nor on the number of threads. Model and parameters:
 `docs/comms.md`.
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import pairwise
 
 import numpy as np
 from numba import njit
@@ -181,12 +182,12 @@ class NetworkState:
     latency_ms: I64  # as above
 
 
-# ----------------------------------------------------------------------------------------------------- the kernels
+# --------------------------------------------------------------------------------------------- the kernels
 
 
 @njit(cache=True, nogil=True)
 def _cell(word):  # type: ignore[no-untyped-def]
-    """Where a latency table is read for a 32-bit word: 12 bits; the last cell by 12 more; its last by 8 more."""
+    """Where a latency table is read for a 32-bit word: by 12 bits, then 12 more, then the last 8."""
     cell = np.uint64(word) >> np.uint64(20)
     if cell == FINE - 1:
         cell = np.uint64(FINE) + ((np.uint64(word) >> np.uint64(8)) & np.uint64(FINE - 1))
@@ -197,27 +198,31 @@ def _cell(word):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _gather(  # type: ignore[no-untyped-def]
-    rows, sent_ms, outcome, device, route_of, clear_until_ms, block_from_ms, suspect, entity, place, odd
+    rows, sent_ms, outcome, device, route_of, hull_from_ms, hull_to_ms, block_from_ms, suspect, entity,
+    place, odd,
 ):  # fmt: skip
     """What a chunk needs to know of its rows, and which of its messages may be in trouble already."""
     for i in range(rows.shape[0]):
         row = np.uint32(rows[i])
         r = np.uint8(route_of[row])
         entity[i], place[i] = device[row], r
-        calm = (sent_ms[i] < clear_until_ms[row]) & (sent_ms[i] >= block_from_ms[r])
+        clear = (sent_ms[i] < hull_from_ms[row]) | (sent_ms[i] >= hull_to_ms[row])
+        calm = clear & (sent_ms[i] >= block_from_ms[r])
         odd[i] = (not calm) | (suspect[row] != 0) | (outcome[i] != 0)
 
 
 @njit(cache=True, nogil=True)
 def _draw(key, entity, sent_ms, number, slow, lose, twice, later):  # type: ignore[no-untyped-def]
-    """Four words for every message of a chunk: mere arithmetic, so that it compiles to vector instructions."""
+    """Four words for each message of a chunk: mere arithmetic, so that it compiles to vector instructions."""
     for i in range(sent_ms.shape[0]):
         a, b, c, d = words(key, entity[i], sent_ms[i], number[i])
         slow[i], lose[i], twice[i], later[i] = np.uint32(a), np.uint32(b), np.uint32(c), np.uint32(d)
 
 
 @njit(cache=True, nogil=True)
-def _arrive(sent_ms, place, cell, tables, cells, first_minute, arrival_ms, messages, latency_ms):  # type: ignore[no-untyped-def]
+def _arrive(  # type: ignore[no-untyped-def]
+    sent_ms, place, cell, tables, cells, first_minute, arrival_ms, messages, latency_ms
+):
     """Arrivals of a chunk as if all went well, and their count; what did not go well `_settle` corrects.
 
     `tables` is flat, `cells` to a route.
@@ -252,8 +257,8 @@ def _look_closer(slow, lose, twice, most_loss, most_duplicate, odd, oddities):  
 @njit(cache=True, nogil=True)
 def _settle(  # type: ignore[no-untyped-def]
     oddities, down, kind, rows, sent_ms, entity, number, slow, lose, twice, later, place, own_key, drop_key,
-    first_minute, report_every_ms, routes, tables, clear_until_ms, calendar, windows, places, order, members,
-    return_over_ms, arrival_ms, copy_ms, outcome, messages, latency_ms,
+    first_minute, report_every_ms, routes, tables, hull_from_ms, hull_to_ms, calendar, windows, places,
+    order, members, return_over_ms, arrival_ms, copy_ms, outcome, messages, latency_ms,
 ):  # fmt: skip
     """The fate of messages with something the matter, one by one; corrects what `_arrive` has counted.
 
@@ -277,7 +282,8 @@ def _settle(  # type: ignore[no-untyped-def]
         stopped = heard
         while not stopped:  # on from one outage's end to the next, until the device is connected
             cause, end_ms = _OFFLINE, np.int64(0)
-            looked_up = leaves_ms == t_ms and route.block_from_ms <= t_ms < clear_until_ms[row]
+            clear = leaves_ms < hull_from_ms[row] or leaves_ms >= hull_to_ms[row]
+            looked_up = leaves_ms == t_ms and route.block_from_ms <= t_ms and clear
             if route.begins > 0.0 and not looked_up:
                 block = leaves_ms // route.block_ms
                 if block == route.block or block == route.block - 1:
@@ -313,14 +319,14 @@ def _settle(  # type: ignore[no-untyped-def]
                         back_ms = window.to_ms + turn * return_over_ms[cloud] // members[cloud]
                         if leaves_ms < back_ms:
                             cause, end_ms = _OUTAGE + window.domain, back_ms
-                            known = window.domain != _VENDOR_CLOUD or leaves_ms >= window.to_ms
+                            known = bool(window.domain != _VENDOR_CLOUD or leaves_ms >= window.to_ms)
                             break
             if end_ms == 0:
                 break
             if fate == _DELIVERED:
                 fate, heard = cause, known
             leaves_ms = end_ms
-            stopped = leaves_ms > kept_until_ms
+            stopped = bool(leaves_ms > kept_until_ms)
         lost = np.uint64(lose[i]) < route.loss[down]
         if fate == _DELIVERED:
             for w in range(windows.shape[0]):
@@ -338,7 +344,7 @@ def _settle(  # type: ignore[no-untyped-def]
                 fate = _LOST
         elif not stopped:
             fate = _LOST if lost else _BACKFILLED
-        reaches = fate in {_DELIVERED, _BACKFILLED}
+        reaches = fate in (_DELIVERED, _BACKFILLED)
         outcome[i] = fate
         messages[minute, r, fate] += 1
         if not reaches:
@@ -354,9 +360,9 @@ def _settle(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _carry(  # type: ignore[no-untyped-def]
-    down, kind, rows, sent_ms, sequence, first_minute, key, own_key, drop_key, device, route_of, report_every_ms,
-    routes, tables, clear_until_ms, calendar, suspect, windows, places, order, members, return_over_ms,
-    arrival_ms, copy_ms, outcome, messages, latency_ms,
+    down, kind, rows, sent_ms, sequence, first_minute, key, own_key, drop_key, device, route_of,
+    report_every_ms, routes, tables, hull_from_ms, hull_to_ms, calendar, suspect, windows, places, order,
+    members, return_over_ms, arrival_ms, copy_ms, outcome, messages, latency_ms,
 ):  # fmt: skip
     """Settle the fate of messages; those whose `outcome` is set already were refused by their cloud."""
     entity, number, place = (
@@ -379,21 +385,24 @@ def _carry(  # type: ignore[no-untyped-def]
             for i in range(size):
                 number[i] = np.uint64(kind + (sequence[start + i] & _SEQUENCE_BITS) * 8)
         _gather(
-            rows[start:end], moment, outcome[start:end], device, route_of, clear_until_ms, block_from_ms, suspect,
-            entity, place, odd,
+            rows[start:end], moment, outcome[start:end], device, route_of, hull_from_ms, hull_to_ms,
+            block_from_ms, suspect, entity, place, odd,
         )  # fmt: skip
         _draw(key, entity, moment, number, slow, lose, twice, later)
         _arrive(moment, place, slow, tables.ravel(), _CELLS, first_minute, arrives, messages, latency_ms)
         found = _look_closer(slow[:size], lose, twice, most_loss, most_duplicate, odd[:size], oddities)
         _settle(
-            oddities[:found], down, kind, rows[start:end], moment, entity, number, slow, lose, twice, later, place, own_key,
-            drop_key, first_minute, report_every_ms, routes, tables, clear_until_ms, calendar, windows, places, order,
-            members, return_over_ms, arrives, copy_ms[start:end], outcome[start:end], messages, latency_ms,
+            oddities[:found], down, kind, rows[start:end], moment, entity, number, slow, lose, twice, later,
+            place, own_key, drop_key, first_minute, report_every_ms, routes, tables, hull_from_ms,
+            hull_to_ms, calendar, windows, places, order, members, return_over_ms, arrives,
+            copy_ms[start:end], outcome[start:end], messages, latency_ms,
         )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
-def _carry_quietly(rows, sent_ms, first_minute, route_of, median_ms, arrival_ms, messages, latency_ms):  # type: ignore[no-untyped-def]
+def _carry_quietly(  # type: ignore[no-untyped-def]
+    rows, sent_ms, first_minute, route_of, median_ms, arrival_ms, messages, latency_ms
+):
     """As `_carry` where nothing can go wrong: everything arrives after its route's one latency."""
     place, cell = np.empty(_CHUNK, np.uint8), np.zeros(_CHUNK, np.uint32)
     for start in range(0, rows.shape[0], _CHUNK):
@@ -401,8 +410,8 @@ def _carry_quietly(rows, sent_ms, first_minute, route_of, median_ms, arrival_ms,
         for at in range(start, end):
             place[at - start] = route_of[np.uint32(rows[at])]
         _arrive(
-            sent_ms[start:end], place, cell, median_ms, 1, first_minute, arrival_ms[start:end], messages, latency_ms
-        )  # fmt: skip
+            sent_ms[start:end], place, cell, median_ms, 1, first_minute, arrival_ms[start:end], messages,
+            latency_ms )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
@@ -410,7 +419,7 @@ def _admit(  # type: ignore[no-untyped-def]
     now_ms, rows, used_today, allowance, route_of, places, cost_ns, burst_ns, token_life_ms, token_renewal_ms,
     free_ns, token_until_ms, token_ready_ms, windows, outcome,
 ):  # fmt: skip
-    """What vendors' clouds say to commands, one by one: token, then rate, then the device's budget of the day."""
+    """What vendors' clouds say to commands, one by one: token, then rate, then the device's budget."""
     for i in range(rows.shape[0]):
         row = rows[i]
         r, cloud = route_of[row], places[row, 0]
@@ -448,7 +457,7 @@ def _admit(  # type: ignore[no-untyped-def]
             used_today[row] += 1
 
 
-# ----------------------------------------------------------------------------------------------------- the network
+# --------------------------------------------------------------------------------------------- the network
 
 
 class Network:
@@ -504,7 +513,7 @@ class Network:
             latency_ms=np.zeros(shape, np.int64),
         )
 
-    # ------------------------------------------------------------------------------------------------- carrying
+    # -------------------------------------------------------------------------------------------- carrying
 
     def carry_up(self, rows: I32, sent_ms: I64, kind: Kind) -> Carried:
         """The fate of what devices send: readings, acknowledgements, session starts. Rows in any order."""
@@ -516,7 +525,7 @@ class Network:
         return self._travel(rows, np.full(len(rows), now_ms, np.int64), sequence, kind, outcome)
 
     def _refusals(self, rows: I32, now_ms: int, kind: Kind) -> I8:
-        """What vendors' clouds refuse; an accepted command is written on its cloud's and its device's account."""
+        """What vendors' clouds refuse; the rest is written on the cloud's and the device's account."""
         state, limits = self.state, self._limits
         outcome = np.zeros(len(rows), np.int8)
         today = local_date(now_ms).toordinal()
@@ -553,17 +562,17 @@ class Network:
             part = slice(*pieces[piece])
             if quiet:
                 _carry_quietly(
-                    rows[part], sent_ms[part], first_minute, self.plant.route, self._limits.median_ms, arrival_ms[part],
-                    messages[piece], latency_ms[piece],
+                    rows[part], sent_ms[part], first_minute, self.plant.route, self._limits.median_ms,
+                    arrival_ms[part], messages[piece], latency_ms[piece],
                 )  # fmt: skip
             else:
                 _carry(
                     int(down), int(kind), rows[part], sent_ms[part], sequence[part], first_minute,
-                    self._key_down if down else self._key_up, self._own.key, self._drop_key, self.plant.device,
-                    self.plant.route, self._report_every_ms, self._route, self._tables, self._own.clear_until_ms,
-                    self._own.calendar, suspect, windows, self._places, self._order, self._members,
-                    self._return_over_ms, arrival_ms[part], copy_ms[part], outcome[part], messages[piece],
-                    latency_ms[piece],
+                    self._key_down if down else self._key_up, self._own.key, self._drop_key,
+                    self.plant.device, self.plant.route, self._report_every_ms, self._route, self._tables,
+                    self._own.hull_from_ms, self._own.hull_to_ms, self._own.calendar, suspect, windows,
+                    self._places, self._order, self._members, self._return_over_ms, arrival_ms[part],
+                    copy_ms[part], outcome[part], messages[piece], latency_ms[piece],
                 )  # fmt: skip
 
         self.spread(carry, len(pieces))
@@ -580,7 +589,7 @@ class Network:
         return self._window[self._touches[:, kind] & (self._until_ms > from_ms)]
 
     def _suspects(self, windows: NDArray[np.void], until_ms: int) -> I8:
-        """1 for every row that a shared outage begun before `until_ms` may touch; kept until the outages change."""
+        """1 for each row that a shared outage begun by `until_ms` may touch; kept until outages change."""
         begun = windows[windows["from_ms"] <= until_ms]
         numbers = tuple(begun["number"].tolist())
         if numbers != self._suspected[0]:
@@ -590,13 +599,12 @@ class Network:
             self._suspected = numbers, suspect
         return self._suspected[1]
 
-    # ------------------------------------------------------------------------------------------------- threads
+    # --------------------------------------------------------------------------------------------- threads
 
     def pieces(self, count: int) -> list[tuple[int, int]]:
         """Equal stretches of a batch, one per thread; a small batch is one piece."""
         parts = min(self._workers, count // _WORTH_A_THREAD) or 1
-        edges = [count * part // parts for part in range(parts + 1)]
-        return list(zip(edges[:-1], edges[1:], strict=True))
+        return list(pairwise(count * part // parts for part in range(parts + 1)))
 
     def spread(self, work: Callable[[int], None], parts: int) -> None:
         """Do `work(0)` .. `work(parts - 1)` on the threads there are; the first error of any is raised."""
@@ -606,7 +614,7 @@ class Network:
         else:
             list(self._pool.map(work, range(parts)))
 
-    # ------------------------------------------------------------------------------------------------- accounts
+    # -------------------------------------------------------------------------------------------- accounts
 
     def _count(self, minute: int, kind: Kind, messages: I64, latency_ms: I64) -> None:
         state = self.state
@@ -700,7 +708,7 @@ def _window_records(windows: tuple[OutageWindow, ...], seed: int) -> NDArray[np.
     records = np.zeros(len(windows), WINDOW)
     key = stream(seed, Purpose.STORM)
     for number, window in enumerate(windows):
-        # Outages that end together turn the order alike, so that their storms are one within the clouds' rates.
+        # Outages that end together turn the order alike: their storms are one, within the clouds' rates.
         shift, _, _, _ = words(key, 0, window.to_ms, 1)
         records[number] = (
             window.from_ms, window.to_ms, window.extra_latency_ms, round(window.drop * _CERTAIN), int(shift),
@@ -723,7 +731,7 @@ def _touches(windows: tuple[OutageWindow, ...]) -> NDArray[np.bool_]:
 
 
 def _return_over_ms(routes: tuple[Route, ...], members: I64) -> I64:
-    """How long each cloud takes to take all its devices back: its spread, or longer where its rate asks for it (CLOUDS,)."""
+    """How long each cloud takes to take all its devices back: its spread, or longer by its rate (CLOUDS,)."""
     over_ms = np.zeros(CLOUDS, np.int64)
     for cloud, devices in enumerate(members):
         route = routes[cloud // (CLOUDS // len(routes))]
@@ -733,7 +741,7 @@ def _return_over_ms(routes: tuple[Route, ...], members: I64) -> I64:
 
 
 def _clock_skews(plant: Plant, routes: tuple[Route, ...], seed: int) -> I64 | None:
-    """How far every device's clock is ahead (rows,) [ms], even over its route's range; None where all are right."""
+    """How far each clock is ahead (rows,) [ms], even over its route's range; None where all are right."""
     widest_ms = _column([route.clock_skew_ms for route in routes])[plant.route]
     if not widest_ms.any():
         return None

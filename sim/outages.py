@@ -1,8 +1,8 @@
-"""When devices are cut off: each by itself (flat phone, moved router), and many at once (cloud, ISP, operator, region).
+"""When devices are cut off: each by itself, and many at once (vendor's cloud, ISP, operator, region).
 
-Owns the calendar of outages; `sim/network.py` asks it about every message. A device's own outages are pure functions of
-(device, block of time): the columns kept here are a cache, no state. Shared outages are a list of windows known at the
-start: those of the scenario, and in the realistic profile those of chance.
+Owns the calendar of outages; `sim/network.py` asks it about every message. A device's own outages are pure
+functions of (device, block of time): the columns kept here are a cache, no state. Shared outages are a list
+of windows known at the start: those of the scenario, and in the realistic profile those of chance.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ NOWHERE = -1
 
 _FULL_DAY_MIN = 24 * 60
 _LONGEST_IN_MEANS = 8.0
-"""An own outage lasts at most eight mean lengths: what is cut off is 0.03 % of outages, and the look back is bounded."""
+"""An own outage lasts at most eight mean lengths, to bound the look back; 0.03 % would be longer."""
 
 _RANDOM_BLOCK_MS = 6 * HOUR_MS
 _RANDOM_LOOK_BACK = 4
-"""Shared outages of chance: at most one begins per domain in six hours; those of the day before the start are drawn too."""
+"""Shared outages of chance: at most one begins per member in six hours; drawn from a day early on."""
 
 
-# ------------------------------------------------------------------------------------------- a device's own outages
+# ---------------------------------------------------------------------------------- a device's own outages
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def _begun_in(key, device, block, block_ms, begins, mean_ms):  # type: ignore[no
 
 @njit(cache=True, nogil=True)
 def _up_again(key, device, to_ms, block, block_ms, begins, mean_ms):  # type: ignore[no-untyped-def]
-    """When a device that is down until `to_ms` is up: an outage that begins meanwhile, from `block` on, prolongs it."""
+    """When a device down until `to_ms` is up again: outages that begin meanwhile prolong it."""
     while to_ms >= block * block_ms:
         next_from_ms, next_to_ms = _begun_in(key, device, block, block_ms, begins, mean_ms)
         if next_from_ms <= to_ms:
@@ -136,7 +136,9 @@ def own_outages(key, device, block, block_ms, begins, mean_ms, look_back):  # ty
 
 
 @njit(cache=True, nogil=True)
-def _fill_calendar(key, device, rows, block, block_ms, begins, mean_ms, look_back, calendar):  # type: ignore[no-untyped-def]
+def _fill_calendar(  # type: ignore[no-untyped-def]
+    key, device, rows, block, block_ms, begins, mean_ms, look_back, calendar
+):
     for i in range(rows.shape[0]):
         row = rows[i]
         calendar[row, 0], calendar[row, 1], calendar[row, 2] = own_outages(
@@ -147,9 +149,9 @@ def _fill_calendar(key, device, rows, block, block_ms, begins, mean_ms, look_bac
 class OwnOutages:
     """The devices' own outages around now: two blocks per route are held.
 
-    `calendar` (2, rows, 3) holds carried_ms, from_ms, to_ms; the block of number b lies in calendar[b % 2], and
-    `block` (routes,) is the later of the two. Before `clear_until_ms` (rows,) no outage of a row's own stands in
-    that later block.
+    `calendar` (2, rows, 3) holds carried_ms, from_ms, to_ms; the block of number b lies in calendar[b % 2],
+    and `block` (routes,) is the later of the two. All of a row's outages in that later block lie within
+    `hull_from_ms` and `hull_to_ms` (rows,).
     """
 
     def __init__(self, plant: Plant, routes: tuple[Route, ...], seed: int) -> None:
@@ -166,7 +168,8 @@ class OwnOutages:
             np.flatnonzero(plant.route == route) if law.begins else None for route, law in enumerate(laws)
         ]
         self.calendar = np.zeros((2, len(plant.device) if self.any else 0, 3), np.int64)
-        self.clear_until_ms = np.full(len(plant.device), NEVER_MS, np.int64)
+        self.hull_from_ms = np.full(len(plant.device), NEVER_MS, np.int64)
+        self.hull_to_ms = np.zeros(len(plant.device), np.int64)
 
     def hold(self, until_ms: int) -> None:
         """Turn the calendar's pages so that the block of `until_ms` and the one before it are held."""
@@ -177,17 +180,18 @@ class OwnOutages:
             for page in range(max(block - 1, int(self.block[route]) + 1), block + 1):
                 self._fill(route, rows, page)
             self.block[route] = block
-            carried_ms, from_ms = self.calendar[block % 2, rows, 0], self.calendar[block % 2, rows, 1]
-            self.clear_until_ms[rows] = np.where(carried_ms > 0, 0, from_ms)
+            carried_ms, from_ms, to_ms = self.calendar[block % 2, rows].T
+            self.hull_from_ms[rows] = np.where(carried_ms > 0, 0, from_ms)
+            self.hull_to_ms[rows] = np.where(from_ms < NEVER_MS, to_ms, carried_ms)
 
     def _fill(self, route: int, rows: NDArray[np.intp], block: int) -> None:
         _fill_calendar(
-            self.key, self._device, rows, block, self.block_ms[route], self.begins[route], self.mean_ms[route],
-            self.look_back[route], self.calendar[block % 2],
+            self.key, self._device, rows, block, self.block_ms[route], self.begins[route],
+            self.mean_ms[route], self.look_back[route], self.calendar[block % 2],
         )  # fmt: skip
 
 
-# --------------------------------------------------------------------------------------------------- shared outages
+# ------------------------------------------------------------------------------------------ shared outages
 
 
 @dataclass(frozen=True, slots=True)

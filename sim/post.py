@@ -1,7 +1,7 @@
 """The clock and the mail: the only file that schedules.
 
-SimPy owns the clock. Between two moments at which a party has mail or a deadline, the world lives by itself
-(`World.live`). At a moment, in this order and no other: mail by (time, sender, number), deadlines by party name, then the
+SimPy owns the clock. Between two moments at which somebody who sees devices has mail or a deadline, the world lives by
+itself (`World.live`). At a moment, in this order and no other: mail by (time, sender, number), deadlines by party name, then the
 outboxes; mail said for the same moment is delivered in a further round of it.
 """
 
@@ -22,6 +22,8 @@ ROUNDS_AT_ONE_MOMENT = 1000
 """More rounds of mail than this within one millisecond are two parties answering each other for ever."""
 AT_HAND = frozenset({"gateway", "journal", "meters", "people"})
 """Mail to and from these takes no time: they are part of the world, or the paper that it is written on."""
+SEES_DEVICES = ("aggregator", "gateway", "meters", "people")
+"""Before one of these is spoken to, every device has lived up to that moment."""
 
 
 class World(Protocol):
@@ -97,7 +99,8 @@ class Post:
         while True:
             stop_ms = self._next_stop_ms(until_ms)
             yield env.timeout(stop_ms - int(env.now))
-            self.world.live(stop_ms)
+            if stop_ms >= until_ms or self._touches_world(stop_ms):
+                self.world.live(stop_ms)
             self.state.now_ms = stop_ms
             self._moment(stop_ms)
             if stop_ms >= until_ms:
@@ -105,9 +108,18 @@ class Post:
             if after_each is not None and after_each(stop_ms):
                 return False
 
+    def _touches_world(self, now_ms: int) -> bool:
+        """Whether somebody who sees or moves devices has mail or a deadline now, or a stretch is long enough.
+
+        What markets say to each other needs no device to have lived up to that moment.
+        """
+        lived_long = now_ms % self.window_ms == 0
+        mail = any(mail.due_ms <= now_ms and mail.to in SEES_DEVICES for mail in self.state.mail)
+        return lived_long or mail or any(self._deadline_ms(name) <= now_ms for name in SEES_DEVICES if name in self.parties)
+
     def _next_stop_ms(self, until_ms: int) -> int:
         now_ms = self.state.now_ms
-        stops = [until_ms, now_ms + self.window_ms, *(mail.due_ms for mail in self.state.mail)]
+        stops = [until_ms, (now_ms // self.window_ms + 1) * self.window_ms, *(mail.due_ms for mail in self.state.mail)]
         stops += [self._deadline_ms(name) for name in self.parties]
         return max(now_ms, min(stops))
 

@@ -210,12 +210,19 @@ class Recorder:
         )
 
     def outages(self, outages: Iterable[OutageRow]) -> None:
-        """Shared outages, as two events each."""
+        """Shared outages that touch the run's span, as two events each."""
         for outage in outages:
-            minutes = (outage.to_ms - outage.from_ms) / MINUTE_MS
+            if outage.to_ms <= self.layout.start_ms or outage.from_ms >= self.layout.end_ms:
+                continue
+            minutes = round((outage.to_ms - outage.from_ms) / MINUTE_MS, 1)
             share = "" if outage.drop == 1.0 else f", {outage.drop:.0%} of messages"
             slower = f", {outage.extra_latency_ms} ms slower" if outage.extra_latency_ms else ""
-            touched = f"{outage.messages} {outage.directions}"
+            ways = "both ways" if outage.directions == "both" else f"{outage.directions} only"
+            touched = (
+                f"{outage.messages} messages, {ways}"
+                if outage.messages == "all"
+                else f"{outage.messages}, {ways}"
+            )
             told = f"down for {minutes:g} min: {touched}{share}{slower}"
             self.event(outage.from_ms, "outage_start", outage.kind, outage.name, told)
             self.event(outage.to_ms, "outage_end", outage.kind, outage.name, "up again")
@@ -233,7 +240,13 @@ class Recorder:
         short_wh: NDArray[Any],
         arm: int,
     ) -> None:
-        """Deadlines judged in one arm: what was missing [Wh]; 0 is a promise kept. Unknown needs: below 0."""
+        """Deadlines judged in one arm: what was missing [Wh]; 0 is a promise kept. Unknown needs: below 0.
+
+        Deadlines before the run began are left out.
+        """
+        counts = np.asarray(ready_by_ms) >= self.layout.start_ms
+        rows, home, ready_by_ms = rows[counts], home[counts], ready_by_ms[counts]
+        needed_wh, short_wh = np.asarray(needed_wh)[counts], np.asarray(short_wh)[counts]
         mine, other = ("short_wh", "short_without_wh")[:: 1 if arm == 0 else -1]
         kept, other_kept = ("reached", "reached_without_instructions")[:: 1 if arm == 0 else -1]
         needed = np.asarray(needed_wh, np.int64)

@@ -28,11 +28,11 @@ _TOLD = (
 class ReferenceFleet(Fleet):
     """The same columns, lived by one process per device."""
 
-    def play(self, until_ms: int, orders: Orders, *, polls: Polls | None = None, read: bool = True) -> Played:
+    def play(self, until_ms: int, orders: Orders, *, polls: Polls | None = None, read: bool = True, by_second: bool = True) -> Played:
         """As `Fleet.play`."""
         orders, is_order = with_polls(orders, polls)
         env = simpy.Environment(initial_time=self.state.now_ms)
-        diary = _Diary(self, until_ms, orders, read)
+        diary = _Diary(self, until_ms, orders, read, by_second)
         for row in range(len(self.spec)):
             env.process(diary.device(env, row))
         if until_ms > self.state.now_ms:
@@ -48,7 +48,7 @@ class ReferenceFleet(Fleet):
 class _Diary:
     """One stretch of time in the life of all devices, written down as it happens."""
 
-    def __init__(self, fleet: Fleet, until_ms: int, orders: Orders, read: bool) -> None:
+    def __init__(self, fleet: Fleet, until_ms: int, orders: Orders, read: bool, by_second: bool) -> None:
         self.fleet, self.until_ms, self.orders, self.read = fleet, until_ms, orders, read
         self.plain = uncompiled(ev)
         self.outcome = np.full(len(orders.rows), -1, np.int8)
@@ -58,7 +58,7 @@ class _Diary:
         self.changes: list[tuple[int, int, int]] = []
         self.lived = 0
         self._first_second = -(-fleet.state.now_ms // 1000)
-        self._seconds = -(-until_ms // 1000) - self._first_second
+        self._seconds = -(-until_ms // 1000) - self._first_second if by_second else 0
         self._start_ms = fleet.state.now_ms
 
     def device(self, env: simpy.Environment, row: int) -> Generator[simpy.Event, None, None]:
@@ -143,7 +143,7 @@ class _Diary:
         """Power at each whole second, and after the last change."""
         bins = np.zeros((self.fleet.groups, self._seconds + 1), np.int64)
         for at_ms, group, change_w in self.changes:
-            bins[group, -(-at_ms // 1000) - self._first_second] += change_w
+            bins[group, min(-(-at_ms // 1000) - self._first_second, self._seconds)] += change_w
         power = np.cumsum(bins, axis=1) + self.fleet.state.levels_w[:, None]
         return power[:, :-1], power[:, -1].copy()
 

@@ -1,7 +1,8 @@
 """The profiles of the four routes as data with sources, and their tables of latency.
 
 Owns every number of the `realistic` profile; `perfect` is the absence of every fault. A scenario's own route
-replaces the profile's whole. Tags: [src] read in the source, [mem] commonly quoted and unverified, assumed: a guess.
+replaces the profile's whole. Tags: [src] read in the source, [mem] commonly quoted and unverified, assumed: a
+guess.
 """
 
 from __future__ import annotations
@@ -136,9 +137,9 @@ def random_outages_of(comms: Comms) -> RandomOutages:
 def latency_table(route: Route) -> I32:
     """Quantiles of a route's latency [ms] in three levels, shape (2 * FINE + FINEST,).
 
-    A word's first 12 bits pick a cell of the first level; its last cell is refined by the next 12 bits, and the
-    last cell of that by the last 8, so that the tail is drawn down to 2**-32. A cell holds the quantile of its
-    middle.
+    A word's first 12 bits pick a cell of the first level; its last cell is refined by the next 12 bits, and
+    the last cell of that by the last 8, so that the tail is drawn down to 2**-32. A cell holds the quantile
+    of its middle.
     """
     share_above = np.concatenate([
         (FINE - np.arange(FINE) - 0.5) / 2.0**12,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +23,7 @@ from sim import checkpoint, invariants, party_settings
 from sim.fleet import Fleet
 from sim.gateway import Gateway
 from sim.households import BaseLoad
+from sim.importers import DataFault
 from sim.invariants import Broken
 from sim.journal import Journal
 from sim.manifest import SCENARIO_FILE, make_manifest
@@ -118,14 +120,15 @@ class Run:
         self.end_ms = periods.day_end_ms(self.days[-1])
         first_day = clock.start - timedelta(days=clock.history_days)
         self.population = make_population(scenario)
-        self.prices = make_prices(scenario.prices, self.days[0], len(self.days), scenario.seed, data)
+        unit = scenario.prices.system_file_unit
+        self.prices = make_prices(scenario.prices, self.days[0], len(self.days), scenario.seed, data, price_unit=unit)
         lived_days = clock.history_days + clock.days + FORECAST_DAYS
-        temperatures = make_weather(scenario.weather, first_day, lived_days, scenario.seed, data)
+        self.temperatures = make_weather(scenario.weather, first_day, lived_days, scenario.seed, data)
         self.fleet = self._fleet(periods.day_start_ms(first_day), workers)
         self.without = self._fleet(periods.day_start_ms(first_day), workers)
         base = BaseLoad(self.population.homes, scenario.homes, scenario.seed, workers)
         self.meters = Meters(scenario, self.population, base, self.fleet, self.without, first_day)
-        self.people = People(scenario, self.population, temperatures, [self.fleet, self.without], first_day)
+        self.people = People(scenario, self.population, self.temperatures, [self.fleet, self.without], first_day)
         self.network = self._network(workers)
         self.recorder = Recorder(folder, self._layout(), scenario.record)
         witness = self.recorder if self.recorder.wants("device_messages") else None
@@ -138,7 +141,7 @@ class Run:
         self.parties = self._parties()
         self.post = self._post()
         self.state = RunState(
-            Broken(), 0, self.start_ms + clock.checkpoint_every_ms, np.full(len(self.population.spec), -1, np.int16), []
+            Broken(), self.start_ms - 1, self.start_ms + clock.checkpoint_every_ms, np.full(len(self.population.spec), -1, np.int16), []
         )
 
     # -------------------------------------------------------------------------------------------------- building
@@ -214,17 +217,21 @@ class Run:
         registration = self.population.registration
         for name in ("aggregator", "settlement"):
             self.parties[name].receive(registration, self.start_ms)
+        self.meters.without, self.people.fleets = self.fleet, [self.fleet]
         while self.fleet.state.now_ms < self.start_ms:
             now_ms = min(self.meters.next_deadline_ms(), self.people.next_deadline_ms(), self.start_ms)
-            for fleet in (self.fleet, self.without):
-                fleet.play(now_ms, Orders.none(), read=False)
+            self.fleet.play(now_ms, Orders.none(), read=False, by_second=False)
             for party in (self.meters, self.people):
                 if party.next_deadline_ms() <= now_ms:
                     party.on_deadline(now_ms)
             for envelope in self.meters.take_outbox():
                 self.parties[envelope.to].receive(envelope.message, self.start_ms)
         self.people.take_judged()
+        self.without.state = deepcopy(self.fleet.state)
+        self.meters.without, self.people.fleets = self.without, [self.fleet, self.without]
         self.recorder.outages(self.network.outage_rows())
+        for warning in self._warnings():
+            self.recorder.event(self.start_ms, warning.code, "importer", Path(warning.file).name, warning.what)
         self._write_homes()
 
     def go(self, text: str, progress: Progress | None, stop: Callable[[], bool] | None) -> RunOutcome:
@@ -406,6 +413,13 @@ class Run:
         self.folder.write_json(MANIFEST, manifest)
         return RunOutcome(self.folder.path, degraded, interrupted=False)
 
+    def _warnings(self) -> list[DataFault]:
+        """What importers found odd and did not refuse."""
+        return [
+            *self.prices.warnings,
+            *(fault for source in (*self.prices.sources, *self.temperatures.sources) for fault in source.warnings),
+        ]
+
     def _watch_ledger(self) -> None:
         page = self.journal.state.instructions.columns() if self.journal.state.instructions.rows else {}
         stages: dict[str, list[str]] = {}
@@ -417,7 +431,7 @@ class Run:
         return tuple(f"law broken: {law}: {words}" for law, words in sorted(self.state.broken.first.items()))
 
     def _inputs(self) -> Iterable[Path]:
-        return ()
+        return [source.path for source in (*self.prices.sources, *self.temperatures.sources)]
 
 
 def _or_none(wh: Any) -> Any:

@@ -349,8 +349,7 @@ def metering_figure(
         for line in lines:
             draw(above, line)
         name_lines(above, lines)
-        above.margins(y=0.15)
-        above.set_ylim(bottom=0)
+        above.set_ylim(0, max(float(true_w.max()), float(published_w.max()), 1.0) / W_PER_MW * 1.16)
         megawatts(above)
         with np.errstate(divide="ignore", invalid="ignore"):
             error = np.where(true_w > 0, (published_w - true_w) / true_w * 100, np.nan)
@@ -386,7 +385,7 @@ def comms_figure(
         for row, route in zip(axes, routes, strict=True):
             time_axis(row, start_ms, end_ms)
             shade(row, windows, labels=False, strips=False)
-            row.fill_between(route.at_ms, route.share * 100, 100, step="post", color=LOST, alpha=0.35, lw=0)
+            row.fill_between(route.at_ms, route.share * 100, 100, step="post", color=LOST, alpha=0.16, lw=0)
             row.step(route.at_ms, route.share * 100, where="post", color=LIVED, lw=1.2)
             floor = next(mark for mark in (98, 95, 90, 80, 50, 0) if mark < lowest * 100 or mark == 0)
             row.set_ylim(floor, 100 + (100 - floor) * 0.04)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
@@ -53,7 +54,7 @@ MEANINGS: dict[str, str] = {
     "commands_sent": "set-points sent to devices",
     "commands_lost": "set-points that did not arrive",
     "commands_arrived_share": "set-points that arrived, per sent",
-    "retries": "set-points sent again",
+    "retries": "set-points sent again after an unanswered one (level `devices`)",
     "acks_unknown": "acknowledgements lost on the way: the aggregator does not know",
     "readings_arrived_share": "readings that arrived, per sent",
     "latency_mean_ms": "of all messages that arrived [ms]",
@@ -74,7 +75,6 @@ ARRIVED = frozenset({"delivered", "backfilled"})
 """Outcomes of messages that arrived, in the words of the table `comms`."""
 DUPLICATED = "duplicated"
 _SERVICES = {"dfs": "gbp_dfs", "balancing": "gbp_bm"}
-_RETRY_KINDS = frozenset({"retry", "retries"})
 _METERED_FROM = 0.1
 """Errors of operational metering are told where a unit draws at least this share of its own peak; assumed."""
 
@@ -99,6 +99,7 @@ def compute_kpis(folder: RunFolder) -> Kpis:
         **_comms(folder),
         **_operational_metering(folder, manifest),
         **_events(folder),
+        **_retries(folder),
         "invariants_violated": sum(manifest["invariants"].values()),
         "homes": manifest["homes"],
         "degraded": int(manifest["status"] != "complete"),
@@ -285,4 +286,26 @@ def _events(folder: RunFolder) -> Kpis:
     }
     outages = kinds["outage_start"]
     told = sum(count for kind, count in kinds.items() if kind not in market and not kind.startswith("outage"))
-    return {"outages": outages, "remarks": told, "retries": sum(kinds[kind] for kind in _RETRY_KINDS)}
+    return {"outages": outages, "remarks": told}
+
+
+def _retries(folder: RunFolder) -> Kpis:
+    """Set-points to a device whose set-point before, for the same instruction, was never answered."""
+    if not folder.has_table("device_messages"):
+        return {}
+    table = folder.table("device_messages", ["row", "at_ms", "what", "instruction_id", "sequence", "fate"])
+    acks = table.filter(
+        pc.and_(pc.equal(table["what"], "acks"), pc.is_in(table["fate"], pa.array(sorted(ARRIVED))))
+    )
+    answered = _pairs(acks)
+    sent = table.filter(pc.equal(table["what"], "setpoints"))
+    row, name = sent["row"].to_numpy(), sent["instruction_id"].to_numpy(zero_copy_only=False)
+    unanswered = ~np.isin(_pairs(sent), answered)
+    again = (row[1:] == row[:-1]) & (name[1:] == name[:-1]) & (name[1:] != "") & unanswered[:-1]
+    return {"retries": int(again.sum())}
+
+
+def _pairs(table: Any) -> NDArray[np.int64]:
+    """Row and sequence as one number each."""
+    pairs: NDArray[np.int64] = table["row"].to_numpy().astype(np.int64) * 2**32 + table["sequence"].to_numpy()
+    return pairs

@@ -32,6 +32,14 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _MOST_EVENTS = 3
 _MOST_ROWS = 40
 _MOST_UNITS = 16
+_ROUTES = {
+    "evcp_4g": "Charge points on 4G",
+    "evcp_wifi_cloud": "Charge points on Wi-Fi",
+    "ev_telematics_cloud": "Cars through their maker's cloud",
+    "smets_dcc": "Smart meters through the DCC",
+}
+_SYMBOLS = {"CO": "accepted offers,", "CB": "accepted bids,"}
+"""Cashflow symbols of BSC Section T3."""
 _REVERSED = re.compile(r" of \w+ reversed$")
 """A later settlement run takes back the lines of an earlier one: both count towards the same item."""
 _MARKET_KINDS = frozenset(
@@ -62,11 +70,12 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A table for reading. `numbers` names the columns that are set to the right."""
+    """A table for reading: the columns in `numbers` are set to the right, those in `times` do not wrap."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     numbers: frozenset[int] = frozenset()
+    times: frozenset[int] = frozenset()
     more: str = ""
     total: bool = False
 
@@ -95,10 +104,9 @@ class Event:
 
     @property
     def label(self) -> str:
-        """Service and local times, and the unit where it is one."""
-        unit = f" {self.units[0]}" if len(self.units) == 1 else ""
-        service = figures.SERVICE_NAMES.get(self.service, self.service)
-        return f"{service}{unit} {clock(self.start_ms)}-{clock(self.end_ms)}"
+        """Service, unit where it is one, and local times."""
+        unit = _name(self.service, self.units[0]) if len(self.units) == 1 else _service(self.service)
+        return f"{unit} {clock(self.start_ms)}-{clock(self.end_ms)}"
 
 
 @dataclass(slots=True)
@@ -135,7 +143,9 @@ class RunReading:
         if outages:
             return outage_windows(self.folder, self.span[1])
         few = len(self.events) <= 8
-        return [Window(e.start_ms, e.end_ms, e.service, e.label if few else "") for e in self.events]
+        return [
+            Window(e.start_ms, e.end_ms, e.service, _service(e.service) if few else "") for e in self.events
+        ]
 
 
 def write_report(folder: RunFolder) -> Path:
@@ -348,10 +358,10 @@ def delivery(reading: RunReading) -> Section | None:
 
 
 def _event_told(event: Event) -> str:
-    units = f"{len(event.units)} units" if len(event.units) > 1 else f"unit {event.units[0]}"
+    units = f", {len(event.units)} units" if len(event.units) > 1 else ""
     share = f", {event.true_wh / event.instructed_wh:.0%}" if event.instructed_wh else ""
     return (
-        f"{event.label}, {units}: {event.instructed_wh / WH_PER_MWH:,.2f} MWh asked, "
+        f"{event.label}{units}: {event.instructed_wh / WH_PER_MWH:,.2f} MWh asked, "
         f"{event.true_wh / WH_PER_MWH:,.2f} MWh given{share}"
     )
 
@@ -455,7 +465,7 @@ def _event_listing(reading: RunReading) -> Listing:
         told = [_sum_mwh(mine, name) for name in ("instructed_wh", "believed_wh", "settled_wh", "true_wh")]
         error = _sum_mwh(mine, "settled_minus_true_wh", signed=True)
         rows.append((f"{event.label}", str(len(event.units)), *told, error))
-    return Listing(columns, tuple(rows), frozenset(range(1, 7)), _more(len(reading.events)))
+    return Listing(columns, tuple(rows), frozenset(range(1, 7)), frozenset({0}), _more(len(reading.events)))
 
 
 def _sum_mwh(rows: Sequence[dict[str, Any]], column: str, *, signed: bool = False) -> str:
@@ -483,13 +493,13 @@ def baselines(reading: RunReading) -> Section | None:
     if not sums:
         return None
     largest = sorted(sums.items(), key=lambda item: (-item[1][2], item[0]))[:_MOST_UNITS]
-    names = [f"{figures.SERVICE_NAMES.get(service, service)} {unit}" for (service, unit), _ in largest]
+    names = [_name(service, unit) for (service, unit), _ in largest]
     metered, true, baseline = (np.array([values[k] for _, values in largest]) / WH_PER_MWH for k in range(3))
     error = reading.kpis.get("baseline_error_share", 0)
     told = (
         "Settlement cannot see the world without instructions, so it estimates it. The green bar is true "
         f"delivery; the red one is what the baseline adds or takes away: {error:+.1%} of true delivery over "
-        "all units."
+        "all units. The baseline of a BM Unit is its own notification (FPN), in whole MW."
     )
     figure = figures.baseline_figure(names, metered, true, baseline)
     return Section(
@@ -508,10 +518,7 @@ def money(reading: RunReading) -> Section | None:
         entry[0] += line["amount_gbp_e5"]
         entry[1] += line["volume_mwh"]
     rows = sorted(sums.items(), key=lambda item: (item[0][0], -abs(item[1][0]), item[0]))
-    names = [
-        f"{figures.SERVICE_NAMES.get(service.lower(), service)}: {_plain(item)}"
-        for (service, item, _), _ in rows
-    ]
+    names = [_item(service, item) for (service, item, _), _ in rows]
     pounds = [amount / GBP_E5 for _, (amount, _) in rows]
     listing = Listing(
         ("line", "MWh", "amount", "clause"),
@@ -523,6 +530,7 @@ def money(reading: RunReading) -> Section | None:
             ("total", "", pounds_text(sum(amount for _, (amount, _) in rows) / GBP_E5), ""),
         ),
         frozenset({1, 2}),
+        frozenset({0}),
         total=True,
     )
     figure = figures.pounds_figure(names[:_MOST_UNITS], pounds[:_MOST_UNITS])
@@ -533,6 +541,23 @@ def money(reading: RunReading) -> Section | None:
 def _runs(lines: Sequence[dict[str, Any]]) -> str:
     names = sorted({str(line["settlement_run"]) for line in lines})
     return f"settlement run{'s' if len(names) > 1 else ''} {', '.join(names)}"
+
+
+def _service(service: str) -> str:
+    return figures.SERVICE_NAMES.get(service, service)
+
+
+def _name(service: str, unit: str) -> str:
+    """A unit with its service, said once."""
+    return unit if unit.startswith(_service(service)) else f"{_service(service)} {unit}"
+
+
+def _item(service: str, item: str) -> str:
+    """A settlement line in words: symbols of the rules spelt out."""
+    symbol = item.split(maxsplit=1)[0]
+    words = _SYMBOLS.get(symbol)
+    told = f"{words}{item.removeprefix(symbol)}" if words else _plain(item)
+    return f"{_service(service)}: {told.removeprefix(_service(service)).strip()}"
 
 
 def _plain(code: str) -> str:
@@ -570,8 +595,7 @@ def operational_metering(reading: RunReading) -> Section | None:
     judged = f"{within:.1%} of the seconds of all units lie within it." if within is not None else ""
     told = (
         f"What the control room saw of unit {unit}, made from readings that come once a minute or slower. "
-        f"The band is the accuracy asked for ({_plain(reading.manifest['operational_metering'])}: "
-        f"{accuracy:.1%}); {judged}"
+        f"The band is the accuracy asked for, {accuracy:.1%}; {judged}"
     )
     return Section(
         "Operational metering", told, ((f"Unit {unit}", _svg(figure, "Operational metering against truth")),)
@@ -623,7 +647,7 @@ def _route_health(table: Any, name: str, start_ms: int, end_ms: int) -> RouteHea
         share = np.where(sent > 0, came / np.maximum(sent, 1), np.nan)
     latency_ms = table["latency_sum_ms"].to_numpy().sum() / max(came.sum(), 1)
     told = f"{came.sum() / sent.sum():.1%} arrived, after {latency_ms / 1000:.1f} s on average"
-    return RouteHealth(_plain(name), start_ms + step_ms * np.arange(size), share, told)
+    return RouteHealth(_ROUTES.get(name, _plain(name)), start_ms + step_ms * np.arange(size), share, told)
 
 
 def _fates(table: Any) -> Listing:
@@ -714,7 +738,7 @@ def ledger(reading: RunReading) -> Section | None:
         tuple(
             (
                 row["instruction_id"],
-                figures.SERVICE_NAMES.get(row["service"].lower(), row["service"]),
+                _service(row["service"]),
                 row["unit"],
                 stamp(row["start_ms"]),
                 clock(row["end_ms"]),
@@ -725,6 +749,7 @@ def ledger(reading: RunReading) -> Section | None:
             for row in unhappy_first[:_MOST_ROWS]
         ),
         frozenset({5}),
+        frozenset({3, 4}),
         _more(len(rows)),
     )
     return Section("Instructions", told, tables=(listing,))
@@ -749,7 +774,11 @@ def told(reading: RunReading) -> Section | None:
         for (kind, who), (at_ms, words) in sorted(firsts.items(), key=lambda item: item[1])
     )
     listing = Listing(
-        ("what", "who", "how often", "first", "in words"), rows[:_MOST_ROWS], frozenset({2}), _more(len(rows))
+        ("what", "who", "how often", "first", "in words"),
+        rows[:_MOST_ROWS],
+        frozenset({2}),
+        frozenset({0, 1, 3}),
+        _more(len(rows)),
     )
     told = f"What went wrong or was worth a remark. {missing:,} half-hourly boundary readings never came."
     return Section("Faults and remarks", told, tables=(listing,) if rows else ())

@@ -259,12 +259,7 @@ class World:
         return [message for _, _, message in self.said if getattr(message, "kind", None) == kind]
 
 
-@pytest.fixture
-def make_world():
-    return World
-
-
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tools():
     """The names of this file, for tests."""
 

@@ -241,6 +241,13 @@ def test_revised_readings_make_a_new_run_that_takes_the_old_one_back():
     assert balances_gbp_e5(first + second) == {"aggregator": 330_000, "neso": -330_000}
 
 
+def test_readings_of_a_kind_that_a_day_was_not_settled_on_make_no_new_run():
+    settlement = settled_event()
+    settlement.take_outbox()
+    settlement.receive(asset_day(2_500_000), MORNING_AFTER + 1)
+    assert settlement.take_outbox() == []
+
+
 def test_the_same_readings_again_change_nothing():
     settlement = settled_event()
     settlement.take_outbox()

@@ -1,0 +1,96 @@
+"""Allocation meets the target within one asset, takes the most slack first, and spares whoever has too little."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aggregator.belief import HOLDABLE, IS_HELD, NO_PART, SUMS, View
+from aggregator.dispatch import choose, spread_release, want
+from aggregator.sending import FREE, HELD, new_control
+
+rows = st.lists(
+    st.tuples(
+        st.sampled_from([NO_PART, HOLDABLE, IS_HELD]),
+        st.integers(-7200, 300_000),
+        st.integers(0, 22_000),
+    ),
+    max_size=60,
+)
+
+
+def view_of(items):
+    part, slack, would = zip(*items, strict=True) if items else ((), (), ())
+    return View(
+        np.array(part, np.int8),
+        np.array(slack, np.int32),
+        np.array(would, np.int32),
+        np.zeros(SUMS, np.int64),
+    )
+
+
+@given(items=rows, wanted_w=st.integers(-5, 400_000), longest=st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_the_sum_is_the_least_that_reaches_what_is_wanted_or_all_there_is(items, wanted_w, longest):
+    view = view_of(items)
+    chosen = choose(view, HOLDABLE, wanted_w, longest_first=longest, reach=True)
+    assert (view.part[chosen] == HOLDABLE).all()
+    assert len(set(chosen.tolist())) == len(chosen)
+    took_w = int(view.would_w[chosen].sum())
+    if wanted_w <= 0:
+        assert took_w == 0
+    elif took_w < wanted_w:
+        assert took_w == int(view.would_w[view.part == HOLDABLE].sum())
+    else:
+        # Without the last one taken (of the least wanted bucket) it would not be reached.
+        assert took_w - wanted_w < int(view.would_w[chosen].max())
+
+
+@given(items=rows, wanted_w=st.integers(0, 400_000))
+@settings(max_examples=300, deadline=None)
+def test_letting_go_never_leads_beyond_what_is_wanted(items, wanted_w):
+    view = view_of(items)
+    chosen = choose(view, IS_HELD, wanted_w, longest_first=False, reach=False)
+    took_w = int(view.would_w[chosen].sum())
+    assert took_w <= wanted_w
+    left = np.setdiff1d(np.flatnonzero(view.part == IS_HELD), chosen)
+    # Nobody of the bucket where it stopped, or before it, would still have fitted.
+    if len(chosen) and len(left):
+        last = view.slack_s[chosen].max() // 60
+        near = left[view.slack_s[left] // 60 <= last]
+        assert (view.would_w[near] > wanted_w - took_w).all()
+
+
+@given(items=rows, wanted_w=st.integers(1, 400_000))
+@settings(max_examples=200, deadline=None)
+def test_nobody_is_taken_while_somebody_with_a_minute_more_slack_is_left(items, wanted_w):
+    view = view_of(items)
+    chosen = choose(view, HOLDABLE, wanted_w, longest_first=True, reach=True)
+    left = np.setdiff1d(np.flatnonzero(view.part == HOLDABLE), chosen)
+    if len(chosen) and len(left):
+        bounded = np.clip(view.slack_s, 0, 4095 * 60) // 60
+        assert bounded[chosen].min() >= bounded[left].max()
+
+
+@given(items=rows)
+@settings(max_examples=100, deadline=None)
+def test_release_moments_are_spread_evenly_tightest_slack_first(items):
+    view, members = view_of(items), np.arange(len(items), dtype=np.int32)
+    control = new_control(len(items))
+    spread_release(control, members, view, IS_HELD, 1000, 900_000)
+    held = np.flatnonzero(view.part == IS_HELD)
+    moments = np.sort(control["release_ms"][held])
+    assert moments.tolist() == [1000 + 900_000 * k // len(held) for k in range(len(held))]
+    order = held[np.argsort(control["release_ms"][held])]
+    buckets = np.clip(view.slack_s[order] // 60, 0, 4095)
+    assert (np.diff(buckets) >= 0).all()
+    others = np.flatnonzero(view.part != IS_HELD)
+    assert (control["release_ms"][others] == 2**62).all()
+
+
+def test_a_chosen_row_starts_anew_and_remembers_what_it_drew():
+    view = view_of([(HOLDABLE, 5000, 7000), (HOLDABLE, 9000, 3600)])
+    control = new_control(10)
+    members = np.array([4, 7], np.int32)
+    want(control, members, HELD, 123, view, np.array([1], np.int32))
+    assert (control["intent"][7], control["nominal_w"][7], control["since_ms"][7]) == (HELD, 3600, 123)
+    assert control["intent"][4] == FREE
