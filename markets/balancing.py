@@ -514,12 +514,17 @@ class BalancingMarket(Counterparty[BalancingState]):
                 )
 
     def _late_seconds(self, metering: OperationalMetering) -> int:
-        """How many seconds of data are older on arrival than read interval plus latency allow."""
+        """How many seconds of data came later than read interval plus latency allow: all of the message, or none.
+
+        A message gathers seconds that the wire would carry one by one, so its newest second tells how far behind
+        the sender is.
+        """
         rules = self.settings.rules.book("operational_metering", local_date(self.state.now_ms))
         column = METERING_COLUMNS[self.settings.operational_metering]
-        allowed_s = rules.value(f"{column}read_interval_s") + rules.value(f"{column}latency_s")
-        age_s = (self.state.now_ms - metering.start_ms) // 1000
-        return int(min(max(0, age_s - allowed_s), metering.import_w.shape[1]))
+        allowed_ms = 1000 * (rules.value(f"{column}read_interval_s") + rules.value(f"{column}latency_s"))
+        seconds = metering.import_w.shape[1]
+        newest_ms = metering.start_ms + 1000 * (seconds - 1)
+        return seconds if self.state.now_ms - newest_ms > allowed_ms else 0
 
 
 def _periods(start_ms: int, end_ms: int) -> range:

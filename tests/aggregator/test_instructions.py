@@ -58,14 +58,14 @@ class Room:
     def declared(self):
         return self.aggregator.state.units["_A"].declared[self.tools.at(16)]
 
-    def profile(self, turn_down_mw=1, start=(16, 5), minutes=20):
-        """A trapezium with ramps of one minute, leaving the FPN and coming back to it."""
+    def profile(self, turn_down_mw=1, start=(16, 5), minutes=20, ramp_minutes=1):
+        """A trapezium that leaves the FPN and comes back to it."""
         start_ms, fpn_mw = self.tools.at(*start), self.declared().fpn_mw
         end_ms = start_ms + minutes * 60_000
         return (
             Point(start_ms, fpn_mw),
-            Point(start_ms + 60_000, fpn_mw + turn_down_mw),
-            Point(end_ms - 60_000, fpn_mw + turn_down_mw),
+            Point(start_ms + ramp_minutes * 60_000, fpn_mw + turn_down_mw),
+            Point(end_ms - ramp_minutes * 60_000, fpn_mw + turn_down_mw),
             Point(end_ms, fpn_mw),
         )
 
@@ -158,8 +158,8 @@ def test_what_cannot_be_followed_is_declined_with_its_reason(tools, change, why)
 def test_limits_are_kept_to_the_megawatt(tools):
     room = Room(tools)
     most = room.declared().mel_mw - room.declared().fpn_mw
-    room.accept(turn_down_mw=most)
-    room.accept(number=2, turn_down_mw=most + 1, start=(16, 40))
+    room.accept(turn_down_mw=most, ramp_minutes=5)
+    room.accept(number=2, turn_down_mw=most + 1, start=(16, 40), ramp_minutes=5)
     assert room.answers() == [(1, True, ""), (2, False, "beyond_limits")]
 
 
