@@ -310,7 +310,7 @@ def look_kernel(
             c.intent = FREE
             c.told = FREE
             c.answer = SILENT
-        elif c.release_ms <= now_ms:
+        elif np.int64(c.release_s) * 1000 <= now_ms:
             c.intent = FREE
 
         if c.intent == HELD:
@@ -336,14 +336,14 @@ def look_kernel(
                 elif held.event_ms > max(c.since_ms, c.sent_ms) + settle_ms:
                     experience[FAILED] += c.nominal_w  # was told, and draws on
                     c.intent = FREE
-                    c.next_ms = now_ms + 8 * bar_ms
+                    c.barred_s = (now_ms + 8 * bar_ms) // 1000
             if c.answer == GIVEN_UP and c.sure_ms <= now_ms:
                 experience[FAILED] += c.nominal_w
                 c.intent = FREE
-                c.next_ms = now_ms + bar_ms
+                c.barred_s = (now_ms + bar_ms) // 1000
             if c.intent == HELD and (slack <= 0 or now_ms - c.since_ms >= maximum_hold_ms):
                 c.intent = FREE
-                c.next_ms = now_ms + maximum_hold_ms
+                c.barred_s = (now_ms + maximum_hold_ms) // 1000
             if c.intent == HELD:
                 part[p] = IS_HELD
                 would_w[p] = would
@@ -363,11 +363,11 @@ def look_kernel(
                 elif c.answer == ACKNOWLEDGED and held.event_ms > c.since_ms + settle_ms:
                     experience[UP_FAILED] += c.nominal_w
                     c.intent = FREE
-                    c.next_ms = now_ms + 8 * bar_ms
+                    c.barred_s = (now_ms + 8 * bar_ms) // 1000
             if c.answer == GIVEN_UP and c.sure_ms <= now_ms:
                 experience[UP_FAILED] += c.nominal_w
                 c.intent = FREE
-                c.next_ms = now_ms + bar_ms
+                c.barred_s = (now_ms + bar_ms) // 1000
             if c.intent == RAISED:
                 part[p] = IS_RAISED
                 would_w[p] = c.nominal_w
@@ -377,7 +377,9 @@ def look_kernel(
                     sums[PENDING_RISE_W] += c.nominal_w
                 elif c.answer in (SILENT, UNANSWERED):
                     sums[PENDING_RISE_W] += c.nominal_w >> max(c.attempts - 1, 0)
-        elif not stale and c.next_ms <= now_ms and c.answer != UNANSWERED and c.told == FREE:
+        elif (
+            not stale and np.int64(c.barred_s) * 1000 <= now_ms and c.answer != UNANSWERED and c.told == FREE
+        ):
             if status == CHARGING and held.import_w >= idle_below_w:
                 sums[FREE_W] += held.import_w
                 if slack >= hold_s:

@@ -12,10 +12,9 @@ import numpy as np
 from numba import njit
 
 from aggregator.belief import View
-from aggregator.sending import FREE, SILENT
+from aggregator.sending import FREE, NO_RELEASE_S, SILENT
 from aggregator.telemetry import Records
 from protocol.messages import I32
-from protocol.party import NEVER_MS
 
 BUCKET_S = 60
 BUCKETS = 4096
@@ -94,7 +93,7 @@ def want_kernel(control: Any, rows: Any, positions: Any, would_w: Any, intent: i
         if intent != FREE:
             c.since_ms = since_ms
             c.nominal_w = would_w[positions[k]]
-            c.release_ms = NEVER_MS
+            c.release_s = NO_RELEASE_S
             c.sure_ms = 0
             c.answer = SILENT
             c.attempts = 0
@@ -123,13 +122,13 @@ def release_kernel(
     for p in range(part.shape[0]):
         if part[p] == wanted_part:
             bucket = bucket_of(slack_s[p], False)
-            control[rows[p]].release_ms = start_ms + over_ms * place[bucket] // count
+            control[rows[p]].release_s = (start_ms + over_ms * place[bucket] // count) // 1000
             place[bucket] += 1
 
 
 def keep_holding(control: Records, rows: I32) -> None:
     """A new instruction takes over: nobody is let go because the last one ended."""
-    control["release_ms"][rows] = NEVER_MS
+    control["release_s"][rows] = NO_RELEASE_S
 
 
 def to_poll(

@@ -116,10 +116,10 @@ PerRow = TypeVar("PerRow", Telemetry, SessionStarts, Acks, AssetReadings)
 class Portfolio:
     """Everything that has one entry per asset or per trading unit ("group").
 
-    Per group: `experience` (groups, 4) with orders, `metered_w` import at the end of what was published,
-    `believed_w` turn-down believed at the last look, `steered_w` the target last steered to, `busy` 1
-    while assets are held or told something, `releasing` 1 after an end, `hold_until_ms` until when holds
-    may last, `serving` the instruction last served.
+    Per group: `experience` (groups, 4) with orders, `lesson` the same up to the last event's end,
+    `metered_w` import at the end of what was published, `believed_w` turn-down believed at the last look,
+    `steered_w` the target last steered to, `busy` 1 while assets are held or told something, `releasing` 1
+    after an end, `hold_until_ms` until when holds may last, `serving` the instruction last served.
     """
 
     registered_ms: int
@@ -127,6 +127,7 @@ class Portfolio:
     store: Store
     control: Records
     experience: I64
+    lesson: I64
     metered_w: I64
     believed_w: I64
     steered_w: I64
@@ -263,6 +264,7 @@ class Aggregator:
             store=new_store(registration, registry, self.assumed, state.now_ms, seconds),
             control=new_control(registry.count),
             experience=np.zeros((groups, 4), np.int64),
+            lesson=np.zeros((groups, 4), np.int64),
             metered_w=np.zeros(groups, np.int64),
             believed_w=np.zeros(groups, np.int64),
             steered_w=np.zeros(groups, np.int64),
@@ -460,10 +462,12 @@ class Aggregator:
         return view
 
     def _response(self, portfolio: Portfolio, place: int) -> tuple[float, float]:
-        """Shares of power that follow when told, down and up: what was assumed, and more and more what was
-        seen.
+        """Shares of power that follow when told, down and up: as assumed, and more and more as seen.
+
+        What an event teaches counts after it: those who fail show first, so that in its midst the share is
+        wrong.
         """
-        seen, weight = portfolio.experience[place], self.assumed.response_weight_w
+        seen, weight = portfolio.lesson[place], self.assumed.response_weight_w
         down = (weight * self.assumed.response + int(seen[RESPONDED])) / (
             weight + int(seen[RESPONDED]) + int(seen[FAILED])
         )
@@ -719,6 +723,7 @@ class Aggregator:
         if portfolio.releasing[place]:
             return False
         portfolio.releasing[place] = 1
+        portfolio.lesson[place] = portfolio.experience[place]
         rows, now_ms = portfolio.registry.rows_of(place), self.state.now_ms
         over_ms = self.settings.release_over_ms
         portfolio.hold_until_ms[place] = now_ms + over_ms + self.settings.loop_active_ms

@@ -18,7 +18,6 @@ from numba import njit
 from aggregator.settings import AggregatorSettings, Assumptions
 from aggregator.telemetry import Records
 from protocol.messages import I64, NO_LIMIT_W, Acks, Setpoints
-from protocol.party import NEVER_MS
 
 FREE, HELD, RAISED = 0, 1, 2
 """Intents: own will; held back at no import; asked to charge now."""
@@ -33,11 +32,12 @@ CONTROL = np.dtype(
         ("sent_ms", "i8"),  # when last told
         ("until_ms", "i8"),  # validity of what was last told
         ("sure_ms", "i8"),  # validity of what is known to have arrived
-        ("next_ms", "i8"),  # not told again, and not chosen, before
+        ("next_ms", "i8"),  # not told the same again before
         ("since_ms", "i8"),  # when the present intent takes effect
-        ("release_ms", "i8"),  # when to let go after the end
         ("sequence", "i4"),
         ("nominal_w", "i4"),  # what it drew when it was chosen
+        ("barred_s", "u4"),  # not chosen before [UTC s]
+        ("release_s", "u4"),  # when to let go after the end [UTC s]; NO_RELEASE_S: not yet known
         ("intent", "i1"),
         ("told", "i1"),
         ("answer", "i1"),
@@ -49,6 +49,8 @@ CONTROL = np.dtype(
 )
 """What the aggregator wants of an asset: 64 bytes, one cache line."""
 
+NO_RELEASE_S = 2**32 - 1
+
 RESPONDED, FAILED, UP_RESPONDED, UP_FAILED = 0, 1, 2, 3
 """Columns of the experience with orders (groups, 4): power [W] that did and did not follow, down and up."""
 
@@ -56,7 +58,7 @@ RESPONDED, FAILED, UP_RESPONDED, UP_FAILED = 0, 1, 2, 3
 def new_control(assets: int) -> Records:
     """Nobody has been told anything."""
     control = np.zeros(assets, CONTROL)
-    control["release_ms"] = NEVER_MS
+    control["release_s"] = NO_RELEASE_S
     return control
 
 
@@ -132,7 +134,7 @@ def acks_kernel(
             c.told = FREE
             c.answer = SILENT
             if said == 4:
-                c.next_ms = now_ms + bar_ms
+                c.barred_s = (now_ms + bar_ms) // 1000
         elif said == 7:  # UNREACHABLE: the cloud will not find it sooner if asked again
             if c.intent == HELD:
                 experience[board[row].group, FAILED] += c.nominal_w
@@ -141,7 +143,7 @@ def acks_kernel(
             if c.sure_ms <= now_ms:
                 c.intent = FREE
             c.answer = GIVEN_UP
-            c.next_ms = now_ms + bar_ms
+            c.barred_s = (now_ms + bar_ms) // 1000
         else:  # RATE_LIMITED, UNAUTHORISED: the cloud is busy with itself
             wait_ms = retry_after_ms << min(c.attempts, 4)
             c.next_ms = now_ms + wait_ms + jitter_ms(row, c.attempts, retry_jitter_ms)

@@ -122,7 +122,7 @@ class Acks(Message):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Telemetry(Message):
-    """Readings as they arrived, oldest arrival first; duplicates and stragglers included."""
+    """Readings as they arrived, in any order; duplicates and stragglers included."""
 
     rows: I32
     event_ms: I64  # by the device's own clock

@@ -86,6 +86,7 @@ def run_scenario(
     run = Run(scenario, folder, workers=workers, data=data)
     folder.claim()
     with folder.locked():
+        _keep_freed_memory()
         folder.write_text(SCENARIO_FILE, text)
         folder.write_json(INPUTS, {"data": None if data is None else str(data.resolve()), "seed": scenario.seed})
         run.live_history()
@@ -247,6 +248,7 @@ class Run:
         self._take_truth()
         if now_ms >= self.state.next_checkpoint_ms:
             self._watch()
+            self.recorder.comms(self.network.take_counts(now_ms))
             self.state.next_checkpoint_ms += self.scenario.clock.checkpoint_every_ms
             if now_ms < self.end_ms:
                 self.save()
@@ -432,6 +434,14 @@ class Run:
 
     def _inputs(self) -> Iterable[Path]:
         return [source.path for source in (*self.prices.sources, *self.temperatures.sources)]
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc reuse the columns of the last minute for the next instead of giving them back page by page.
+
+    Freeing one array of just under 32 MB raises its thresholds for both; measured: 20 to 14 ns per reading carried.
+    """
+    np.empty(2**25 - 2**17, np.uint8)
 
 
 def _or_none(wh: Any) -> Any:

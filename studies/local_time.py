@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from protocol.periods import HOUR_MS, LONDON
+from protocol.periods import HOUR_MS, LONDON, MINUTE_MS, day_start_ms, local_date
 
 
 def shown(now_ms: int) -> datetime:
@@ -36,23 +36,25 @@ def long_day(now_ms: int) -> str:
 
 def ticks_ms(start_ms: int, end_ms: int, most: int = 13) -> tuple[list[int], list[str]]:
     """Where an axis has its marks [UTC ms] and what they say: round local times, days at midnight."""
-    step = next(
-        (minutes * 60_000 for minutes in _STEPS_MIN if (end_ms - start_ms) / (minutes * 60_000) <= most - 1),
-        24 * HOUR_MS,
-    )
-    while (end_ms - start_ms) / step > most - 1:
-        step *= 2
-    quarter = 300_000
-    first = -(-start_ms // quarter) * quarter
-    places = [at_ms for at_ms in range(first, end_ms + 1, quarter) if _of_day_ms(at_ms) % step == 0]
-    if step >= 24 * HOUR_MS:
-        places = [at_ms for at_ms in places if _of_day_ms(at_ms) == 0]
-    return places, [
-        day(at_ms) if _of_day_ms(at_ms) == 0 and step >= HOUR_MS else clock(at_ms) for at_ms in places
-    ]
+    step = next((m * MINUTE_MS for m in _STEPS_MIN if (end_ms - start_ms) / (m * MINUTE_MS) < most), None)
+    if step is None:
+        return _day_ticks(start_ms, end_ms, most)
+    first = -(-start_ms // _FINEST_MS) * _FINEST_MS
+    places = [at_ms for at_ms in range(first, end_ms + 1, _FINEST_MS) if _of_day_ms(at_ms) % step == 0]
+    return places, [day(at) if _of_day_ms(at) == 0 and step >= HOUR_MS else clock(at) for at in places]
 
 
-_STEPS_MIN = (5, 10, 15, 30, 60, 120, 180, 360, 720, 1440)
+def _day_ticks(start_ms: int, end_ms: int, most: int) -> tuple[list[int], list[str]]:
+    """Every midnight, or every second, third ... where there are too many."""
+    first, last = local_date(start_ms), local_date(end_ms)
+    every = -(-((last - first).days + 1) // most)
+    days = [first + timedelta(days=n) for n in range(0, (last - first).days + 1, every)]
+    places = [at_ms for one in days if start_ms <= (at_ms := day_start_ms(one)) <= end_ms]
+    return places, [day(at_ms) for at_ms in places]
+
+
+_STEPS_MIN = (5, 10, 15, 30, 60, 120, 180, 360, 720)
+_FINEST_MS = 5 * MINUTE_MS
 
 
 def _of_day_ms(at_ms: int) -> int:

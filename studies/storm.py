@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from protocol.periods import period_count
 from sim import chance
 from sim.chance import Purpose
 from sim.run import run_scenario
@@ -87,24 +88,25 @@ class Dice:
 def make_world(seed: int) -> Scenario:
     """A small world with random trouble: sections 3 to 5 of the project's list of faults, alone and together."""
     dice = Dice(seed)
+    day = dice.pick(*DAYS)
     return Scenario.model_validate(
         {
             "flextwin": 1,
             "name": f"storm-{seed}",
             "seed": seed,
             "clock": {
-                "start": dice.pick(*DAYS),
+                "start": day,
                 "history_days": dice.whole(3, 8),
                 "window_ms": dice.pick(60_000, 600_000),
                 "checkpoint_every_ms": 14_400_000,
                 "settlement_days": 2,
             },
             "record": {"level": "devices", "csv": False},
-            "homes": {"count": dice.whole(60, 200), "gsp_groups": {"_C": 1.0}, "daily_missing_share": dice.up_to(0.2, 0.5)},
+            "homes": {"count": dice.whole(150, 400), "gsp_groups": {"_C": 1.0}, "daily_missing_share": dice.up_to(0.2, 0.5)},
             "evs": _evs(dice),
             "comms": _comms(dice),
             "aggregator": _aggregator(dice),
-            "markets": _markets(dice),
+            "markets": _markets(dice, day),
         },
         strict=False,
     )
@@ -113,9 +115,9 @@ def make_world(seed: int) -> Scenario:
 def _evs(dice: Dice) -> dict[str, Any]:
     return {
         "share": 1.0,
-        "annual_miles_median": 60_000.0,
+        "annual_miles_median": 120_000.0,
         "charger_w": ((22_000, 1.0),),
-        "battery_mean_wh": 90_000,
+        "battery_mean_wh": 110_000,
         "telematics_share": dice.share(),
         "ignores_pause_share": dice.up_to(0.3, 0.5),
         "sleeps_after_pause_share": dice.up_to(0.3, 0.3),
@@ -143,6 +145,7 @@ def _comms(dice: Dice) -> dict[str, Any]:
 
 
 def _route(dice: Dice) -> dict[str, Any]:
+    offline_every_ms = dice.pick(0, 3_600_000, 86_400_000)
     return {
         "latency_median_ms": dice.whole(0, 20_000),
         "latency_log_sd": dice.share() * 2,
@@ -151,8 +154,8 @@ def _route(dice: Dice) -> dict[str, Any]:
         "loss_down": dice.up_to(0.5, 0.5),
         "loss_up": dice.up_to(0.5, 0.5),
         "duplicate": dice.up_to(0.3, 0.5),
-        "offline_every_ms": dice.pick(0, 3_600_000, 86_400_000),
-        "offline_for_ms": dice.whole(60_000, 7_200_000),
+        "offline_every_ms": offline_every_ms,
+        "offline_for_ms": min(dice.whole(60_000, 7_200_000), offline_every_ms * 9 // 10),
         "rate_per_s": dice.pick(0.0, 0.5, 10.0),
         "commands_per_day": dice.pick(0, 0, 3, 50),
         "backfill_depth": dice.pick(0, 60),
@@ -191,16 +194,16 @@ def _aggregator(dice: Dice) -> dict[str, Any]:
     }
 
 
-def _markets(dice: Dice) -> dict[str, Any]:
+def _markets(dice: Dice, day: date) -> dict[str, Any]:
     return {
         "rules": {"dfs": {"min_unit_mw": 0.01}},
-        "rules_date": date(2023, 1, 24) if dice.happens(0.5) else None,
+        "rules_date": date(2023, 1, 24) if period_count(day) != 48 or dice.happens(0.5) else None,
         "dfs": {
-            "share": 0.5,
+            "share": 0.3,
             "events": tuple(_dfs_event(dice) for _ in range(dice.whole(0, 1))),
             "competitors_mw": dice.up_to(5.0, 0.3),
         },
-        "balancing": {"share": 0.5, "acceptances": tuple(_acceptance(dice) for _ in range(dice.whole(0, 3)))},
+        "balancing": {"share": 0.7, "acceptances": tuple(_acceptance(dice) for _ in range(dice.whole(0, 3)))},
         "faults": {
             kind: dice.up_to(1.0, 0.3)
             for kind in ("duplicate", "amend", "late", "impossible", "conflicting", "wrong_unit", "out_of_order")

@@ -1,4 +1,6 @@
-"""A small world for the aggregator: chargers that obey set-points, and a post that carries mail and rings deadlines."""
+"""A small world for the aggregator: chargers that obey set-points, and a post that carries mail and rings
+deadlines.
+"""
 
 from dataclasses import replace
 from datetime import date, timedelta
@@ -17,8 +19,8 @@ from aggregator.settings import (
 from protocol.messages import (
     NO_LIMIT_W,
     UNKNOWN,
-    Acks,
     AckOutcome,
+    Acks,
     AssetReadings,
     AssetRegistration,
     AssetStatus,
@@ -112,9 +114,11 @@ def telemetry(rows, event_ms, import_w, status, register_wh=0, arrival_ms=None, 
 
 
 class Chargers:
-    """Chargers that draw 7 kW while plugged, not full and not limited; they read once a minute, each at its second.
+    """Chargers that draw 7 kW while plugged, not full and not limited; they read once a minute, each at
+    its second.
 
-    `deaf` and `mute` rows hear or say nothing, `ackless` rows never acknowledge, `stubborn` rows do not pause.
+    `deaf` and `mute` rows hear or say nothing, `ackless` rows never acknowledge, `stubborn` rows do not
+    pause.
     """
 
     def __init__(self, count, now_ms):
@@ -201,7 +205,9 @@ class Chargers:
 class World:
     """An aggregator, its chargers, and a market that is the test itself: what it is told is in `said`."""
 
-    def __init__(self, registered, settings=SETTINGS, rules=RULES, assumed=None, start_ms=None, history_mw=None):
+    def __init__(
+        self, registered, settings=SETTINGS, rules=RULES, assumed=None, start_ms=None, history_w=None
+    ):
         start_ms = at(0) if start_ms is None else start_ms
         self.aggregator = Aggregator(settings, rules, assumed or Assumptions())
         self.chargers = Chargers(len(registered.home), start_ms)
@@ -209,13 +215,15 @@ class World:
         self.said = []
         self.post = []
         self.hear(registered)
-        if history_mw is not None:
-            self.hear_history(len(registered.home), history_mw)
+        if history_w is not None:
+            self.hear_history(len(registered.home), history_w)
 
     def hear_history(self, count, w_per_asset, days=10):
+        """Every asset drew so much from 16:00 to midnight on each of the last days."""
         for back in range(days, 0, -1):
             day = DAY - timedelta(days=back)
-            wh = np.full((count, 48), w_per_asset // 2, np.int16)
+            wh = np.zeros((count, 48), np.int16)
+            wh[:, 32:] = w_per_asset // 2
             self.hear(AssetReadings(day, np.arange(count, dtype=np.int32), wh))
 
     def hear(self, message):

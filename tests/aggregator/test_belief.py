@@ -35,7 +35,7 @@ from aggregator.sending import (
 from aggregator.settings import Assumptions
 from aggregator.telemetry import new_store, observe
 from protocol.messages import AssetStatus
-from protocol.periods import local_clock_ms
+from protocol.periods import local_clock_ms, local_date
 
 ASSUMED = Assumptions()
 
@@ -59,7 +59,7 @@ class Bench:
         return self
 
     def look(self, hold_s=3600, active=True, **changes):
-        day = date.fromtimestamp(self.now_ms / 1000)
+        day = local_date(self.now_ms)
         return look(
             self.store.board,
             self.store.sessions,
@@ -75,12 +75,14 @@ class Bench:
 def test_slack_of_a_car_that_tells_its_charge(tools):
     # 18:00, ready at 07:00: 46,800 s. 30 points of 60 kWh / 0.9 are 20,000 Wh; one sd of 2 points 1,333 Wh;
     # at 7 kW that is 10,971 s. The margin is 1,800 s.
-    bench = Bench(tools, tools.at(18), soc_known=np.ones(1, np.int8)).tell(7000, AssetStatus.CHARGING, soc_pct=50)
+    bench = Bench(tools, tools.at(18), soc_known=np.ones(1, np.int8)).tell(
+        7000, AssetStatus.CHARGING, soc_pct=50
+    )
     assert bench.look().slack_s[0] == 46_800 - 10_971 - 1_800
 
 
 def test_slack_from_a_typed_charge_and_the_register(tools):
-    # Typed 40 %, 5,000 Wh drawn since: 40 points = 26,667 Wh less 5,000, and 7 points of sd = 4,667 Wh: 26,333 Wh.
+    # Typed 40 %, 5,000 Wh drawn since: 40 points are 26,667 Wh, less 5,000; 7 points of sd 4,667 Wh: 26,333.
     bench = Bench(tools, tools.at(18)).tell(0, AssetStatus.UNPLUGGED, 45_000, ago_s=3000)
     bench.tell(7000, AssetStatus.CHARGING, 45_000, ago_s=2900)
     bench.store.sessions["start_soc_pct"][0] = 40
@@ -159,7 +161,7 @@ def test_a_car_that_draws_on_although_told_is_given_up_for_hours(tools):
     bench = held_bench(tools, ACKNOWLEDGED, 100, 600, import_w=7000, status=AssetStatus.CHARGING)
     view = bench.look()
     assert bench.control["intent"][0] == FREE
-    assert bench.control["next_ms"][0] == bench.now_ms + 8 * ASSUMED.bar_ms
+    assert bench.control["barred_s"][0] == (bench.now_ms + 8 * ASSUMED.bar_ms) // 1000
     assert view.sums[DROP_W] == 0
     assert view.part[0] == NO_PART
 
@@ -240,7 +242,9 @@ def test_the_share_not_heard_of_counts_charging_assets_more(tools):
     assert bench.control["answer"][0] == SILENT
 
 
-@pytest.mark.parametrize("day", [date(2025, 3, 29), date(2025, 10, 25), date(2025, 3, 30), date(2025, 10, 26)])
+@pytest.mark.parametrize(
+    "day", [date(2025, 3, 29), date(2025, 10, 25), date(2025, 3, 30), date(2025, 10, 26)]
+)
 def test_seven_in_the_morning_is_seven_on_the_wall_around_clock_changes(day):
     table = wall_table(day)
     assert table[0, 420] == local_clock_ms(day, 7)

@@ -41,7 +41,9 @@ def test_a_position_is_always_in_order(tools, mean_w, sd_share, reached, up_w, p
     available = Availability(Forecast(mean_w, sd_share * mean_w, 10), reached, 0.9)
     found = position(available, up_w, settings, tools.RULES)
     assert found.mil_mw <= found.fpn_mw <= found.mel_mw <= 0
-    assert found.fpn_mw + found.residue_mw == pytest.approx(-available.forecast.quantile_w(0.5) / 1e6, abs=1e-6)
+    assert found.fpn_mw + found.residue_mw == pytest.approx(
+        -available.forecast.quantile_w(0.5) / 1e6, abs=1e-6
+    )
     assert [pair.number for pair in found.pairs] == sorted(pair.number for pair in found.pairs)
     for before, after in zip(found.pairs, found.pairs[1:], strict=False):
         assert before.offer_gbp_per_mwh <= after.offer_gbp_per_mwh

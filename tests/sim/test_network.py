@@ -185,6 +185,16 @@ def test_the_fate_of_a_row_does_not_depend_on_which_others_are_in_the_batch():
     assert np.array_equal(part.outcome, whole.outcome[some])
 
 
+def test_luck_belongs_to_the_device_and_not_to_its_row():
+    plant = make_plant(3000, np.arange(3000) % 3)
+    backwards = Plant(*(getattr(plant, name)[:500:-1].copy() for name in Plant.__slots__))
+    fates = [
+        readings(make_network(some, profile="realistic", random_outages=QUIET)) for some in (plant, backwards)
+    ]
+    for name in ("arrival_ms", "copy_ms", "outcome"):
+        assert np.array_equal(getattr(fates[0], name)[:500:-1], getattr(fates[1], name))
+
+
 def test_the_fate_of_a_message_does_not_depend_on_what_was_asked_before():
     lived, fresh = stormy(), stormy()
     for hour in (0, 9, 17, 23, 36):

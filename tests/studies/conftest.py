@@ -27,6 +27,7 @@ DFS_START, DFS_END = local_clock_ms(DAY, 17), local_clock_ms(DAY, 18)
 BM_START, BM_END = local_clock_ms(DAY, 19, 40), local_clock_ms(DAY, 20, 20)
 DFS_ID, BM_ID = "DFS-0-17", "_A/7"
 
+QUESTION = "Can homes give 5 MW on a winter evening?"
 TEXT = """flextwin: 1
 name: evening
 clock:
@@ -123,6 +124,7 @@ def tell_comms(recorder):
         common = {"at_ms": minutes, "route": route, "direction": "up", "kind": "telemetry"}
         recorder.rows("comms", **common, outcome="delivered", count=n - lost, latency_sum_ms=(n - lost) * latency)
         recorder.rows("comms", **common, outcome="lost", count=lost, latency_sum_ms=0)
+        recorder.rows("comms", **common, outcome="duplicated", count=3, latency_sum_ms=0)
     for outcome, count in (("delivered", 3900), ("lost", 170)):
         recorder.rows("comms", at_ms=DFS_START - 2 * MINUTE_MS, route="evcp_4g", direction="down", kind="setpoints", outcome=outcome, count=count, latency_sum_ms=count * 420)
         recorder.rows("comms", at_ms=DFS_START - 2 * MINUTE_MS, route="evcp_4g", direction="up", kind="acks", outcome=outcome, count=count - 100, latency_sum_ms=count * 420)
@@ -160,11 +162,11 @@ def tell_devices(recorder):
         recorder.promises(np.arange(4), np.arange(4) * 2, np.full(4, ready), np.array([9000, 8000, -1, 7000]), np.array(short), arm)
 
 
-def make_run(path, *, level="devices", name="evening", seed=1, degraded=(), spoil=None, text=TEXT):
+def make_run(path, *, level="devices", name="evening", seed=1, degraded=(), spoil=None, text=TEXT, question=QUESTION, remark="", invariants=None):
     """Write the run into `path`; `spoil(lived)` may change the power lived first."""
     folder = RunFolder(path)
     folder.claim()
-    scenario = Scenario(flextwin=1, name=name, question="Can homes give 5 MW on a winter evening?", seed=seed, clock=Clock(start=DAY), record=Record(level=RecordLevel(level)))
+    scenario = Scenario(flextwin=1, name=name, question=question, seed=seed, clock=Clock(start=DAY), record=Record(level=RecordLevel(level)))
     recorder, journal = Recorder(folder, LAYOUT, scenario.record), Journal()
     lived, without = power()
     if spoil:
@@ -185,11 +187,13 @@ def make_run(path, *, level="devices", name="evening", seed=1, degraded=(), spoi
     tell_money(journal, tell_instructions(journal, lived, without), lived, without)
     journal.receive(m.Remark(DFS_START + 5 * MINUTE_MS, "aggregator", "retry", "41 set-points sent again"), DFS_START)
     journal.receive(m.DfsRequirement(DFS_ID, DFS_START, DFS_END, 5.0, START, START, None, False), DFS_START - 4 * HOUR_MS)
+    if remark:
+        journal.receive(m.Remark(DFS_START, "aggregator", "hostile", remark), DFS_START)
     tell_comms(recorder)
     tell_devices(recorder)
     tables = recorder.finish(journal.pages)
     folder.write_text("scenario.yaml", text)
-    folder.write_json(MANIFEST, make_manifest(scenario, text, LAYOUT, tables, degraded=degraded, invariants={"energy_balance": 0}))
+    folder.write_json(MANIFEST, make_manifest(scenario, text, LAYOUT, tables, degraded=degraded, invariants=invariants))
     return folder
 
 
@@ -201,3 +205,23 @@ def run(tmp_path_factory):
 @pytest.fixture(scope="session")
 def write_run():
     return make_run
+
+
+@pytest.fixture(scope="session", name="power")
+def both_powers():
+    return power()
+
+
+@pytest.fixture(scope="session")
+def nothing(tmp_path_factory):
+    """A run in which nobody was asked for anything."""
+    folder = RunFolder(tmp_path_factory.mktemp("nothing") / "run")
+    folder.claim()
+    scenario = Scenario(flextwin=1, name="nothing", clock=Clock(start=DAY), record=Record(level=RecordLevel.PORTFOLIO))
+    recorder = Recorder(folder, LAYOUT, scenario.record)
+    _, without = power()
+    recorder.seconds(START, without, without)
+    recorder.minutes(START, *[without.reshape(len(CELLS), 1440, 60).mean(axis=2).astype(int)[:6]] * 2)
+    tables = recorder.finish(())
+    folder.write_json(MANIFEST, make_manifest(scenario, TEXT, LAYOUT, tables))
+    return folder

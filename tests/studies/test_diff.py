@@ -1,0 +1,52 @@
+"""Two runs are the same or part somewhere, and it is told where."""
+
+import shutil
+
+import pytest
+
+from sim.run_folder import RunFolder, RunFolderError
+from studies.diff import compare_runs
+
+
+def test_a_run_written_twice_is_the_same(tmp_path, run, write_run):
+    again = write_run(tmp_path / "again")
+    difference = compare_runs(run, again)
+    assert difference.same
+    assert difference.causes == ()
+    assert difference.compared == len(run.manifest()["tables"])
+
+
+def test_one_watt_in_one_second_is_found_and_told_with_its_time(tmp_path, run, write_run):
+    def spoil(lived):
+        lived[4, 66_000] += 1
+
+    difference = compare_runs(run, write_run(tmp_path / "spoilt", spoil=spoil))
+    assert not difference.same
+    first = difference.tables[0]
+    assert (first.table, first.column) == ("portfolio_1s", "import_w")
+    assert "unit _B, service dfs, Tue 16 Jan 18:20:00" in str(first)
+    assert int(first.right) == int(first.left) + 1
+    assert difference.causes == ()
+
+
+def test_rows_that_one_run_has_more_are_told(tmp_path, run, write_run):
+    longer = write_run(tmp_path / "longer", remark="one more")
+    (only,) = [table for table in compare_runs(run, longer).tables if table.table == "events"]
+    assert str(only).endswith("; 4 and 5 rows")
+
+
+def test_a_table_that_one_run_lacks_is_told(tmp_path, run):
+    shutil.copytree(run.path, tmp_path / "copy")
+    (tmp_path / "copy" / "promises.parquet").unlink()
+    copy = RunFolder(tmp_path / "copy")
+    assert [str(table) for table in compare_runs(run, copy).tables] == [f"promises: only in {run.path}"]
+
+
+def test_what_runs_were_made_of_is_compared_too(tmp_path, run, write_run):
+    other = write_run(tmp_path / "other", seed=2, text="flextwin: 1\nname: other\n")
+    assert compare_runs(run, other).causes == ("seed: 1 and 2", "scenario: evening and evening, of different text")
+
+
+def test_something_that_is_no_run_is_told(tmp_path, run):
+    with pytest.raises(RunFolderError, match="holds no finished run"):
+        compare_runs(run, RunFolder(tmp_path))
