@@ -11,6 +11,7 @@ would have been in.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
@@ -209,6 +210,21 @@ def need_kernel(
     return need_wh, sd_wh, rest_wh
 
 
+@njit(cache=True, nogil=True)
+def still_charging(rest_wh: float, sd_wh: float, missed_wh: float) -> float:
+    """How likely a car that charged when it was held would be charging yet, had it not been held.
+
+    It wanted `rest_wh` more, give or take `sd_wh`, and would have had `missed_wh` by now: the chance that it
+    wanted more than that, given that it wanted something. Normal, through the logistic curve of slope 1.702.
+    """
+    if rest_wh <= 0.0:
+        return 0.0
+    wide_wh = max(sd_wh, 1.0) / 1.702
+    more = 1.0 / (1.0 + math.exp(min((missed_wh - rest_wh) / wide_wh, 700.0)))
+    some = 1.0 / (1.0 + math.exp(max(-rest_wh / wide_wh, -700.0)))
+    return min(more / some, 1.0)
+
+
 @njit(cache=True, nogil=True, inline="always")
 def ready_kernel(ready_by_ms: int, minute: int, now_ms: int, wall_ms: Any) -> Any:
     """The deadline of this session: as told, else (or if past) the next time the clock shows the usual
@@ -314,9 +330,8 @@ def look_kernel(
             c.intent = FREE
 
         if c.intent == HELD:
-            would = power_w
-            if c.since_ms < now_ms and rest_wh * 3.6e6 <= float(power_w) * (now_ms - c.since_ms):
-                would = 0
+            missed_wh = power_w * max(now_ms - c.since_ms, 0) / 3.6e6
+            would = int(power_w * still_charging(rest_wh, sd_wh, missed_wh))
             heard = held.event_ms >= c.since_ms and c.told == HELD
             obeys = heard and (status == LIMITED or 4 * held.import_w < c.nominal_w)
             if obeys:

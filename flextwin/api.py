@@ -204,15 +204,10 @@ def diff(left: str | Path, right: str | Path) -> RunDifference:
 def report(folder: str | Path) -> Run:
     """Work out key figures, report and picture of a run again, from its tables. Raises RunFolderError."""
     from sim.run_folder import RunFolder
-    from studies.kpis import write_kpis
-    from studies.report import write_picture, write_report
+    from studies.report import report_on
 
-    files = RunFolder(Path(folder))
-    files.manifest()
-    write_kpis(files)
-    write_report(files)
-    write_picture(files)
-    return Run(files.path)
+    report_on(RunFolder(Path(folder)))
+    return Run(Path(folder))
 
 
 def open_run(folder: str | Path) -> Run:

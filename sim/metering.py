@@ -54,8 +54,8 @@ class MetersState:
     metered_wh: I64  # registers at the last reading, (cars,)
     true_wh: I64
     without_wh: I64
-    asset_day_wh: I16  # (cars, periods)
-    boundary_day_wh: I16  # (cars, periods)
+    asset_day_wh: I16  # (periods, cars): a period is written in one run
+    boundary_day_wh: I16  # (periods, cars)
     waiting: list[tuple[int, Message]] = field(default_factory=list)  # collected days, and when they are sent
 
 
@@ -76,6 +76,7 @@ class Meters:
         self._homes = population.cars_home.astype(np.int64)
         homes = population.homes
         self._reads_boundary = (homes.status[self._homes] != NOT_SMART) & (homes.communicating[self._homes] == 1)
+        self._wh_per_mj = np.ascontiguousarray(population.spec["wh_per_mj"])
         self._gain = homes.boundary_gain[self._homes]
         self._cells = len(homes.gsp_names) * len(Service)
         self._gap_key = chance.stream(scenario.seed, Purpose.METER_GAP)
@@ -118,9 +119,9 @@ class Meters:
         return outbox
 
     def base_day_wh(self, day: date) -> I16:
-        """Base load of the homes with cars on `day`, shape (cars, periods) [Wh]."""
+        """Base load of the homes with cars on `day`, shape (periods, cars) [Wh]."""
         if self._base_day is None or self._base_day[0] != day:
-            self._base_day = (day, self._base.day_wh(self._homes, day))
+            self._base_day = (day, np.ascontiguousarray(self._base.day_wh(self._homes, day).T))
         return self._base_day[1]
 
     def _read_period(self, now_ms: int) -> None:
@@ -132,16 +133,16 @@ class Meters:
         self._fleet.each_block(
             lambda low, high: _read_rows(
                 low, high, now_ms, self._fleet.state.rows.view(np.recarray), self.without.state.rows.view(np.recarray),
-                self._fleet.spec.view(np.recarray), self._missing_share(), self._gap_key, self._reads_boundary, self._gain,
-                self.base_day_wh(state.day)[:, column], state.metered_wh, state.true_wh, state.without_wh,
-                state.asset_day_wh[:, column], state.boundary_day_wh[:, column], row_import_wh, row_without_wh,
+                self._wh_per_mj, self._population.plant.device, self._missing_share(), self._gap_key, self._reads_boundary, self._gain,
+                self.base_day_wh(state.day)[column], state.metered_wh, state.true_wh, state.without_wh,
+                state.asset_day_wh[column], state.boundary_day_wh[column], row_import_wh, row_without_wh,
             )
         )  # fmt: skip
         _sum_rows(
-            self._population.cell, row_import_wh, row_without_wh, state.asset_day_wh[:, column],
-            state.boundary_day_wh[:, column], taken,
+            self._population.cell, row_import_wh, row_without_wh, state.asset_day_wh[column],
+            state.boundary_day_wh[column], taken,
         )  # fmt: skip
-        self.latest_asset_wh, self.latest_boundary_wh = state.asset_day_wh[:, column], state.boundary_day_wh[:, column]
+        self.latest_asset_wh, self.latest_boundary_wh = state.asset_day_wh[column], state.boundary_day_wh[column]
         self.latest = PeriodTruth(
             start_ms=start_ms,
             end_ms=end_ms,
@@ -161,7 +162,7 @@ class Meters:
     def _next_period(self) -> None:
         state = self.state
         state.period += 1
-        if state.period > state.asset_day_wh.shape[1]:
+        if state.period > len(state.asset_day_wh):
             self._close_day(state.day)
             state.day += timedelta(days=1)
             state.period = 1
@@ -175,10 +176,11 @@ class Meters:
     def _collected(self, day: date) -> tuple[BoundaryReadings, AssetReadings]:
         state = self.state
         rows = np.arange(len(self._homes), dtype=np.int32)
-        state.boundary_day_wh[self._days_not_collected(day)] = MISSING_WH
+        state.boundary_day_wh[:, self._days_not_collected(day)] = MISSING_WH
         wanted = np.flatnonzero(self._population.service == Service.DFS)
-        boundary = BoundaryReadings(day, self._population.cars_home[wanted], state.boundary_day_wh[wanted])
-        return boundary, AssetReadings(day, rows, state.asset_day_wh)
+        by_home = np.ascontiguousarray(state.boundary_day_wh[:, wanted].T)
+        boundary = BoundaryReadings(day, self._population.cars_home[wanted], by_home)
+        return boundary, AssetReadings(day, rows, np.ascontiguousarray(state.asset_day_wh.T))
 
     def _days_not_collected(self, day: date) -> Any:
         share = self._scenario.homes.daily_missing_share
@@ -200,21 +202,21 @@ class Meters:
 
 @njit(cache=True, nogil=True)
 def _read_rows(  # type: ignore[no-untyped-def]
-    low, high, now_ms, rows, without_rows, spec, missing_share, gap_key, reads_boundary, gain, base_wh, metered_before_wh,
+    low, high, now_ms, rows, without_rows, wh_per_mj, device, missing_share, gap_key, reads_boundary, gain, base_wh, metered_before_wh,
     true_before_wh, without_before_wh, asset_wh, boundary_wh, import_wh, counterfactual_wh,
 ):
     """What the meters of the rows [low, high) register in the period that ends now; registers move on."""
     for row in range(low, high):
         s = rows[row]
         total_mj = int(s.register_mj) + int(s.import_w) * (now_ms - int(s.at_ms))
-        metered_wh = int(total_mj * spec[row].wh_per_mj)
+        metered_wh = int(total_mj * wh_per_mj[row])
         true_wh = total_mj // MJ_PER_WH
         w = without_rows[row]
         without_wh = (int(w.register_mj) + int(w.import_w) * (now_ms - int(w.at_ms))) // MJ_PER_WH
         import_wh[row] = true_wh - true_before_wh[row]
         counterfactual_wh[row] = without_wh - without_before_wh[row]
         asset_wh[row] = metered_wh - metered_before_wh[row]
-        if missing_share > 0.0 and chance.unit(chance.words(gap_key, int(spec[row].device), now_ms, 2)[0]) < missing_share:
+        if missing_share > 0.0 and chance.unit(chance.words(gap_key, device[row], now_ms, 2)[0]) < missing_share:
             asset_wh[row] = -1
         boundary_wh[row] = -1
         if reads_boundary[row]:
@@ -238,7 +240,7 @@ def _sum_rows(cell, import_wh, without_wh, asset_wh, boundary_wh, out):  # type:
 
 
 def _empty_day(cars: int, day: date) -> I16:
-    return np.full((cars, periods.period_count(day)), MISSING_WH, np.int16)
+    return np.full((periods.period_count(day), cars), MISSING_WH, np.int16)
 
 
 def _sums(place: I16, values: I64, count: int) -> I64:

@@ -22,6 +22,8 @@ ROUNDS_AT_ONE_MOMENT = 1000
 """More rounds of mail than this within one millisecond are two parties answering each other for ever."""
 AT_HAND = frozenset({"gateway", "journal", "meters", "people"})
 """Mail to and from these takes no time: they are part of the world, or the paper that it is written on."""
+QUIET_WINDOW_MS = 1_800_000
+"""A stretch in which nobody listens to devices."""
 SEES_DEVICES = ("aggregator", "gateway", "meters", "people")
 """Before one of these is spoken to, every device has lived up to that moment."""
 
@@ -113,13 +115,18 @@ class Post:
 
         What markets say to each other needs no device to have lived up to that moment.
         """
-        lived_long = now_ms % self.window_ms == 0
+        lived_long = now_ms % self._window_ms(now_ms - 1) == 0
         mail = any(mail.due_ms <= now_ms and mail.to in SEES_DEVICES for mail in self.state.mail)
         return lived_long or mail or any(self._deadline_ms(name) <= now_ms for name in SEES_DEVICES if name in self.parties)
 
+    def _window_ms(self, now_ms: int) -> int:
+        """How long a stretch may be: short while somebody listens to devices, long in the morning after."""
+        return self.window_ms if now_ms < self.closing_ms.get("aggregator", NEVER_MS) else QUIET_WINDOW_MS
+
     def _next_stop_ms(self, until_ms: int) -> int:
         now_ms = self.state.now_ms
-        stops = [until_ms, (now_ms // self.window_ms + 1) * self.window_ms, *(mail.due_ms for mail in self.state.mail)]
+        window_ms = self._window_ms(now_ms)
+        stops = [until_ms, (now_ms // window_ms + 1) * window_ms, *(mail.due_ms for mail in self.state.mail)]
         stops += [self._deadline_ms(name) for name in self.parties]
         return max(now_ms, min(stops))
 

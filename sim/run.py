@@ -355,7 +355,7 @@ class Run:
     def _write_period(self, truth: PeriodTruth) -> None:
         population, day = self.population, periods.local_date(truth.start_ms)
         column = periods.period_of(truth.start_ms).number - 1
-        base_wh = self.meters.base_day_wh(day)[:, column]
+        base_wh = self.meters.base_day_wh(day)[column]
         cells = len(truth.import_wh)
         sums = {
             "ev_wh": truth.import_wh,
@@ -388,7 +388,7 @@ class Run:
     def _write_home_half_hours(self, truth: PeriodTruth, column: int) -> None:
         population = self.population
         metered = {"boundary": self.meters.latest_boundary_wh, "asset": self.meters.latest_asset_wh}
-        base_wh = self.meters.base_day_wh(periods.local_date(truth.start_ms))[:, column]
+        base_wh = self.meters.base_day_wh(periods.local_date(truth.start_ms))[column]
         order = np.argsort(population.cars_home)
         self.recorder.rows(
             "home_half_hourly",

@@ -51,10 +51,15 @@ def compare_runs(left: RunFolder, right: RunFolder) -> RunDifference:
     differences = [found for name in names if (found := _table_difference(left, right, name))]
     return RunDifference(
         tuple(differences),
-        _kpi_differences(left, right) if differences else (),
+        _kpi_differences(left, right) if differences and whole(left) and whole(right) else (),
         _causes(*manifests),
         len(names),
     )
+
+
+def whole(folder: RunFolder) -> bool:
+    """Whether every table that the manifest names is there."""
+    return all(folder.has_table(name) for name in folder.manifest()["tables"])
 
 
 def _table_difference(left: RunFolder, right: RunFolder, name: str) -> TableDifference | None:

@@ -7,13 +7,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
@@ -102,14 +100,13 @@ def picture(figure: Figure, title: str) -> str:
     return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(title)}" ', 1)
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write the figure as PNG or SVG, as the name says; the bytes repeat."""
+def drawn(figure: Figure, kind: str) -> bytes:
+    """The figure that stands alone, as `png` or `svg`; the bytes repeat."""
+    sink = io.BytesIO()
     with mpl.rc_context(STYLE | {"svg.fonttype": "path"}):
-        if path.suffix == ".png":
-            FigureCanvasAgg(figure)
-            figure.savefig(path, dpi=160, metadata={"Software": None}, facecolor=PAPER)
-        else:
-            figure.savefig(path, metadata={"Date": None, "Creator": None}, facecolor=PAPER)
+        told: dict[str, Any] = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}
+        figure.savefig(sink, format=kind, dpi=160, metadata=told, facecolor=PAPER)
+    return sink.getvalue()
 
 
 def two_panels(title: str, told: str) -> tuple[Figure, Axes, Axes]:

@@ -15,7 +15,7 @@ from protocol.instruction import TERMINAL, Stage
 from protocol.periods import local_date
 from protocol.rulebook import load_rulebook
 from protocol.units import GBP_E5, W_PER_MW, WH_PER_KWH, WH_PER_MWH
-from sim.run_folder import KPIS, RunFolder
+from sim.run_folder import RunFolder
 
 Kpis = dict[str, float | int]
 
@@ -77,13 +77,6 @@ DUPLICATED = "duplicated"
 _SERVICES = {"dfs": "gbp_dfs", "balancing": "gbp_bm"}
 _METERED_FROM = 0.1
 """Errors of operational metering are told where a unit draws at least this share of its own peak; assumed."""
-
-
-def write_kpis(folder: RunFolder) -> Kpis:
-    """Work out the key figures and put them into the folder."""
-    kpis = compute_kpis(folder)
-    folder.write_json(KPIS, kpis)
-    return kpis
 
 
 def compute_kpis(folder: RunFolder) -> Kpis:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from protocol.instruction import TERMINAL, Stage
 from protocol.periods import MINUTE_MS
 from protocol.units import GBP_E5, W_PER_MW, WH_PER_MWH
-from sim.run_folder import REPORT, RunFolder
+from sim.run_folder import KPIS, REPORT, RunFolder
 from studies import figures
 from studies.figures import Line, RouteHealth, Window, picture, pounds_text
 from studies.kpis import ARRIVED, DUPLICATED, Kpis, compute_kpis, metering_accuracy, portfolio_w
@@ -148,19 +148,14 @@ class RunReading:
         ]
 
 
-def write_report(folder: RunFolder) -> Path:
-    """Build `report.html` from the run folder; its place."""
-    folder.write_text(REPORT, render(RunReading.of(folder)))
-    return folder.path / REPORT
-
-
-def write_picture(folder: RunFolder) -> tuple[Path, Path]:
-    """Draw the run as one picture, PNG and SVG; their places."""
+def report_on(folder: RunFolder) -> None:
+    """Write key figures, page and pictures, all from the tables. Raises RunFolderError where no run is."""
     reading = RunReading.of(folder)
-    png, svg = folder.path / PICTURE_PNG, folder.path / PICTURE_SVG
-    for path in (png, svg):
-        figures.save(one_picture(reading), path)
-    return png, svg
+    folder.write_json(KPIS, reading.kpis)
+    folder.write_text(REPORT, render(reading))
+    figure = one_picture(reading)
+    for name in (PICTURE_PNG, PICTURE_SVG):
+        folder.write_bytes(name, figures.drawn(figure, name.rpartition(".")[2]))
 
 
 def render(reading: RunReading) -> str:

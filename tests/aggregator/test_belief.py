@@ -5,6 +5,8 @@ from datetime import date
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aggregator.belief import (
     BUSY,
@@ -18,6 +20,7 @@ from aggregator.belief import (
     WEIGHT,
     Moment,
     look,
+    still_charging,
     wall_table,
 )
 from aggregator.registry import enrol
@@ -136,7 +139,8 @@ def held_bench(tools, answer, since_s, sure_s, **reading):
 def test_a_limited_reading_after_the_order_is_believed_and_remembered(tools):
     bench = held_bench(tools, UNANSWERED, 60, -999, import_w=0, status=AssetStatus.LIMITED)
     view = bench.look()
-    assert (view.part[0], view.sums[DROP_W], view.sums[PENDING_W]) == (IS_HELD, 7000, 0)
+    assert (view.part[0], view.sums[PENDING_W]) == (IS_HELD, 0)
+    assert view.sums[DROP_W] == pytest.approx(7000, rel=0.02)
     assert bench.control["answer"][0] == SEEN
     assert bench.control["sure_ms"][0] == bench.control["until_ms"][0]
     assert bench.experience[RESPONDED] == 7000
@@ -152,9 +156,9 @@ def test_a_renewal_is_not_proved_by_a_reading_that_the_first_order_explains(tool
 
 def test_an_unanswered_order_counts_half_with_each_attempt(tools):
     bench = held_bench(tools, UNANSWERED, 5, -999)
-    assert bench.look().sums[PENDING_W] == 7000
+    assert bench.look().sums[PENDING_W] == pytest.approx(7000, rel=0.01)
     bench.control["attempts"] = 3
-    assert bench.look().sums[PENDING_W] == 1750
+    assert bench.look().sums[PENDING_W] == pytest.approx(1750, rel=0.01)
 
 
 def test_a_car_that_draws_on_although_told_is_given_up_for_hours(tools):
@@ -196,23 +200,34 @@ def test_nobody_is_held_longer_than_allowed(tools):
     assert bench.look().part[0] == NO_PART
 
 
-def test_a_car_that_would_be_full_by_now_delivers_nothing_any_more(tools):
-    # 5 points of 60 kWh / 0.9 are 3,333 Wh: at 7 kW gone after 1,714 s.
-    for since_s, drop_w in ((1700, 7000), (1720, 0)):
+def test_a_car_delivers_as_long_as_it_would_probably_be_charging(tools):
+    # 5 points of 60 kWh / 0.9 are 3,333 Wh, give or take 1,333: at 7 kW an even chance after 1,714 s.
+    drops = []
+    for since_s in (1, 1714, 6000):
         bench = Bench(tools, tools.at(18), soc_known=np.ones(1, np.int8))
-        bench.tell(7000, AssetStatus.CHARGING, soc_pct=95, ago_s=2000)
+        bench.tell(7000, AssetStatus.CHARGING, soc_pct=95, ago_s=7000)
         bench.tell(0, AssetStatus.LIMITED, soc_pct=95)
         c = bench.control
         c["intent"], c["told"], c["answer"], c["nominal_w"] = HELD, HELD, SEEN, 7000
         c["since_ms"] = bench.now_ms - since_s * 1000
         c["sure_ms"] = bench.now_ms + 60_000
-        assert bench.look().sums[DROP_W] == drop_w
+        drops.append(int(bench.look().sums[DROP_W]))
+    assert drops[0] == pytest.approx(7000, abs=10)
+    assert drops[1] == pytest.approx(3500, abs=60)
+    assert drops[2] < 10
+
+
+@given(rest_wh=st.floats(0, 60_000), sd_wh=st.floats(0, 20_000), missed_wh=st.floats(0, 100_000))
+def test_the_chance_to_be_charging_yet_falls_from_one_to_nothing(rest_wh, sd_wh, missed_wh):
+    first, now, later = (still_charging(rest_wh, sd_wh, wh) for wh in (0.0, missed_wh, missed_wh + 1000))
+    assert first == (1.0 if rest_wh > 0 else 0.0)
+    assert 0.0 <= later <= now <= 1.0
 
 
 def test_silence_keeps_a_sure_hold_until_its_window_ends(tools):
     bench = held_bench(tools, GIVEN_UP, 500, 1)
     bench.control["proven"] = 1
-    assert bench.look().sums[DROP_W] == 7000
+    assert bench.look().sums[DROP_W] > 6000
     bench.now_ms += 1000
     assert bench.look().sums[DROP_W] == 0
     assert bench.control["intent"][0] == FREE
@@ -223,7 +238,7 @@ def test_a_row_given_up_that_turns_out_to_obey_is_taken_back(tools):
     bench.control["intent"] = FREE
     view = bench.look()
     assert (bench.control["intent"][0], bench.control["answer"][0]) == (HELD, SEEN)
-    assert view.sums[DROP_W] == 7000
+    assert view.sums[DROP_W] > 6500
 
 
 def test_a_row_given_up_that_obeys_when_nothing_is_on_is_to_be_let_go(tools):

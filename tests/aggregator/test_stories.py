@@ -82,9 +82,9 @@ def test_a_dfs_event_is_held_from_its_start_to_its_end_and_let_go_little_by_litt
     # 2 MW are 286 of 7 kW; 8 % more are told, as so many may not obey.
     assert 286 <= held_now(world) <= 311
     world.until(tools.at(17, 10))
-    assert held_now(world) in (286, 287)
+    assert 286 <= held_now(world) <= 300
     world.until(tools.at(17, 29, 59))
-    assert held_now(world) in (286, 287)
+    assert 286 <= held_now(world) <= 300
     counts = []
     for minute in (33, 36, 39, 42, 45):
         world.until(tools.at(17, minute))
@@ -212,7 +212,7 @@ def test_a_cloud_outage_in_the_middle_of_an_event_is_made_good_by_others(tools, 
     world.until(tools.at(17, 45))
     # Whoever could not be told again went back to charging when its window ended; others were held instead.
     reached = world.chargers.limited() & ~gone
-    assert 270 <= int(reached.sum()) <= 300
+    assert 270 <= int(reached.sum()) <= 315
     if directions == "both":
         assert not (world.chargers.limited() & gone).any()
     world.until(tools.at(18))

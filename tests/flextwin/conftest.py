@@ -1,8 +1,10 @@
-"""The front door with an engine that simulates nothing: it writes the run that tests/studies draws by hand."""
+"""The front door with an engine that simulates nothing: it gives a run drawn by hand."""
 
 import importlib.util
 import json
+import shutil
 import sys
+from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +12,7 @@ import pytest
 
 from flextwin import cli
 from sim.run_folder import RunFolder
+from studies.report import report_on
 
 SCENARIO = "flextwin: 1\nname: evening\nclock: {start: 2024-01-16}\n"
 
@@ -27,8 +30,8 @@ def drawn():
 class Engine:
     """Stands for `sim.run`. What it is told to be decides how the next run ends."""
 
-    def __init__(self, drawn):
-        self.drawn = drawn
+    def __init__(self, once):
+        self.once = once
         self.degraded = ()
         self.raises = None
         self.stops = False
@@ -36,7 +39,9 @@ class Engine:
 
     def run_scenario(self, scenario, out, *, text, workers=1, data=None, progress=None, stop=None):
         RunFolder(out).claim()
-        self.asked.append({"seed": scenario.seed, "text": text, "workers": workers, "data": data, "progress": progress})
+        self.asked.append(
+            {"seed": scenario.seed, "text": text, "workers": workers, "data": data, "progress": progress}
+        )
         if self.raises:
             raise self.raises
         RunFolder(out).write_text("scenario.yaml", text)
@@ -48,25 +53,36 @@ class Engine:
 
     def resume_run(self, out, *, workers=1, progress=None, stop=None):
         self.asked.append({"resumed": out})
-        text = (out / "scenario.yaml").read_text()
-        for path in out.iterdir():
-            path.unlink()
-        self._draw(out, SimpleNamespace(name="evening", seed=1), text)
+        self._draw(out, SimpleNamespace(name="evening", seed=1), (out / "scenario.yaml").read_text())
         return SimpleNamespace(folder=out, degraded=self.degraded, interrupted=False)
 
     def _draw(self, out, scenario, text):
-        kept = {path.name: path.read_bytes() for path in out.iterdir()}
-        for path in out.iterdir():
-            path.unlink()
-        self.drawn.make_run(out, name=scenario.name, seed=scenario.seed, text=text, degraded=self.degraded)
-        for name, data in kept.items():
-            (out / name).write_bytes(data)
+        """The run drawn once, with its manifest telling of this scenario."""
+        for path in self.once.iterdir():
+            if path.name not in {"scenario.yaml", "manifest.json"}:
+                shutil.copyfile(path, out / path.name)
+        told = RunFolder(self.once).manifest()
+        told |= {"seed": scenario.seed, "degraded": list(self.degraded)}
+        told["scenario"] |= {"name": scenario.name, "sha256": sha256(text.encode()).hexdigest(), "text": text}
+        RunFolder(out).write_json(
+            "manifest.json", told | {"status": "degraded" if self.degraded else "complete"}
+        )
+
+
+@pytest.fixture(scope="session")
+def once(drawn, tmp_path_factory):
+    """The run that the engine gives, drawn and reported on a single time."""
+    folder = drawn.make_run(tmp_path_factory.mktemp("once") / "run")
+    report_on(folder)
+    return folder.path
 
 
 @pytest.fixture
-def engine(drawn, monkeypatch):
-    found = Engine(drawn)
+def engine(once, monkeypatch):
+    """The engine, and a report that is copied instead of drawn."""
+    found = Engine(once)
     monkeypatch.setitem(sys.modules, "sim.run", found)
+    monkeypatch.setattr("studies.report.report_on", lambda folder: None)
     return found
 
 

@@ -1,4 +1,4 @@
-"""What a person watches: a line with time, speed, MW and faults; one Ctrl-C is obeyed, two are not waited for."""
+"""What a person watches: time, speed, MW and faults; one Ctrl-C is obeyed, two are not waited for."""
 
 import os
 import signal

@@ -37,12 +37,29 @@ def accepted(name="E1", **other):
 
 
 def volume(line, start_ms, baseline, metered, delivered, reference="E1", unit="_A"):
-    return (line, 0, "dfs", unit, reference, start_ms, start_ms + PERIOD_MS, baseline, metered, delivered, 0, 10, 0)
+    return (
+        line,
+        0,
+        "dfs",
+        unit,
+        reference,
+        start_ms,
+        start_ms + PERIOD_MS,
+        baseline,
+        metered,
+        delivered,
+        0,
+        10,
+        0,
+    )
 
 
 def told(instructions, beliefs=(), volumes=(), truth=lambda unit, service, start_ms, end_ms: 100):
     return deliveries(
-        columns("instructions", instructions), columns("beliefs", beliefs), columns("settled_volumes", volumes), truth
+        columns("instructions", instructions),
+        columns("beliefs", beliefs),
+        columns("settled_volumes", volumes),
+        truth,
     )
 
 
@@ -52,7 +69,9 @@ def test_a_megawatt_for_an_hour_is_500_kwh_in_each_of_two_periods():
         (FIVE, FIVE + PERIOD_MS, 500_000),
         (FIVE + PERIOD_MS, SIX, 500_000),
     ]
-    assert [(row.believed_wh, row.settled_wh, row.settled_minus_true_wh) for row in rows] == [(NONE, NONE, NONE)] * 2
+    assert [(row.believed_wh, row.settled_wh, row.settled_minus_true_wh) for row in rows] == [
+        (NONE, NONE, NONE)
+    ] * 2
 
 
 def test_a_declined_instruction_delivers_nothing():
@@ -87,9 +106,18 @@ def test_the_same_event_in_two_units_is_two_instructions():
 
 
 def test_a_later_settlement_run_replaces_the_earlier_of_the_same_reference():
-    volumes = [volume(0, FIVE, 900, 300, 600), volume(1, FIVE, 910, 300, 610), volume(2, FIVE, 9, 9, 9, unit="_B")]
+    volumes = [
+        volume(0, FIVE, 900, 300, 600),
+        volume(1, FIVE, 910, 300, 610),
+        volume(2, FIVE, 9, 9, 9, unit="_B"),
+    ]
     first, second = told(accepted(), volumes=volumes)
-    assert (first.baseline_wh, first.metered_wh, first.settled_wh, first.settled_minus_true_wh) == (910, 300, 610, 510)
+    assert (first.baseline_wh, first.metered_wh, first.settled_wh, first.settled_minus_true_wh) == (
+        910,
+        300,
+        610,
+        510,
+    )
     assert second.settled_wh == NONE
 
 
@@ -111,4 +139,8 @@ def test_instructions_that_overlap_share_one_truth_and_one_settlement():
 def test_shares_add_up_to_the_whole(total, weights):
     parts = share_out(total, weights)
     assert sum(parts) == total
-    assert all(abs(part * sum(weights) - total * weight) <= sum(weights) for part, weight in zip(parts, weights, strict=True) if sum(weights))
+    assert all(
+        abs(part * sum(weights) - total * weight) <= sum(weights)
+        for part, weight in zip(parts, weights, strict=True)
+        if sum(weights)
+    )

@@ -22,20 +22,47 @@ from protocol.messages import (
 from protocol.party import NEVER_MS
 from sim.journal import Journal
 
-LINE = StatementLine("II", "BALANCING", "_A", "7", 1800, "imbalance", -0.5, 60.0, -3000, "aggregator", "bsc", "T4")
+LINE = StatementLine(
+    "II", "BALANCING", "_A", "7", 1800, "imbalance", -0.5, 60.0, -3000, "aggregator", "bsc", "T4"
+)
 
 
 @pytest.mark.parametrize(
     ("message", "kind", "subject", "detail"),
     [
         (Remark(5, "dfs", "late_bid", "one minute late"), "late_bid", "", "one minute late"),
-        (DfsRequirement("E1", 0, 1, 5.0, 0, 0, 3000.0, True), "dfs_requirement", "E1", "5 MW less, guaranteed 3000 GBP/MWh, a test"),
+        (
+            DfsRequirement("E1", 0, 1, 5.0, 0, 0, 3000.0, True),
+            "dfs_requirement",
+            "E1",
+            "5 MW less, guaranteed 3000 GBP/MWh, a test",
+        ),
         (DfsRequirement("E1", 0, 1, 5.5, 0, 0, None, False), "dfs_requirement", "E1", "5.5 MW less"),
-        (DfsBid("B1", "E1", "DFS001", (1.5, 1.7), 3000.0), "dfs_bid", "E1", "DFS001: 1.5/1.7 MW at 3000 GBP/MWh"),
-        (DfsResult("B1", "E1", "DFS001", True, "", 0, 1, (2.0, 2.0), 900.0), "dfs_result", "E1", "DFS001: 2 MW at 900 GBP/MWh accepted"),
-        (DfsResult("B1", "E1", "DFS001", False, "too small", 0, 1, (), 900.0), "dfs_result", "E1", "DFS001:  MW at 900 GBP/MWh refused: too small"),
+        (
+            DfsBid("B1", "E1", "DFS001", (1.5, 1.7), 3000.0),
+            "dfs_bid",
+            "E1",
+            "DFS001: 1.5/1.7 MW at 3000 GBP/MWh",
+        ),
+        (
+            DfsResult("B1", "E1", "DFS001", True, "", 0, 1, (2.0, 2.0), 900.0),
+            "dfs_result",
+            "E1",
+            "DFS001: 2 MW at 900 GBP/MWh accepted",
+        ),
+        (
+            DfsResult("B1", "E1", "DFS001", False, "too small", 0, 1, (), 900.0),
+            "dfs_result",
+            "E1",
+            "DFS001:  MW at 900 GBP/MWh refused: too small",
+        ),
         (DfsCancellation("E1", "not needed"), "dfs_cancellation", "E1", "not needed"),
-        (BidOfferAcceptance("_A", 7, 0, (Point(0, -5.0), Point(1, -3.0)), False, "ORI"), "acceptance", "_A/7", "ORI: levels -5, -3 MW"),
+        (
+            BidOfferAcceptance("_A", 7, 0, (Point(0, -5.0), Point(1, -3.0)), False, "ORI"),
+            "acceptance",
+            "_A/7",
+            "ORI: levels -5, -3 MW",
+        ),
         (AcceptanceResponse("_A", 7, False, "too fast"), "acceptance_response", "_A/7", "declined: too fast"),
         (AcceptanceResponse("_A", 7, True, ""), "acceptance_response", "_A/7", "accepted"),
     ],

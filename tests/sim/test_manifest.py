@@ -28,14 +28,22 @@ def test_a_reason_makes_a_run_degraded():
     assert make_manifest(SCENARIO, "text", LAYOUT, TABLES)["status"] == "complete"
 
 
-@pytest.mark.parametrize(("day", "edition"), [(date(2023, 1, 24), "2022/23"), (date(2025, 1, 14), "2024/25"), (date(2022, 1, 1), "none in force")])
+@pytest.mark.parametrize(
+    ("day", "edition"),
+    [(date(2023, 1, 24), "2022/23"), (date(2025, 1, 14), "2024/25"), (date(2022, 1, 1), "none in force")],
+)
 def test_rule_books_are_told_by_the_edition_of_the_first_day(day, edition):
     scenario = Scenario(flextwin=1, name="one", clock=Clock(start=day))
     assert make_manifest(scenario, "", LAYOUT, TABLES)["rulebooks"]["dfs"] == edition
 
 
 def test_rules_put_onto_another_day_are_told_by_that_day():
-    scenario = Scenario(flextwin=1, name="one", clock=Clock(start=date(2025, 1, 14)), markets=Markets(rules_date=date(2023, 1, 24)))
+    scenario = Scenario(
+        flextwin=1,
+        name="one",
+        clock=Clock(start=date(2025, 1, 14)),
+        markets=Markets(rules_date=date(2023, 1, 24)),
+    )
     assert make_manifest(scenario, "", LAYOUT, TABLES)["rulebooks"]["dfs"] == "2022/23"
 
 
@@ -43,7 +51,9 @@ def test_inputs_are_told_by_their_hash_and_the_scenario_word_by_word(tmp_path):
     path = tmp_path / "prices.csv"
     path.write_text("1\n")
     told = make_manifest(SCENARIO, "flextwin: 1\n", LAYOUT, TABLES, inputs=[path])
-    assert told["inputs"] == {"prices.csv": "4355a46b19d348dc2f57c046f8ef63d4538ebb936000f3c9ee954a27460dd865"}
+    assert told["inputs"] == {
+        "prices.csv": "4355a46b19d348dc2f57c046f8ef63d4538ebb936000f3c9ee954a27460dd865"
+    }
     assert told["scenario"]["text"] == "flextwin: 1\n"
 
 

@@ -54,7 +54,7 @@ def test_every_second_of_every_cell_comes_out_in_its_order(tmp_path):
     live(recorder, [SECONDS])
     recorder.finish(())
     table = recorder.folder.table("portfolio_1s")
-    assert table["service"].to_pylist()[:: SECONDS] == ["balancing", "none"]
+    assert table["service"].to_pylist()[::SECONDS] == ["balancing", "none"]
     assert table["import_w"].to_pylist() == [*LIVED[1].tolist(), *LIVED[0].tolist()]
     assert table["at_ms"].to_pylist()[:3] == [START, START + 1000, START + 2000]
     assert table["published_w"].null_count == 2 * SECONDS
@@ -68,25 +68,30 @@ def test_the_length_of_stretches_does_not_show(tmp_path, stretches):
     assert bytes_of(whole) == bytes_of(pieces)
 
 
-def test_a_checkpoint_in_the_middle_does_not_show(tmp_path):
-    straight, killed = make(tmp_path / "straight"), make(tmp_path / "killed")
-    for recorder in (straight, killed):
-        for n, at in enumerate(range(0, SECONDS, 1800)):
-            if recorder is killed and n == 5:
-                writer = codec.Writer()
-                tree = writer.encode(recorder.state)
-                live_on = recorder  # what is told after the checkpoint is lost with the process
-                live_on.seconds(START + at * 1000, LIVED[:, at : at + 900] * 3, WITHOUT[:, at : at + 900])
-                live_on.event(START, "lost", "nobody")
-                recorder = Recorder(RunFolder(tmp_path / "killed"), LAYOUT, ALL)
-                recorder.state = codec.Reader([array.copy() for array in writer.arrays]).decode(tree)
-            recorder.seconds(START + at * 1000, LIVED[:, at : at + 1800], WITHOUT[:, at : at + 1800])
-            recorder.event(START + at * 1000, "half_hour", f"number {n}")
+def tell(recorder, first, last):
+    """Half hours from the first to before the last: their seconds, and one event each."""
+    for n in range(first, last):
+        at = n * 1800
+        recorder.seconds(START + at * 1000, LIVED[:, at : at + 1800], WITHOUT[:, at : at + 1800])
+        recorder.event(START + at * 1000, "half_hour", f"number {n}")
+    if last == 6:
         minutes = LIVED.reshape(2, -1, 60).mean(axis=2).astype(int)
         recorder.minutes(START, minutes, minutes)
-        if recorder is not straight:
-            killed = recorder
-    assert bytes_of(straight) == bytes_of(killed)
+
+
+def test_a_checkpoint_in_the_middle_does_not_show(tmp_path):
+    straight, killed = make(tmp_path / "straight"), make(tmp_path / "killed")
+    tell(straight, 0, 6)
+    tell(killed, 0, 5)
+    writer = codec.Writer()
+    tree = writer.encode(killed.state)
+    arrays = [array.copy() for array in writer.arrays]
+    killed.seconds(START + 9_000_000, LIVED[:, :1800] * 3, WITHOUT[:, :1800])  # lost with the process
+    killed.event(START, "lost", "nobody")
+    resumed = Recorder(RunFolder(tmp_path / "killed"), LAYOUT, ALL)
+    resumed.state = codec.Reader(arrays).decode(tree)
+    tell(resumed, 5, 6)
+    assert bytes_of(straight) == bytes_of(resumed)
 
 
 def test_parts_do_not_show_and_are_removed(tmp_path, monkeypatch):
@@ -151,7 +156,10 @@ def test_messages_of_one_minute_and_fate_are_added_up(tmp_path):
                 latency_ms=np.array([30, 0, 50]),
             )
         )
-    rows = [(r["direction"], r["kind"], r["outcome"], r["count"], r["latency_sum_ms"]) for r in rows_of(recorder, "comms")]
+    rows = [
+        (r["direction"], r["kind"], r["outcome"], r["count"], r["latency_sum_ms"])
+        for r in rows_of(recorder, "comms")
+    ]
     assert rows == [
         ("down", "setpoints", "delivered", 6, 60),
         ("up", "telemetry", "lost", 8, 0),
@@ -181,12 +189,26 @@ def test_set_points_are_told_with_their_fate(tmp_path):
     live(recorder, [SECONDS])
     rows = np.array([3, 1], np.int32)
     setpoints = Setpoints(
-        rows, np.zeros(2, np.int32), np.full(2, START), np.full(2, START + HOUR_MS), np.array([8, 9], np.int32), True, "_A/7"
+        rows,
+        np.zeros(2, np.int32),
+        np.full(2, START),
+        np.full(2, START + HOUR_MS),
+        np.array([8, 9], np.int32),
+        True,
+        "_A/7",
     )
     lost = Carried(np.array([START + 400, 2**62]), np.zeros(2, np.int64), np.array([0, 1], np.int8))
     recorder.setpoints_sent(setpoints, START, lost)
-    recorder.acks_sent(rows[:1], np.array([START + 400]), np.array([8]), Carried(np.array([START + 900]), np.zeros(1), np.zeros(1, np.int8)))
-    found = [(r["row"], r["what"], r["instruction_id"], r["fate"], r["arrival_ms"]) for r in rows_of(recorder, "device_messages")]
+    recorder.acks_sent(
+        rows[:1],
+        np.array([START + 400]),
+        np.array([8]),
+        Carried(np.array([START + 900]), np.zeros(1), np.zeros(1, np.int8)),
+    )
+    found = [
+        (r["row"], r["what"], r["instruction_id"], r["fate"], r["arrival_ms"])
+        for r in rows_of(recorder, "device_messages")
+    ]
     assert found == [
         (1, "setpoints", "_A/7", "lost", None),
         (3, "setpoints", "_A/7", "delivered", START + 400),
@@ -209,7 +231,9 @@ def test_an_outage_is_two_events_and_one_outside_the_run_is_none(tmp_path):
 def test_a_table_above_the_record_level_is_neither_kept_nor_written(tmp_path):
     recorder = make(tmp_path / "run", Record(level=RecordLevel.PORTFOLIO))
     live(recorder, [SECONDS])
-    recorder.rows("homes", home=1, unit="_A", gsp="_A0", annual_wh=1, smart=1, hh_metered=1, hh_settled=1, evs=0)
+    recorder.rows(
+        "homes", home=1, unit="_A", gsp="_A0", annual_wh=1, smart=1, hh_metered=1, hh_settled=1, evs=0
+    )
     assert not recorder.wants("homes")
     assert "homes" not in recorder.finish(())
     assert not recorder.folder.has_table("homes")
@@ -236,5 +260,7 @@ def test_the_truth_of_a_unit_is_without_less_lived_or_what_was_told_of_it(tmp_pa
     recorder.true_turn_down("DFS001", START + PERIOD_MS, 123)
     assert recorder._true_turn_down_wh("DFS001", "dfs", START + PERIOD_MS, START + 2 * PERIOD_MS) == 123
     assert recorder._true_turn_down_wh("_A", "balancing", START, START + HOUR_MS) == 7
-    assert recorder._true_turn_down_wh("_A", "balancing", START + HOUR_MS // 2, START + 2 * HOUR_MS) == round(7 * 1.5)
+    assert recorder._true_turn_down_wh("_A", "balancing", START + HOUR_MS // 2, START + 2 * HOUR_MS) == round(
+        7 * 1.5
+    )
     assert recorder._true_turn_down_wh("_A", "balancing", START - HOUR_MS, START) == 0

@@ -20,7 +20,13 @@ def events(words, at_ms=1_705_363_200_000):
     n = len(words)
     column = Words(np.arange(n, dtype=np.int32), tuple(words))
     same = Words(np.zeros(n, np.int32), ("x",))
-    return {"at_ms": at_ms + 1000 * np.arange(n), "kind": column, "who": same, "subject": same, "detail": same}
+    return {
+        "at_ms": at_ms + 1000 * np.arange(n),
+        "kind": column,
+        "who": same,
+        "subject": same,
+        "detail": same,
+    }
 
 
 def test_a_folder_that_holds_something_is_refused_and_left_alone(tmp_path):
@@ -49,7 +55,10 @@ def test_two_processes_cannot_write_one_run(tmp_path):
     other = context.Process(target=hold, args=(tmp_path, ready, done))
     other.start()
     ready.wait(10)
-    with pytest.raises(RunFolderError, match=rf"in use by process {other.pid} on "), RunFolder(tmp_path).locked():
+    with (
+        pytest.raises(RunFolderError, match=rf"in use by process {other.pid} on "),
+        RunFolder(tmp_path).locked(),
+    ):
         pass
     done.set()
     other.join()
@@ -139,11 +148,16 @@ def test_a_damaged_table_is_told_by_its_name(tmp_path):
 
 
 def test_a_table_that_was_not_recorded_is_told_with_its_level(tmp_path):
-    with pytest.raises(RunFolderError, match=r"no table device_events: it is written from record\.level devices on"):
+    with pytest.raises(
+        RunFolderError, match=r"no table device_events: it is written from record\.level devices on"
+    ):
         RunFolder(tmp_path).table("device_events")
 
 
-@pytest.mark.parametrize(("text", "words"), [(None, "holds no finished run"), ("{", "cannot be read"), ("[]", "is not the manifest")])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [(None, "holds no finished run"), ("{", "cannot be read"), ("[]", "is not the manifest")],
+)
 def test_a_folder_without_a_whole_manifest_is_no_run(tmp_path, text, words):
     if text is not None:
         (tmp_path / MANIFEST).write_text(text)

@@ -6,7 +6,16 @@ import pytest
 
 from sim.scenario import Band
 from sim.scenario_errors import Fault
-from studies.check import BandResult, CheckError, ScenarioResult, judge, judge_refusal, junit_xml, run_all, scenarios_in
+from studies.check import (
+    BandResult,
+    CheckError,
+    ScenarioResult,
+    judge,
+    judge_refusal,
+    junit_xml,
+    run_all,
+    scenarios_in,
+)
 
 KPIS = {"gbp_total": 100.0, "instructions_open": 0}
 
@@ -75,12 +84,18 @@ def test_results_are_told_one_by_one_in_order(tmp_path):
 
 
 def test_the_xml_counts_what_is_red_and_escapes_words():
-    bands = (BandResult("gbp_total", "at least 1", "<0>", green=False), BandResult("homes", "1", "1", green=True))
+    bands = (
+        BandResult("gbp_total", "at least 1", "<0>", green=False),
+        BandResult("homes", "1", "1", green=True),
+    )
     problem = ScenarioResult("two.yaml", problem='RunFolderError: "no" & <never>')
-    root = ET.fromstring(junit_xml([ScenarioResult("one.yaml", bands), problem]))
+    root = ET.fromstring(junit_xml([ScenarioResult("one.yaml", bands), problem]))  # noqa: S314 - our own
     assert [(suite.get("name"), suite.get("tests"), suite.get("failures")) for suite in root] == [
         ("one.yaml", "2", "1"),
         ("two.yaml", "1", "1"),
     ]
     assert root.find("./testsuite/testcase/failure").get("message") == "wanted at least 1, found <0>"
-    assert root.findall("./testsuite")[1].find("./testcase/failure").get("message") == 'wanted , found RunFolderError: "no" & <never>'
+    assert (
+        root.findall("./testsuite")[1].find("./testcase/failure").get("message")
+        == 'wanted , found RunFolderError: "no" & <never>'
+    )

@@ -24,8 +24,12 @@ def test_every_table_column_and_key_figure_is_in_it():
 def test_times_and_units_end_their_names():
     for table in TABLES.values():
         for column in table.columns:
-            assert (column.kind == "time") == (column.name.endswith("_ms") and not column.name.endswith("sum_ms"))
-            assert column.meaning[0] == column.meaning[0].lower() or column.meaning.startswith(("W,", "BM", "II", "SHA", "Grid", "Settlement", "[GBP"))
+            assert (column.kind == "time") == (
+                column.name.endswith("_ms") and not column.name.endswith("sum_ms")
+            )
+            assert column.meaning[0] == column.meaning[0].lower() or column.meaning.startswith(
+                ("W,", "BM", "II", "SHA", "Grid", "Settlement", "[GBP")
+            )
 
 
 def test_a_tables_order_and_sums_are_columns_of_it():

@@ -44,7 +44,10 @@ def test_a_table_that_one_run_lacks_is_told(tmp_path, run):
 
 def test_what_runs_were_made_of_is_compared_too(tmp_path, run, write_run):
     other = write_run(tmp_path / "other", seed=2, text="flextwin: 1\nname: other\n")
-    assert compare_runs(run, other).causes == ("seed: 1 and 2", "scenario: evening and evening, of different text")
+    assert compare_runs(run, other).causes == (
+        "seed: 1 and 2",
+        "scenario: evening and evening, of different text",
+    )
 
 
 def test_something_that_is_no_run_is_told(tmp_path, run):
