@@ -35,7 +35,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from aggregator.settings import Assumptions
@@ -122,14 +122,21 @@ class Waiting:
 class Book:
     """All instructions ever seen, the plans of those accepted, and what is known by acceptance number."""
 
-    ledger: Ledger
-    plans: dict[str, Plan]
-    acceptances: dict[str, Known]
-    waiting: list[Waiting]
+    ledger: Ledger = field(default_factory=Ledger)
+    plans: dict[str, Plan] = field(default_factory=dict)
+    running: list[str] = field(default_factory=list)
+    acceptances: dict[str, Known] = field(default_factory=dict)
+    waiting: list[Waiting] = field(default_factory=list)
+
+    def follow(self, plan: Plan) -> None:
+        """Take on the plan of an accepted instruction."""
+        self.plans[plan.instruction_id] = plan
+        self.running.append(plan.instruction_id)
 
     def live(self) -> list[Plan]:
         """Plans accepted or being delivered, in the order of acceptance."""
-        return [plan for plan in self.plans.values() if not self.ledger.entries[plan.instruction_id].ended]
+        self.running = [key for key in self.running if not self.ledger.entries[key].ended]
+        return [self.plans[key] for key in self.running]
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,15 +363,17 @@ def _enter(
         move(entry, Stage.DECLINED, now_ms, reason, say)
         return
     move(entry, Stage.ACCEPTED, now_ms, "", say)
-    book.plans[key] = Plan(
-        instruction_id=key,
-        service=BALANCING,
-        group=units[acceptance.unit].group,
-        start_ms=span[0],
-        end_ms=span[1],
-        segments=segments,
-        rank=(acceptance.accepted_ms, acceptance.number),
-        at_ms=max(now_ms, span[0]),
+    book.follow(
+        Plan(
+            instruction_id=key,
+            service=BALANCING,
+            group=units[acceptance.unit].group,
+            start_ms=span[0],
+            end_ms=span[1],
+            segments=segments,
+            rank=(acceptance.accepted_ms, acceptance.number),
+            at_ms=max(now_ms, span[0]),
+        )
     )
 
 
@@ -477,15 +486,17 @@ def take_result(book: Book, result: DfsResult, group: int | None, now_ms: int, s
         move(entry, Stage.DECLINED, now_ms, "after_end", say)
         return
     move(entry, Stage.ACCEPTED, now_ms, "", say)
-    book.plans[result.bid_id] = Plan(
-        instruction_id=result.bid_id,
-        service=DFS,
-        group=group,
-        start_ms=result.start_ms,
-        end_ms=result.end_ms,
-        segments=_dfs_segments(result),
-        rank=(now_ms, 0),
-        at_ms=max(now_ms, result.start_ms),
+    book.follow(
+        Plan(
+            instruction_id=result.bid_id,
+            service=DFS,
+            group=group,
+            start_ms=result.start_ms,
+            end_ms=result.end_ms,
+            segments=_dfs_segments(result),
+            rank=(now_ms, 0),
+            at_ms=max(now_ms, result.start_ms),
+        )
     )
 
 

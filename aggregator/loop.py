@@ -75,7 +75,7 @@ from aggregator.sending import (
 )
 from aggregator.settings import AggregatorSettings, Assumptions, Rules
 from aggregator.telemetry import Records, Store, begin_sessions, new_store, observe
-from protocol.instruction import Ledger, Stage
+from protocol.instruction import Stage
 from protocol.messages import (
     I8,
     I64,
@@ -160,7 +160,7 @@ class AggregatorState:
     loop_ms: int = 0
     portfolio: Portfolio | None = None
     history: History = field(default_factory=lambda: History([]))
-    book: Book = field(default_factory=lambda: Book(Ledger(), {}, {}, []))
+    book: Book = field(default_factory=Book)
     units: dict[str, UnitBooks] = field(default_factory=dict)
     next_period_ms: int = 0
     limits_sequence: int = 0

@@ -322,6 +322,7 @@ def tell_difference(difference: Any, *, json_: bool) -> None:
 def _difference_lines(difference: Any) -> Iterable[str]:
     if difference.same:
         yield f"the same: all {difference.compared} tables, byte by byte"
+        return
     for cause in difference.causes:
         yield f"made of different things: {cause}"
     for table in difference.tables:

@@ -86,8 +86,31 @@ def _read(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _live(  # type: ignore[no-untyped-def]
-    row, until_ms, read_from_ms, reads, state, spec, diary, next_ms, quiet_ms, group, first_second, bins, first_order,
-    orders, outcome, r_rows, r_ms, r_import_w, r_register_wh, r_status, r_soc_pct, sessions, events, counts, shortfall_wh,
+    row,
+    until_ms,
+    read_from_ms,
+    reads,
+    state,
+    spec,
+    diary,
+    next_ms,
+    quiet_ms,
+    group,
+    first_second,
+    bins,
+    first_order,
+    orders,
+    outcome,
+    r_rows,
+    r_ms,
+    r_import_w,
+    r_register_wh,
+    r_status,
+    r_soc_pct,
+    sessions,
+    events,
+    counts,
+    shortfall_wh,
 ):
     """Live one row up to `until_ms`: the earliest of own event, order and reading, again and again; ties in that order."""
     s = state[row]
@@ -107,12 +130,40 @@ def _live(  # type: ignore[no-untyped-def]
         if now_ms >= until_ms:
             return
         if reading_ms < event_ms and reading_ms < arrival_ms:
-            _read(row, now_ms, s, p, d, quiet_ms, counts[1], r_rows, r_ms, r_import_w, r_register_wh, r_status, r_soc_pct)
+            _read(
+                row,
+                now_ms,
+                s,
+                p,
+                d,
+                quiet_ms,
+                counts[1],
+                r_rows,
+                r_ms,
+                r_import_w,
+                r_register_wh,
+                r_status,
+                r_soc_pct,
+            )
             counts[1] += 1
             reading_ms = now_ms + int(p.read_every_ms)
             continue
         if arrival_ms < event_ms and order_dsr[k] == POLL:
-            _read(row, now_ms, s, p, d, quiet_ms, counts[1], r_rows, r_ms, r_import_w, r_register_wh, r_status, r_soc_pct)
+            _read(
+                row,
+                now_ms,
+                s,
+                p,
+                d,
+                quiet_ms,
+                counts[1],
+                r_rows,
+                r_ms,
+                r_import_w,
+                r_register_wh,
+                r_status,
+                r_soc_pct,
+            )
             counts[1] += 1
             k += 1
             continue
@@ -132,8 +183,16 @@ def _live(  # type: ignore[no-untyped-def]
                 _tell(events, counts, now_ms, row, s, d, bits, shortfall_mj, before_w)
         else:
             outcome[k] = _obey(
-                s, p, d, quiet_ms, now_ms, int(order_limit_w[k]), order_from_ms[k], order_until_ms[k],
-                int(order_sequence[k]), order_dsr[k] != 0,
+                s,
+                p,
+                d,
+                quiet_ms,
+                now_ms,
+                int(order_limit_w[k]),
+                order_from_ms[k],
+                order_until_ms[k],
+                int(order_sequence[k]),
+                order_dsr[k] != 0,
             )
             if events.shape[0]:
                 _note(events, counts, now_ms, row, _ORDER, int(outcome[k]))
@@ -158,35 +217,114 @@ def _told_soc_pct(s, p, d):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _play(  # type: ignore[no-untyped-def]
-    low, high, until_ms, read_from_ms, read_low, read_high, state, spec, diary, next_ms, quiet_ms, group, first_second,
-    bins, first_order, orders, outcome, r_rows, r_ms, r_import_w, r_register_wh, r_status, r_soc_pct, sessions, events,
-    counts, shortfall_wh,
+    low,
+    high,
+    until_ms,
+    read_from_ms,
+    read_low,
+    read_high,
+    state,
+    spec,
+    diary,
+    next_ms,
+    quiet_ms,
+    group,
+    first_second,
+    bins,
+    first_order,
+    orders,
+    outcome,
+    r_rows,
+    r_ms,
+    r_import_w,
+    r_register_wh,
+    r_status,
+    r_soc_pct,
+    sessions,
+    events,
+    counts,
+    shortfall_wh,
 ):
     """Live the rows [low, high): those that read in this stretch, then those with an event or an order."""
     for k in range(read_low.shape[0]):
         for row in range(max(low, read_low[k]), min(high, read_high[k])):
             if next_ms[row] < until_ms or first_order[row] >= 0:
                 _live(
-                    row, until_ms, read_from_ms, True, state, spec, diary, next_ms, quiet_ms, group, first_second, bins,
-                    first_order, orders, outcome, r_rows, r_ms, r_import_w, r_register_wh, r_status, r_soc_pct, sessions,
-                    events, counts, shortfall_wh,
+                    row,
+                    until_ms,
+                    read_from_ms,
+                    True,
+                    state,
+                    spec,
+                    diary,
+                    next_ms,
+                    quiet_ms,
+                    group,
+                    first_second,
+                    bins,
+                    first_order,
+                    orders,
+                    outcome,
+                    r_rows,
+                    r_ms,
+                    r_import_w,
+                    r_register_wh,
+                    r_status,
+                    r_soc_pct,
+                    sessions,
+                    events,
+                    counts,
+                    shortfall_wh,
                 )
                 first_order[row] = -1
                 continue
             reading_ms = _next_reading_ms(spec[row], read_from_ms)
             while reading_ms < until_ms:
                 _read(
-                    row, reading_ms, state[row], spec[row], diary[row], quiet_ms, counts[1], r_rows, r_ms, r_import_w,
-                    r_register_wh, r_status, r_soc_pct,
+                    row,
+                    reading_ms,
+                    state[row],
+                    spec[row],
+                    diary[row],
+                    quiet_ms,
+                    counts[1],
+                    r_rows,
+                    r_ms,
+                    r_import_w,
+                    r_register_wh,
+                    r_status,
+                    r_soc_pct,
                 )
                 counts[1] += 1
                 reading_ms += int(spec[row].read_every_ms)
     for row in range(low, high):
         if next_ms[row] < until_ms or first_order[row] >= 0:
             _live(
-                row, until_ms, read_from_ms, False, state, spec, diary, next_ms, quiet_ms, group, first_second, bins,
-                first_order, orders, outcome, r_rows, r_ms, r_import_w, r_register_wh, r_status, r_soc_pct, sessions,
-                events, counts, shortfall_wh,
+                row,
+                until_ms,
+                read_from_ms,
+                False,
+                state,
+                spec,
+                diary,
+                next_ms,
+                quiet_ms,
+                group,
+                first_second,
+                bins,
+                first_order,
+                orders,
+                outcome,
+                r_rows,
+                r_ms,
+                r_import_w,
+                r_register_wh,
+                r_status,
+                r_soc_pct,
+                sessions,
+                events,
+                counts,
+                shortfall_wh,
             )
             first_order[row] = -1
 
@@ -261,12 +399,25 @@ class Fleet:
         rows = state.rows.view(np.recarray)
         self.each_block(
             lambda low, high: _replan(
-                low, high, state.now_ms, rows, self.spec.view(np.recarray), diary.view(np.recarray), state.next_ms, quiet_ms
+                low,
+                high,
+                state.now_ms,
+                rows,
+                self.spec.view(np.recarray),
+                diary.view(np.recarray),
+                state.next_ms,
+                quiet_ms,
             )
         )
 
     def play(
-        self, until_ms: int, orders: Orders, *, polls: Polls | None = None, read: bool = True, by_second: bool = True
+        self,
+        until_ms: int,
+        orders: Orders,
+        *,
+        polls: Polls | None = None,
+        read: bool = True,
+        by_second: bool = True,
     ) -> Played:
         """Live up to `until_ms` (not included); `polls` asks some rows for a reading at a moment of this stretch.
 
@@ -283,7 +434,14 @@ class Fleet:
         ranges = self._runs.between(state.now_ms, until_ms) if read else _no_runs()
         columns = _order_columns(orders)
         spec, rows, diary = (a.view(np.recarray) for a in (self.spec, state.rows, state.diary))
-        room = _Room(self.blocks(), ranges, until_ms - state.now_ms, self._runs.least_every_ms, int((~is_order).sum()), self.keep_events)
+        room = _Room(
+            self.blocks(),
+            ranges,
+            until_ms - state.now_ms,
+            self._runs.least_every_ms,
+            int((~is_order).sum()),
+            self.keep_events,
+        )
 
         def play_block(index: int, low: int, high: int) -> _Block:
             block = room.block(index, self.groups, seconds)
@@ -325,7 +483,9 @@ class Fleet:
             np.concatenate([block.sessions[k][: block.counts[2]] for block in blocks]) for k in range(3)
         )
         target_pct = (self.spec["target_mj"][rows] * 100 // self.spec["battery_mj"][rows]).astype(np.int8)
-        return Sessions(rows, at_ms, soc_pct, target_pct, _next_deadline_ms(self.state.diary["ready_ms"][rows], at_ms))
+        return Sessions(
+            rows, at_ms, soc_pct, target_pct, _next_deadline_ms(self.state.diary["ready_ms"][rows], at_ms)
+        )
 
     def each_block(self, work: Callable[[int, int], None]) -> None:
         """Do `work(low, high)` for every block of rows."""
@@ -389,7 +549,9 @@ def reading_runs(spec: np.ndarray[Any, Any]) -> _Runs:
         raise ValueError("fleet rows must lie in the order (read_every_ms, read_at_ms)")
     intervals, first = np.unique(every_ms, return_index=True)
     ends = [*first[1:].tolist(), len(spec)]
-    return _Runs(tuple((int(e), int(f), end) for e, f, end in zip(intervals, first, ends, strict=True)), at_ms)
+    return _Runs(
+        tuple((int(e), int(f), end) for e, f, end in zip(intervals, first, ends, strict=True)), at_ms
+    )
 
 
 def _no_runs() -> tuple[I64, I64]:
@@ -419,7 +581,8 @@ def with_polls(orders: Orders, polls: Polls | None) -> tuple[Orders, Any]:
     zeros = np.zeros(len(polls.rows), np.int64)
     asked = (polls.rows, polls.at_ms, zeros, zeros, zeros, zeros - 1, zeros + POLL)
     merged = [
-        np.concatenate([column, more.astype(column.dtype)]) for column, more in zip(_order_columns(orders), asked, strict=True)
+        np.concatenate([column, more.astype(column.dtype)])
+        for column, more in zip(_order_columns(orders), asked, strict=True)
     ]
     order = np.lexsort((merged[5], merged[1], merged[0]))
     return Orders(*(column[order] for column in merged)), (np.arange(len(order)) < len(orders.rows))[order]
@@ -451,7 +614,10 @@ class _Room:
         per_row = -(-span_ms // least_every_ms)
         self._blocks = blocks
         self._keep = keep_events
-        shares = [sum(max(0, min(high, h) - max(low, f)) for f, h in zip(*runs, strict=True)) for low, high in blocks]
+        shares = [
+            sum(max(0, min(high, h) - max(low, f)) for f, h in zip(*runs, strict=True))
+            for low, high in blocks
+        ]
         self._edges = np.concatenate([[0], np.cumsum([share * per_row + polls for share in shares])])
         total = int(self._edges[-1])
         kinds = (np.int32, np.int64, np.int32, np.int32, np.int8, np.int8)

@@ -82,7 +82,9 @@ def _base_day(homes, scale, shape_wh, clock_half_hour, day, day_key, hour_key, d
                 words = chance.words(hour_key, homes[i], day, number)
             word = words[(period % 8) // 2]
             sixteen = (word >> np.uint64(16)) if period % 2 else (word & np.uint64(0xFFFF))
-            out[i, period] = min(int(mean * shape_wh[clock_half_hour[period]] * factors[sixteen] + 0.5), 32_000)
+            out[i, period] = min(
+                int(mean * shape_wh[clock_half_hour[period]] * factors[sixteen] + 0.5), 32_000
+            )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,7 +158,10 @@ def quiet_windows_ms(day: date) -> I64:
     """The preset schedule's off hours that a diary of `day` covers, shape (windows, 2) [UTC ms]."""
     if day.weekday() >= 5:
         return np.empty((0, 2), np.int64)
-    hours = [[periods.local_clock_ms(day, begin), periods.local_clock_ms(day, end)] for begin, end in WEEKDAY_QUIET_HOURS]
+    hours = [
+        [periods.local_clock_ms(day, begin), periods.local_clock_ms(day, end)]
+        for begin, end in WEEKDAY_QUIET_HOURS
+    ]
     return np.array(hours, np.int64)
 
 
@@ -172,7 +177,9 @@ def make_diary(
     plan_ms = plan_moment_ms(day)
     drives = u[:, 0] < evs.drive_day_share
     leave = np.clip(drivers.leave_hour + 0.5 * z[:, 0], _FIRST_LEAVE_HOUR, _LAST_LEAVE_HOUR)
-    home = _return_hour(evs.return_weekday if day.weekday() < 5 else evs.return_weekend, u[:, 1], ndtri(u[:, 2]))
+    home = _return_hour(
+        evs.return_weekday if day.weekday() < 5 else evs.return_weekend, u[:, 1], ndtri(u[:, 2])
+    )
     home += np.where(w[:, 0] < evs.late_arrival_share, 1.0 + 2.0 * w[:, 1], 0.0)
     home = np.clip(home, leave + 0.5, _LAST_RETURN_HOUR)
     diary = np.zeros(len(drivers.device), DIARY)

@@ -33,7 +33,11 @@ def watch_fleet(fleet: Fleet, name: str, broken: Broken) -> None:
     rows, spec = fleet.state.rows, fleet.spec
     sums = np.bincount(fleet.group, weights=rows["import_w"], minlength=fleet.groups).astype(np.int64)
     off_w = np.abs(sums - fleet.state.levels_w)
-    broken.note("portfolio_is_sum_of_devices", int((off_w > 0).sum()), f"{name} at {fleet.state.now_ms}: {off_w.max()} W")
+    broken.note(
+        "portfolio_is_sum_of_devices",
+        int((off_w > 0).sum()),
+        f"{name} at {fleet.state.now_ms}: {off_w.max()} W",
+    )
     over = (rows["import_w"] < 0) | (rows["import_w"] > spec["charger_w"])
     broken.note("device_rating", int(over.sum()), f"{name}: rows {np.flatnonzero(over)[:3].tolist()}")
     away = (rows["phase"] == ev.AWAY) & (rows["import_w"] != 0)
@@ -51,7 +55,9 @@ def watch_ledger(last_stages: dict[str, list[str]], broken: Broken) -> None:
     for instruction_id, stages in last_stages.items():
         ends = [stage for stage in stages if stage in terminal]
         broken.note("one_terminal_stage", int(len(ends) != 1), f"{instruction_id}: {' → '.join(stages)}")
-        broken.note("issued_first", int(stages[0] != Stage.ISSUED.value), f"{instruction_id} began as {stages[0]}")
+        broken.note(
+            "issued_first", int(stages[0] != Stage.ISSUED.value), f"{instruction_id} began as {stages[0]}"
+        )
 
 
 def watch_money(amounts_gbp_e5: dict[str, int], broken: Broken) -> None:

@@ -26,7 +26,9 @@ def forget_stale_kernels() -> bool:
         for pattern in ("*.nbi", "*.nbc"):
             for kernel in (_ROOT / package / "__pycache__").glob(pattern):
                 kernel.unlink(missing_ok=True)
-    with suppress(OSError):  # an installation that nobody may write to has no kernels of ours beside it either
+    with suppress(
+        OSError
+    ):  # an installation that nobody may write to has no kernels of ours beside it either
         _STAMP.parent.mkdir(exist_ok=True)
         _STAMP.write_text(today, encoding="ascii")
     return True

@@ -65,7 +65,13 @@ class Meters:
     name = "meters"
 
     def __init__(
-        self, scenario: Scenario, population: Population, base: BaseLoad, fleet: Fleet, without: Fleet, first_day: date
+        self,
+        scenario: Scenario,
+        population: Population,
+        base: BaseLoad,
+        fleet: Fleet,
+        without: Fleet,
+        first_day: date,
     ) -> None:
         """`fleet` is what really happens, `without` the same cars on the same draws without any instruction."""
         self._scenario = scenario
@@ -75,7 +81,9 @@ class Meters:
         self.without = without
         self._homes = population.cars_home.astype(np.int64)
         homes = population.homes
-        self._reads_boundary = (homes.status[self._homes] != NOT_SMART) & (homes.communicating[self._homes] == 1)
+        self._reads_boundary = (homes.status[self._homes] != NOT_SMART) & (
+            homes.communicating[self._homes] == 1
+        )
         self._wh_per_mj = np.ascontiguousarray(population.spec["wh_per_mj"])
         self._gain = homes.boundary_gain[self._homes]
         self._cells = len(homes.gsp_names) * len(Service)
@@ -85,7 +93,9 @@ class Meters:
         self.latest: PeriodTruth | None = None
         self.latest_asset_wh = self.latest_boundary_wh = np.empty(0, np.int16)
         enrolled = population.service == Service.DFS
-        self.boundary_missing = _sums(population.cell, (enrolled & ~self._reads_boundary).astype(np.int64), self._cells)
+        self.boundary_missing = _sums(
+            population.cell, (enrolled & ~self._reads_boundary).astype(np.int64), self._cells
+        )
         cars = len(self._homes)
         self.state = MetersState(
             day=first_day,
@@ -142,7 +152,10 @@ class Meters:
             self._population.cell, row_import_wh, row_without_wh, state.asset_day_wh[column],
             state.boundary_day_wh[column], taken,
         )  # fmt: skip
-        self.latest_asset_wh, self.latest_boundary_wh = state.asset_day_wh[column], state.boundary_day_wh[column]
+        self.latest_asset_wh, self.latest_boundary_wh = (
+            state.asset_day_wh[column],
+            state.boundary_day_wh[column],
+        )
         self.latest = PeriodTruth(
             start_ms=start_ms,
             end_ms=end_ms,
@@ -167,7 +180,10 @@ class Meters:
             state.day += timedelta(days=1)
             state.period = 1
             cars = len(self._homes)
-            state.asset_day_wh, state.boundary_day_wh = _empty_day(cars, state.day), _empty_day(cars, state.day)
+            state.asset_day_wh, state.boundary_day_wh = (
+                _empty_day(cars, state.day),
+                _empty_day(cars, state.day),
+            )
 
     def _close_day(self, day: date) -> None:
         due_ms = periods.local_clock_ms(day + timedelta(days=1), DELIVERY_HOUR, 0)
@@ -202,8 +218,25 @@ class Meters:
 
 @njit(cache=True, nogil=True)
 def _read_rows(  # type: ignore[no-untyped-def]
-    low, high, now_ms, rows, without_rows, wh_per_mj, device, missing_share, gap_key, reads_boundary, gain, base_wh, metered_before_wh,
-    true_before_wh, without_before_wh, asset_wh, boundary_wh, import_wh, counterfactual_wh,
+    low,
+    high,
+    now_ms,
+    rows,
+    without_rows,
+    wh_per_mj,
+    device,
+    missing_share,
+    gap_key,
+    reads_boundary,
+    gain,
+    base_wh,
+    metered_before_wh,
+    true_before_wh,
+    without_before_wh,
+    asset_wh,
+    boundary_wh,
+    import_wh,
+    counterfactual_wh,
 ):
     """What the meters of the rows [low, high) register in the period that ends now; registers move on."""
     for row in range(low, high):
@@ -216,7 +249,10 @@ def _read_rows(  # type: ignore[no-untyped-def]
         import_wh[row] = true_wh - true_before_wh[row]
         counterfactual_wh[row] = without_wh - without_before_wh[row]
         asset_wh[row] = metered_wh - metered_before_wh[row]
-        if missing_share > 0.0 and chance.unit(chance.words(gap_key, device[row], now_ms, 2)[0]) < missing_share:
+        if (
+            missing_share > 0.0
+            and chance.unit(chance.words(gap_key, device[row], now_ms, 2)[0]) < missing_share
+        ):
             asset_wh[row] = -1
         boundary_wh[row] = -1
         if reads_boundary[row]:
@@ -246,5 +282,3 @@ def _empty_day(cars: int, day: date) -> I16:
 def _sums(place: I16, values: I64, count: int) -> I64:
     """Integer sums by place: exact in doubles as long as a sum stays below 2**53."""
     return np.bincount(place, weights=values, minlength=count).astype(np.int64)
-
-

@@ -50,7 +50,9 @@ def clock_ms(scenario: Scenario, day: int, minute: int) -> int:
 def rules_for(scenario: Scenario) -> RulesInForce:
     """Which rules hold, and which single ones are overridden."""
     overrides = tuple(
-        (book, rule, value) for book, rules in sorted(scenario.markets.rules.items()) for rule, value in sorted(rules.items())
+        (book, rule, value)
+        for book, rules in sorted(scenario.markets.rules.items())
+        for rule, value in sorted(rules.items())
     )
     return RulesInForce(scenario.markets.rules_date, overrides)
 
@@ -68,7 +70,9 @@ def aggregator_rules(scenario: Scenario) -> Rules:
     """The rules that the aggregator keeps by itself, as on the first day."""
     rules = rules_for(scenario)
     day = scenario.clock.start
-    return rules_in_force(rules.book("dfs", _last_dfs_day(rules, day)), rules.book("bm", day), scenario.markets.dfs.metering)
+    return rules_in_force(
+        rules.book("dfs", _last_dfs_day(rules, day)), rules.book("bm", day), scenario.markets.dfs.metering
+    )
 
 
 def _last_dfs_day(rules: RulesInForce, day: date) -> date:
@@ -93,7 +97,9 @@ def dfs_settings(scenario: Scenario) -> DfsSettings:
     )
     return DfsSettings(
         start_ms=_start_ms(scenario),
-        events=tuple(_dfs_script(scenario, number, event) for number, event in enumerate(dfs.events, start=1)),
+        events=tuple(
+            _dfs_script(scenario, number, event) for number, event in enumerate(dfs.events, start=1)
+        ),
         competitors=competitors,
         rules=rules_for(scenario),
         faults=_fault_plan(scenario, 0, max(len(dfs.events), 1)),
@@ -153,13 +159,19 @@ def _acceptance_script(scenario: Scenario, acceptance: Acceptance) -> Acceptance
 def _need(scenario: Scenario, count: int) -> NeedSeries:
     """A normal need per period, and competitors in equal blocks between two prices."""
     need = scenario.markets.balancing.need
-    z = chance.normals(chance.stream(scenario.seed, Purpose.SYSTEM_NEED), np.arange(count, dtype=np.int64))[:, 0]
-    prices = np.linspace(need.competitors_low_gbp_per_mwh, need.competitors_high_gbp_per_mwh, _COMPETITOR_BLOCKS)
+    z = chance.normals(chance.stream(scenario.seed, Purpose.SYSTEM_NEED), np.arange(count, dtype=np.int64))[
+        :, 0
+    ]
+    prices = np.linspace(
+        need.competitors_low_gbp_per_mwh, need.competitors_high_gbp_per_mwh, _COMPETITOR_BLOCKS
+    )
     width_mw = need.competitors_mw * need.share / _COMPETITOR_BLOCKS
     return NeedSeries(
         need_mw=np.asarray((need.need_mean_mw + need.need_sd_mw * z) * need.share),
         offers=tuple(PricedBlock(float(price), width_mw) for price in prices),
-        bids=tuple(PricedBlock(float(need.competitors_low_gbp_per_mwh - price / 4), width_mw) for price in prices),
+        bids=tuple(
+            PricedBlock(float(need.competitors_low_gbp_per_mwh - price / 4), width_mw) for price in prices
+        ),
     )
 
 

@@ -39,7 +39,12 @@ class People:
     name = "people"
 
     def __init__(
-        self, scenario: Scenario, population: Population, temperatures: Temperatures, fleets: list[Fleet], first_day: date
+        self,
+        scenario: Scenario,
+        population: Population,
+        temperatures: Temperatures,
+        fleets: list[Fleet],
+        first_day: date,
     ) -> None:
         self._scenario = scenario
         self._population = population

@@ -129,7 +129,9 @@ def make_homes(homes: Homes, seed: int) -> HomeTable:
     names, share = _group_shares(homes)
     u = chance.units(chance.stream(seed, Purpose.ADDRESS), number)
     group = np.searchsorted(np.cumsum(share)[:-1], u[:, 0], side="right").astype(np.int8)
-    gsp = (group.astype(np.int16) * homes.gsps_per_group + (u[:, 1] * homes.gsps_per_group).astype(np.int16)).astype(np.int16)
+    gsp = (
+        group.astype(np.int16) * homes.gsps_per_group + (u[:, 1] * homes.gsps_per_group).astype(np.int16)
+    ).astype(np.int16)
     smart = u[:, 2] < homes.smart_share
     settled = u[:, 3] * homes.smart_share < homes.hh_settled_share
     status = np.where(~smart, NOT_SMART, np.where(settled, HH_SETTLED, HH_METERED)).astype(np.int8)
@@ -169,7 +171,9 @@ def _routes(scenario: Scenario, device: I64) -> I8:
     """How each car is reached: through its own cloud, or through a charge point on Wi-Fi or 4G."""
     evs = scenario.evs
     u = chance.units(_key(scenario, Purpose.ROUTE_PLACE), device)
-    charge_point = np.where(u[:, 1] < evs.wifi_share, ROUTE_NAMES.index("evcp_wifi_cloud"), ROUTE_NAMES.index("evcp_4g"))
+    charge_point = np.where(
+        u[:, 1] < evs.wifi_share, ROUTE_NAMES.index("evcp_wifi_cloud"), ROUTE_NAMES.index("evcp_4g")
+    )
     telematics = u[:, 0] < evs.telematics_share
     return np.where(telematics, ROUTE_NAMES.index("ev_telematics_cloud"), charge_point).astype(np.int8)
 
@@ -184,7 +188,12 @@ def _make_spec(scenario: Scenario, device: I64, routes: I8) -> np.ndarray[Any, A
     spec["device"] = device
     battery_wh = np.clip(evs.battery_mean_wh + evs.battery_sd_wh * z[:, 0], 20_000, 120_000)
     spec["battery_mj"] = (battery_wh / evs.charge_efficiency).astype(np.int64) * MJ_PER_WH
-    for field, share in (("stop_mj", evs.charge_to), ("taper_mj", evs.taper_from), ("target_mj", evs.target), ("floor_mj", 0.10)):
+    for field, share in (
+        ("stop_mj", evs.charge_to),
+        ("taper_mj", evs.taper_from),
+        ("target_mj", evs.target),
+        ("floor_mj", 0.10),
+    ):
         spec[field] = (spec["battery_mj"] * share).astype(np.int64)
     spec["charger_w"] = _pick(evs.charger_w, u1[:, 0])
     spec["taper_w"] = spec["charger_w"] // 2

@@ -117,7 +117,11 @@ class Post:
         """
         lived_long = now_ms % self._window_ms(now_ms - 1) == 0
         mail = any(mail.due_ms <= now_ms and mail.to in SEES_DEVICES for mail in self.state.mail)
-        return lived_long or mail or any(self._deadline_ms(name) <= now_ms for name in SEES_DEVICES if name in self.parties)
+        return (
+            lived_long
+            or mail
+            or any(self._deadline_ms(name) <= now_ms for name in SEES_DEVICES if name in self.parties)
+        )
 
     def _window_ms(self, now_ms: int) -> int:
         """How long a stretch may be: short while somebody listens to devices, long in the morning after."""
@@ -137,7 +141,10 @@ class Post:
     def _moment(self, now_ms: int) -> None:
         self._collect(now_ms)
         for _ in range(ROUNDS_AT_ONE_MOMENT):
-            due = sorted((m for m in self.state.mail if m.due_ms <= now_ms), key=lambda m: (m.due_ms, m.sender, m.number))
+            due = sorted(
+                (m for m in self.state.mail if m.due_ms <= now_ms),
+                key=lambda m: (m.due_ms, m.sender, m.number),
+            )
             ringing = [name for name in self.parties if self._deadline_ms(name) <= now_ms]
             if not due and not ringing:
                 return
@@ -149,7 +156,9 @@ class Post:
             for name in ringing:
                 self.parties[name].on_deadline(now_ms)
             self._collect(now_ms)
-        raise PostError(f"still mail or deadlines after {ROUNDS_AT_ONE_MOMENT} rounds at {now_ms} ms: {ringing or due[:3]}")
+        raise PostError(
+            f"still mail or deadlines after {ROUNDS_AT_ONE_MOMENT} rounds at {now_ms} ms: {ringing or due[:3]}"
+        )
 
     def _collect(self, now_ms: int) -> None:
         for name, party in self.parties.items():
@@ -158,7 +167,9 @@ class Post:
 
     def _send(self, sender: str, to: str, message: Message, now_ms: int) -> None:
         if to not in self.parties:
-            raise PostError(f"{sender} writes to {to!r}, whom nobody knows: known are {', '.join(self.parties)}")
+            raise PostError(
+                f"{sender} writes to {to!r}, whom nobody knows: known are {', '.join(self.parties)}"
+            )
         self.state.number += 1
         travel_ms = 0 if sender in AT_HAND or to in AT_HAND else self.latency_ms
         if travel_ms and self.loss and self._is_lost():

@@ -28,7 +28,15 @@ _TOLD = (
 class ReferenceFleet(Fleet):
     """The same columns, lived by one process per device."""
 
-    def play(self, until_ms: int, orders: Orders, *, polls: Polls | None = None, read: bool = True, by_second: bool = True) -> Played:
+    def play(
+        self,
+        until_ms: int,
+        orders: Orders,
+        *,
+        polls: Polls | None = None,
+        read: bool = True,
+        by_second: bool = True,
+    ) -> Played:
         """As `Fleet.play`."""
         orders, is_order = with_polls(orders, polls)
         env = simpy.Environment(initial_time=self.state.now_ms)

@@ -88,7 +88,9 @@ def run_scenario(
     with folder.locked():
         _keep_freed_memory()
         folder.write_text(SCENARIO_FILE, text)
-        folder.write_json(INPUTS, {"data": None if data is None else str(data.resolve()), "seed": scenario.seed})
+        folder.write_json(
+            INPUTS, {"data": None if data is None else str(data.resolve()), "seed": scenario.seed}
+        )
         run.live_history()
         run.save()
         return run.go(text, progress, stop)
@@ -112,7 +114,9 @@ def resume_run(
 class Run:
     """Everything that takes part, wired together."""
 
-    def __init__(self, scenario: Scenario, folder: RunFolder, *, workers: int = 1, data: Path | None = None) -> None:
+    def __init__(
+        self, scenario: Scenario, folder: RunFolder, *, workers: int = 1, data: Path | None = None
+    ) -> None:
         self.scenario = scenario
         self.folder = folder
         clock = scenario.clock
@@ -122,14 +126,18 @@ class Run:
         first_day = clock.start - timedelta(days=clock.history_days)
         self.population = make_population(scenario)
         unit = scenario.prices.system_file_unit
-        self.prices = make_prices(scenario.prices, self.days[0], len(self.days), scenario.seed, data, price_unit=unit)
+        self.prices = make_prices(
+            scenario.prices, self.days[0], len(self.days), scenario.seed, data, price_unit=unit
+        )
         lived_days = clock.history_days + clock.days + FORECAST_DAYS
         self.temperatures = make_weather(scenario.weather, first_day, lived_days, scenario.seed, data)
         self.fleet = self._fleet(periods.day_start_ms(first_day), workers)
         self.without = self._fleet(periods.day_start_ms(first_day), workers)
         base = BaseLoad(self.population.homes, scenario.homes, scenario.seed, workers)
         self.meters = Meters(scenario, self.population, base, self.fleet, self.without, first_day)
-        self.people = People(scenario, self.population, self.temperatures, [self.fleet, self.without], first_day)
+        self.people = People(
+            scenario, self.population, self.temperatures, [self.fleet, self.without], first_day
+        )
         self.network = self._network(workers)
         self.recorder = Recorder(folder, self._layout(), scenario.record)
         witness = self.recorder if self.recorder.wants("device_messages") else None
@@ -142,7 +150,11 @@ class Run:
         self.parties = self._parties()
         self.post = self._post()
         self.state = RunState(
-            Broken(), self.start_ms - 1, self.start_ms + clock.checkpoint_every_ms, np.full(len(self.population.spec), -1, np.int16), []
+            Broken(),
+            self.start_ms - 1,
+            self.start_ms + clock.checkpoint_every_ms,
+            np.full(len(self.population.spec), -1, np.int16),
+            [],
         )
 
     # -------------------------------------------------------------------------------------------------- building
@@ -153,7 +165,13 @@ class Run:
         groups = len(population.homes.gsp_names) * len(Service)
         keep = self.scenario.record.level.value == "devices"
         return kind(
-            population.spec, population.cell, groups, population.charge_mj, start_ms, workers=workers, keep_events=keep
+            population.spec,
+            population.cell,
+            groups,
+            population.charge_mj,
+            start_ms,
+            workers=workers,
+            keep_events=keep,
         )
 
     def _network(self, workers: int) -> Network:
@@ -176,7 +194,10 @@ class Run:
             end_ms=self.end_ms,
             units=homes.group_names,
             cells=tuple((unit, service) for unit in homes.group_names for service in services),
-            gsps=tuple((gsp, homes.group_names[k // self.scenario.homes.gsps_per_group]) for k, gsp in enumerate(homes.gsp_names)),
+            gsps=tuple(
+                (gsp, homes.group_names[k // self.scenario.homes.gsps_per_group])
+                for k, gsp in enumerate(homes.gsp_names)
+            ),
         )
 
     def _parties(self) -> dict[str, Party]:
@@ -232,7 +253,9 @@ class Run:
         self.meters.without, self.people.fleets = self.without, [self.fleet, self.without]
         self.recorder.outages(self.network.outage_rows())
         for warning in self._warnings():
-            self.recorder.event(self.start_ms, warning.code, "importer", Path(warning.file).name, warning.what)
+            self.recorder.event(
+                self.start_ms, warning.code, "importer", Path(warning.file).name, warning.what
+            )
         self._write_homes()
 
     def go(self, text: str, progress: Progress | None, stop: Callable[[], bool] | None) -> RunOutcome:
@@ -277,7 +300,9 @@ class Run:
             for place, unit in enumerate(message.unit_names):
                 self.recorder.published(message.start_ms, names.index(unit), message.import_w[place])
         elif isinstance(message, DfsUnitRegistration) and mail.to == "dfs":
-            self.state.unit_of_row[np.isin(self.population.cars_home, message.homes)] = len(self.state.unit_names)
+            self.state.unit_of_row[np.isin(self.population.cars_home, message.homes)] = len(
+                self.state.unit_names
+            )
             self.state.unit_names.append(message.unit)
 
     def _watch(self) -> None:
@@ -366,7 +391,9 @@ class Run:
             "homes": np.bincount(population.cell, minlength=cells),
             "readings_missing": self.meters.boundary_missing,
         }
-        self.recorder.half_hour(truth.start_ms, **{name: self._by_unit(values) for name, values in sums.items()})
+        self.recorder.half_hour(
+            truth.start_ms, **{name: self._by_unit(values) for name, values in sums.items()}
+        )
         self._write_true_turn_down(truth)
         if self.recorder.wants("home_half_hourly"):
             self._write_home_half_hours(truth, column)
@@ -381,7 +408,9 @@ class Run:
         if self.state.unit_names:
             place = self.state.unit_of_row
             turned_down = truth.row_without_wh.astype(np.int64) - truth.row_import_wh
-            sums = np.bincount(place[place >= 0], weights=turned_down[place >= 0], minlength=len(self.state.unit_names))
+            sums = np.bincount(
+                place[place >= 0], weights=turned_down[place >= 0], minlength=len(self.state.unit_names)
+            )
             for unit, wh in zip(self.state.unit_names, sums.astype(np.int64).tolist(), strict=True):
                 self.recorder.true_turn_down(unit, truth.start_ms, wh)
 
@@ -419,13 +448,19 @@ class Run:
         """What importers found odd and did not refuse."""
         return [
             *self.prices.warnings,
-            *(fault for source in (*self.prices.sources, *self.temperatures.sources) for fault in source.warnings),
+            *(
+                fault
+                for source in (*self.prices.sources, *self.temperatures.sources)
+                for fault in source.warnings
+            ),
         ]
 
     def _watch_ledger(self) -> None:
         page = self.journal.state.instructions.columns() if self.journal.state.instructions.rows else {}
         stages: dict[str, list[str]] = {}
-        for instruction_id, unit, stage in zip(*(page.get(name, ()) for name in ("instruction_id", "unit", "stage")), strict=True):
+        for instruction_id, unit, stage in zip(
+            *(page.get(name, ()) for name in ("instruction_id", "unit", "stage")), strict=True
+        ):
             stages.setdefault(f"{instruction_id}@{unit}", []).append(str(stage))
         invariants.watch_ledger(stages, self.state.broken)
 

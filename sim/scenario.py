@@ -431,7 +431,9 @@ class Prices(Model):
 
     source: Literal["synthetic", "files"] = "synthetic"
     system_file: str | None = None
-    system_file_unit: Literal["GBP/MWh", "p/kWh"] = Field(default="GBP/MWh", description="of a file without a unit row")
+    system_file_unit: Literal["GBP/MWh", "p/kWh"] = Field(
+        default="GBP/MWh", description="of a file without a unit row"
+    )
     net_imbalance_file: str | None = None
     mean_gbp_per_mwh: Price = Field(default=71.0, description="2024 mean")
 

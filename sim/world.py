@@ -85,7 +85,9 @@ class World:
             for arm, fleet in enumerate((self.fleet, self.without)):
                 told = fleet.events
                 if len(told):
-                    self.recorder.device_events(told["at_ms"], told["row"], told["kind"], told["value"], arm, KINDS)
+                    self.recorder.device_events(
+                        told["at_ms"], told["row"], told["kind"], told["value"], arm, KINDS
+                    )
 
     def _by_gsp(self, seconds_w: I64) -> I64:
         """(GSPs, services, seconds)."""
@@ -110,5 +112,3 @@ class World:
 
 MORNING_AFTER_MS = 13 * 3_600_000
 """Until 13:00 on the morning after: by then every car has left that leaves, and every deadline has come."""
-
-

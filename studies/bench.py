@@ -75,14 +75,24 @@ def fleet_alone(homes: int) -> Figure:
     scenario = Scenario(flextwin=1, name="bench", clock=Clock(start=DAY), homes=Homes(count=homes))
     population = make_population(scenario)
     groups = int(population.cell.max()) + 1
-    fleet = Fleet(population.spec, population.cell, groups, population.charge_mj, periods.day_start_ms(DAY), workers=WORKERS)
+    fleet = Fleet(
+        population.spec,
+        population.cell,
+        groups,
+        population.charge_mj,
+        periods.day_start_ms(DAY),
+        workers=WORKERS,
+    )
     base = BaseLoad(population.homes, scenario.homes, scenario.seed, WORKERS)
 
     def live(day: date) -> None:
         import numpy as np
 
         fleet.play(plan_moment_ms(day), Orders.none(), read=False)
-        fleet.plan(make_diary(scenario.evs, population.drivers, population.spec["battery_mj"], day, 5.0, 1), quiet_windows_ms(day))
+        fleet.plan(
+            make_diary(scenario.evs, population.drivers, population.spec["battery_mj"], day, 5.0, 1),
+            quiet_windows_ms(day),
+        )
         for _ in range(1440):
             fleet.play(fleet.state.now_ms + 60_000, Orders.none(), read=False)
         for low in range(0, homes, 250_000):
@@ -93,7 +103,15 @@ def fleet_alone(homes: int) -> Figure:
     seconds, _ = _timed(lambda: live(DAY + timedelta(days=1)))
     events = fleet.state.events_lived - before
     bytes_per_ev = fleet.state.rows.dtype.itemsize + fleet.state.next_ms.itemsize
-    return Figure("fleet and homes alone, one day", homes, len(population.spec), events, seconds, _peak_gb(), {"state_b_per_ev": bytes_per_ev})
+    return Figure(
+        "fleet and homes alone, one day",
+        homes,
+        len(population.spec),
+        events,
+        seconds,
+        _peak_gb(),
+        {"state_b_per_ev": bytes_per_ev},
+    )
 
 
 def whole_scenario(homes: int) -> Figure:
@@ -119,7 +137,15 @@ def whole_scenario(homes: int) -> Figure:
         "readings_million": float(lived.network_messages() / 1e6),
         "size": share,
     }
-    return Figure("whole scenario, one day", homes, len(lived.population.spec), events, build_s + day_s, _peak_gb(), detail)
+    return Figure(
+        "whole scenario, one day",
+        homes,
+        len(lived.population.spec),
+        events,
+        build_s + day_s,
+        _peak_gb(),
+        detail,
+    )
 
 
 def simpy_peer(evs: int) -> Figure:
@@ -130,8 +156,12 @@ def simpy_peer(evs: int) -> Figure:
 
     population, diary = _peer_cars(evs)
     until_ms = periods.day_end_ms(DAY)
-    seconds, day = _timed(lambda: live_day(population.spec, diary, population.charge_mj, plan_moment_ms(DAY), until_ms))
-    return Figure("one SimPy process per EV", 0, evs, day.events, seconds, _peak_gb(), {"kwh": day.import_mj / 3.6e9})
+    seconds, day = _timed(
+        lambda: live_day(population.spec, diary, population.charge_mj, plan_moment_ms(DAY), until_ms)
+    )
+    return Figure(
+        "one SimPy process per EV", 0, evs, day.events, seconds, _peak_gb(), {"kwh": day.import_mj / 3.6e9}
+    )
 
 
 def fast_twin_of_peer(evs: int) -> Figure:
@@ -152,14 +182,24 @@ def fast_twin_of_peer(evs: int) -> Figure:
         def live() -> None:
             fleet.plan(diary, quiet_windows_ms(DAY))
             while fleet.state.now_ms < periods.day_end_ms(DAY):
-                fleet.play(min(fleet.state.now_ms + 3_600_000, periods.day_end_ms(DAY)), Orders.none(), read=False)
+                fleet.play(
+                    min(fleet.state.now_ms + 3_600_000, periods.day_end_ms(DAY)), Orders.none(), read=False
+                )
 
         return _timed(live)[0], fleet
 
     day()
     seconds, fleet = day()
     kwh = float(fleet.registers_mj().sum() / 3.6e9)
-    return Figure("the same day in the fast engine, one thread", 0, evs, fleet.state.events_lived, seconds, _peak_gb(), {"kwh": kwh})
+    return Figure(
+        "the same day in the fast engine, one thread",
+        0,
+        evs,
+        fleet.state.events_lived,
+        seconds,
+        _peak_gb(),
+        {"kwh": kwh},
+    )
 
 
 def _peer_cars(evs: int) -> tuple[Any, Any]:
@@ -167,9 +207,13 @@ def _peer_cars(evs: int) -> tuple[Any, Any]:
     from sim.population import make_population
     from sim.scenario import Clock, Evs, Homes, Scenario
 
-    scenario = Scenario(flextwin=1, name="bench", clock=Clock(start=DAY), homes=Homes(count=evs), evs=Evs(share=1.0))
+    scenario = Scenario(
+        flextwin=1, name="bench", clock=Clock(start=DAY), homes=Homes(count=evs), evs=Evs(share=1.0)
+    )
     population = make_population(scenario)
-    return population, make_diary(scenario.evs, population.drivers, population.spec["battery_mj"], DAY, 5.0, 1)
+    return population, make_diary(
+        scenario.evs, population.drivers, population.spec["battery_mj"], DAY, 5.0, 1
+    )
 
 
 def memory_floor(homes: int) -> Figure:
@@ -180,7 +224,15 @@ def memory_floor(homes: int) -> Figure:
     other = np.zeros_like(state)
     other[:] = state + 1
     seconds, _ = _timed(lambda: [np.add(state, 1, out=other) for _ in range(20)])
-    return Figure("memory floor: the state read and written once a minute", homes, 0, 0, seconds / 20 * 1440, _peak_gb(), {})
+    return Figure(
+        "memory floor: the state read and written once a minute",
+        homes,
+        0,
+        0,
+        seconds / 20 * 1440,
+        _peak_gb(),
+        {},
+    )
 
 
 MEASURES: dict[str, Callable[[int], Figure]] = {
@@ -198,12 +250,19 @@ MEASURES: dict[str, Callable[[int], Figure]] = {
 def measure(name: str, size: int) -> Figure:
     """One measurement in a process of its own, so that memory and caches are its own."""
     done = subprocess.run(  # noqa: S603 - our own interpreter and module
-        [sys.executable, "-m", "studies.bench", name, str(size)], capture_output=True, text=True, check=False, cwd=ROOT
+        [sys.executable, "-m", "studies.bench", name, str(size)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
     )
     if done.returncode:
         raise RuntimeError(f"{name} {size} failed:\n{done.stderr[-2000:]}")
     figure = Figure(**json.loads(done.stdout.splitlines()[-1]))
-    print(f"{figure.what:55s} {size:>9,d}  {figure.seconds:8.2f} s  {figure.peak_gb:5.2f} GB  {figure.detail}", flush=True)
+    print(
+        f"{figure.what:55s} {size:>9,d}  {figure.seconds:8.2f} s  {figure.peak_gb:5.2f} GB  {figure.detail}",
+        flush=True,
+    )
     return figure
 
 
@@ -227,7 +286,8 @@ def main(arguments: list[str]) -> int:
 
 def _rows(figures: list[Figure]) -> str:
     return "\n".join(
-        f"| {f.homes:,} | {f.devices:,} | {f.seconds:.2f} | {f.us_per_home:.2f} | {f.ns_per_event:.0f} | {f.peak_gb:.2f} |" for f in figures
+        f"| {f.homes:,} | {f.devices:,} | {f.seconds:.2f} | {f.us_per_home:.2f} | {f.ns_per_event:.0f} | {f.peak_gb:.2f} |"
+        for f in figures
     )
 
 
@@ -280,8 +340,13 @@ def _draw(alone: list[Figure], whole: list[Figure]) -> None:
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
-    for figures, label, colour in ((whole, "whole scenario", "#1f4e79"), (alone, "fleet and homes alone", "#c8553d")):
-        axes.plot([f.homes for f in figures], [f.us_per_home for f in figures], "o-", label=label, color=colour)
+    for figures, label, colour in (
+        (whole, "whole scenario", "#1f4e79"),
+        (alone, "fleet and homes alone", "#c8553d"),
+    ):
+        axes.plot(
+            [f.homes for f in figures], [f.us_per_home for f in figures], "o-", label=label, color=colour
+        )
     axes.set(xscale="log", yscale="log", xlabel="homes", ylabel="cost of a simulated day per home [us]")
     axes.grid(visible=True, which="major", alpha=0.3)
     axes.legend(frameon=False)

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from protocol.messages import NO_LIMIT_W, AckOutcome
+from protocol.periods import HOUR_MS, PERIOD_MS
 from protocol.units import GBP_E5
 from sim.run_folder import RunFolder
 from studies.kpis import ARRIVED
@@ -213,22 +214,49 @@ def _difference(folder: RunFolder, row: int) -> Iterator[str]:
 
 
 def _paid(folder: RunFolder, device: Row, row: int) -> Iterator[str]:
-    """What its unit was paid for the instructions that this car was asked to help with."""
+    """What each instruction earned that this car was asked to help with, and how much of it this car gave."""
     if not folder.has_table("device_messages"):
         return
-    named = {message["instruction_id"] for message in _of(folder, "device_messages", row)} - {""}
+    named = sorted({message["instruction_id"] for message in _of(folder, "device_messages", row)} - {""})
     if not named:
         yield "never asked to wait"
-        return
-    service = device["service"]
-    lines = [line for line in folder.table("settlement").to_pylist() if line["service"] == service]
-    deliveries = [
-        entry for entry in folder.table("deliveries").to_pylist() if entry["instruction_id"] in named
+    events = _of(folder, "device_events", row)
+    deliveries = folder.table("deliveries").to_pylist()
+    lines = folder.table("settlement").to_pylist()
+    for name in named:
+        mine = [entry for entry in deliveries if entry["instruction_id"] == name]
+        if not mine:
+            continue
+        given_wh = sum(_turned_down_wh(events, entry["at_ms"], entry["end_ms"]) for entry in mine)
+        whole_wh = sum(entry["true_wh"] for entry in mine)
+        periods = {(entry["unit"], entry["at_ms"] // PERIOD_MS) for entry in mine}
+        amount = sum(
+            line["amount_gbp_e5"]
+            for line in lines
+            if line["service"] == device["service"]
+            and (line["unit"], line["start_ms"] // PERIOD_MS) in periods
+        )
+        share = f", {given_wh / whole_wh:.2%} of its unit's" if whole_wh > 0 else ""
+        told = f"{name}: drew {given_wh / 1000:.1f} kWh less than it would have{share}"
+        yield f"{told}; paid to unit {mine[0]['unit']}: £{amount / GBP_E5:,.2f}"
+
+
+def _turned_down_wh(events: list[dict[str, Any]], start_ms: int, end_ms: int) -> float:
+    """Energy without instructions less energy lived, between two moments [Wh]."""
+    return _energy_wh(events, "without", start_ms, end_ms) - _energy_wh(events, "lived", start_ms, end_ms)
+
+
+def _energy_wh(events: list[dict[str, Any]], arm: str, start_ms: int, end_ms: int) -> float:
+    """Energy drawn between two moments [Wh]: power holds from one change to the next."""
+    total, since_ms, power_w = 0, start_ms, 0
+    changes = [
+        (event["at_ms"], event["value"] if event["kind"] == "charging" else 0)
+        for event in events
+        if event["arm"] == arm and event["kind"] in {"charging", "stopped"}
     ]
-    periods = {(entry["unit"], entry["at_ms"] // 1_800_000) for entry in deliveries}
-    amount = sum(
-        line["amount_gbp_e5"] for line in lines if (line["unit"], line["start_ms"] // 1_800_000) in periods
-    )
-    units = sorted({entry["unit"] for entry in deliveries})
-    if units:
-        yield f"paid for {', '.join(sorted(named))}: £{amount / GBP_E5:,.2f} to unit {', '.join(units)}"
+    for at_ms, next_w in sorted(changes):
+        if at_ms >= end_ms:
+            break
+        total += power_w * max(0, at_ms - since_ms)
+        since_ms, power_w = max(since_ms, at_ms), next_w
+    return (total + power_w * (end_ms - since_ms)) / HOUR_MS

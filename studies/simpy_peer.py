@@ -22,9 +22,24 @@ class Day:
         self.events = 0
 
 
-def drive_and_charge(env: simpy.Environment, day: Day, car: tuple[int, ...]) -> Generator[simpy.Event, None, None]:
+def drive_and_charge(
+    env: simpy.Environment, day: Day, car: tuple[int, ...]
+) -> Generator[simpy.Event, None, None]:
     """One car's day."""
-    leave_ms, return_ms, start_ms, until_ms, charge_mj, drive_mj, plug_below_mj, floor_mj, taper_mj, stop_mj, rated_w, taper_w = car
+    (
+        leave_ms,
+        return_ms,
+        start_ms,
+        until_ms,
+        charge_mj,
+        drive_mj,
+        plug_below_mj,
+        floor_mj,
+        taper_mj,
+        stop_mj,
+        rated_w,
+        taper_w,
+    ) = car
     if leave_ms >= until_ms or return_ms >= until_ms:
         return
     yield env.timeout(leave_ms - env.now)

@@ -29,7 +29,14 @@ from sim.run import run_scenario
 from sim.run_folder import RunFolder
 from sim.scenario import Scenario
 
-DAYS = (date(2023, 1, 24), date(2023, 12, 5), date(2024, 12, 3), date(2024, 3, 31), date(2024, 10, 27), date(2023, 2, 12))
+DAYS = (
+    date(2023, 1, 24),
+    date(2023, 12, 5),
+    date(2024, 12, 3),
+    date(2024, 3, 31),
+    date(2024, 10, 27),
+    date(2023, 2, 12),
+)
 """A day of each DFS edition, both clock changes, a Sunday."""
 
 INTERESTING = frozenset(
@@ -102,7 +109,11 @@ def make_world(seed: int) -> Scenario:
                 "settlement_days": 2,
             },
             "record": {"level": "devices", "csv": False},
-            "homes": {"count": dice.whole(150, 400), "gsp_groups": {"_C": 1.0}, "daily_missing_share": dice.up_to(0.2, 0.5)},
+            "homes": {
+                "count": dice.whole(150, 400),
+                "gsp_groups": {"_C": 1.0},
+                "daily_missing_share": dice.up_to(0.2, 0.5),
+            },
             "evs": _evs(dice),
             "comms": _comms(dice),
             "aggregator": _aggregator(dice),
@@ -137,7 +148,11 @@ def _evs(dice: Dice) -> dict[str, Any]:
 def _comms(dice: Dice) -> dict[str, Any]:
     return {
         "profile": dice.pick("perfect", "realistic"),
-        "routes": {name: _route(dice) for name in ("evcp_4g", "evcp_wifi_cloud", "ev_telematics_cloud") if dice.happens(0.6)},
+        "routes": {
+            name: _route(dice)
+            for name in ("evcp_4g", "evcp_wifi_cloud", "ev_telematics_cloud")
+            if dice.happens(0.6)
+        },
         "outages": tuple(_outage(dice) for _ in range(dice.whole(0, 3))),
         "market_latency_ms": dice.whole(0, 60_000),
         "market_loss": dice.up_to(0.5, 0.3),
@@ -206,7 +221,15 @@ def _markets(dice: Dice, day: date) -> dict[str, Any]:
         "balancing": {"share": 0.7, "acceptances": tuple(_acceptance(dice) for _ in range(dice.whole(0, 3)))},
         "faults": {
             kind: dice.up_to(1.0, 0.3)
-            for kind in ("duplicate", "amend", "late", "impossible", "conflicting", "wrong_unit", "out_of_order")
+            for kind in (
+                "duplicate",
+                "amend",
+                "late",
+                "impossible",
+                "conflicting",
+                "wrong_unit",
+                "out_of_order",
+            )
         },
     }
 
@@ -273,7 +296,12 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     if options.seed is not None:
         world = live(options.seed)
-        print(make_world(options.seed).model_dump_json(indent=1), *world.reached, world.fault or "no law broken", sep="\n")
+        print(
+            make_world(options.seed).model_dump_json(indent=1),
+            *world.reached,
+            world.fault or "no law broken",
+            sep="\n",
+        )
         return int(bool(world.fault))
     return _storm(range(options.first, options.first + options.worlds), options.workers)
 
@@ -288,7 +316,10 @@ def _storm(seeds: range, workers: int) -> int:
                 failed.append(world)
                 print(f"seed {world.seed} failed: {world.fault.strip().splitlines()[-1]}", flush=True)
             if number % 100 == 0:
-                print(f"{number} worlds, {len(failed)} failed, {len(INTERESTING - set(reached))} states to come", flush=True)
+                print(
+                    f"{number} worlds, {len(failed)} failed, {len(INTERESTING - set(reached))} states to come",
+                    flush=True,
+                )
     for state in sorted(INTERESTING | set(reached)):
         print(f"{'' if state in INTERESTING else '  '}{state:45s} {reached[state]:6d}")
     missing = sorted(INTERESTING - set(reached))

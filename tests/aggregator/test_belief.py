@@ -210,7 +210,7 @@ def test_a_car_delivers_as_long_as_it_would_probably_be_charging(tools):
         c = bench.control
         c["intent"], c["told"], c["answer"], c["nominal_w"] = HELD, HELD, SEEN, 7000
         c["since_ms"] = bench.now_ms - since_s * 1000
-        c["sure_ms"] = bench.now_ms + 60_000
+        c["sure_ms"], c["proven"] = bench.now_ms + 60_000, 1
         drops.append(int(bench.look().sums[DROP_W]))
     assert drops[0] == pytest.approx(7000, abs=10)
     assert drops[1] == pytest.approx(3500, abs=60)

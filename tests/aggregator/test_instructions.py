@@ -430,7 +430,7 @@ market_message = st.tuples(
 
 
 @given(messages=st.lists(market_message, max_size=25))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_the_market_says_every_instruction_ends_exactly_once(tools, messages):
     room = Room(tools)
     for seconds, amendment, number, unit, start, minutes, mw in messages:

@@ -39,16 +39,27 @@ class Seen:
 
 def watch(seed: int, homes: int = 5000) -> Seen:
     """Live some weeks without any event and take what the figures are about."""
-    scenario = Scenario(flextwin=1, name="realism", seed=seed, clock=Clock(start=START), homes=Homes(count=homes), evs=Evs())
+    scenario = Scenario(
+        flextwin=1, name="realism", seed=seed, clock=Clock(start=START), homes=Homes(count=homes), evs=Evs()
+    )
     population = make_population(scenario)
     cars = len(population.spec)
     groups = int(population.cell.max()) + 1
-    fleet = Fleet(population.spec, population.cell, groups, population.charge_mj, periods.day_start_ms(START), keep_events=True)
+    fleet = Fleet(
+        population.spec,
+        population.cell,
+        groups,
+        population.charge_mj,
+        periods.day_start_ms(START),
+        keep_events=True,
+    )
     energy_w, weekdays, events = np.zeros(48), 0, []
     for ahead in range(SETTLING_DAYS + DAYS):
         day = START + timedelta(days=ahead)
         fleet.play(plan_moment_ms(day), Orders.none(), read=False)
-        diary = make_diary(scenario.evs, population.drivers, population.spec["battery_mj"], day, WINTER_C, seed)
+        diary = make_diary(
+            scenario.evs, population.drivers, population.spec["battery_mj"], day, WINTER_C, seed
+        )
         fleet.plan(diary, quiet_windows_ms(day))
         for _ in range(48):
             begin_ms = fleet.state.now_ms

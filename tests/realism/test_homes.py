@@ -37,7 +37,9 @@ def test_seasons_and_day_types_have_their_published_energies(seed: int) -> None:
         date(2024, 10, 9): ("Aut", "Wd"),
     }.items():
         kwh = base.day_wh(np.arange(HOMES, dtype=np.int64), day).sum() / HOMES / 1000
-        assert kwh == pytest.approx(DAILY_KWH[season][kind] * homes.annual_wh.mean() / PROFILE_ANNUAL_WH, rel=0.03)
+        assert kwh == pytest.approx(
+            DAILY_KWH[season][kind] * homes.annual_wh.mean() / PROFILE_ANNUAL_WH, rel=0.03
+        )
     assert 1.34 <= DAILY_KWH["Wtr"]["Wd"] / DAILY_KWH["Smr"]["Wd"] <= 1.39  # T6
 
 
@@ -47,8 +49,12 @@ def test_homes_differ_as_low_carbon_london_saw(seed: int) -> None:
     homes = make_homes(settings, seed)
     base = BaseLoad(homes, settings, seed)
     number = np.arange(HOMES, dtype=np.int64)
-    month_wh = sum(base.day_wh(number, date(2024, 1, day)).sum(axis=1, dtype=np.int64) for day in range(1, 29))
-    assert np.log(month_wh).std() == pytest.approx(0.70, abs=0.03)  # T7, log-sd; a month adds little of its own
+    month_wh = sum(
+        base.day_wh(number, date(2024, 1, day)).sum(axis=1, dtype=np.int64) for day in range(1, 29)
+    )
+    assert np.log(month_wh).std() == pytest.approx(
+        0.70, abs=0.03
+    )  # T7, log-sd; a month adds little of its own
     assert np.median(homes.annual_wh) == pytest.approx(2_700_000, rel=0.03)  # Ofgem TDCV
 
 

@@ -21,7 +21,14 @@ def population(seed: int, homes: int, **evs: object):  # type: ignore[no-untyped
     """Cars at charge points only."""
     settings = Evs(share=1.0, telematics_share=0.0, **evs)  # type: ignore[arg-type]
     return make_population(
-        Scenario(flextwin=1, name="meters", seed=seed, clock=Clock(start=date(2024, 1, 16)), homes=Homes(count=homes), evs=settings)
+        Scenario(
+            flextwin=1,
+            name="meters",
+            seed=seed,
+            clock=Clock(start=date(2024, 1, 16)),
+            homes=Homes(count=homes),
+            evs=settings,
+        )
     )
 
 
@@ -63,7 +70,9 @@ def held_sum(fleet: Fleet, stop_at_ms: np.ndarray) -> tuple[np.ndarray, np.ndarr
 @pytest.mark.parametrize("n", [600, 6000])
 def test_staggered_reads_of_devices_that_step_together_are_a_ramp_of_one_minute(n: int) -> None:
     cars = population(1, n)
-    fleet = Fleet(cars.spec, cars.cell, int(cars.cell.max()) + 1, cars.spec["battery_mj"] // 2, START_MS - 180_000)
+    fleet = Fleet(
+        cars.spec, cars.cell, int(cars.cell.max()) + 1, cars.spec["battery_mj"] // 2, START_MS - 180_000
+    )
     told, _ = held_sum(fleet, np.full(n, START_MS))
     half_way_s = int(np.argmax(told <= told[0] / 2)) + 1
     assert half_way_s == pytest.approx(30, abs=max(2, 60 / np.sqrt(n)))  # T13: half-way at 30 s, whatever n
@@ -76,7 +85,13 @@ def test_with_independent_switching_the_rms_error_falls_as_one_over_root_n() -> 
         rms = []
         for seed in range(4):
             cars = population(seed, n)
-            fleet = Fleet(cars.spec, cars.cell, int(cars.cell.max()) + 1, cars.spec["battery_mj"] // 2, START_MS - 180_000)
+            fleet = Fleet(
+                cars.spec,
+                cars.cell,
+                int(cars.cell.max()) + 1,
+                cars.spec["battery_mj"] // 2,
+                START_MS - 180_000,
+            )
             late = np.random.default_rng(seed).integers(-240_000, 360_000, n)  # noqa: NPY002, TID251
             stop = np.where(late < -60_000, NEVER_MS, START_MS + late)
             told, truth = held_sum(fleet, stop)

@@ -21,7 +21,7 @@ Tue 16 Jan
   20:02:00  charging at 7.4 kW
   22:31:00  charging stopped at 100%, full
 promise for Tue 16 Jan 07:00: 0.9 kWh short; kept without instructions
-paid for _A/7: £30.03 to unit _A"""
+_A/7: drew 2.5 kWh less than it would have, 1.16% of its unit's; paid to unit _A: £30.03"""
 
 
 def test_the_story_of_a_car_that_was_held_back_and_boosted(run):

@@ -40,16 +40,23 @@ def told(small_scenario: Scenario, small_text: str, tmp_path: Path) -> dict[str,
     return hashes(tmp_path / "told")
 
 
-def start(small_text: str, tmp_path: Path, name: str, workers: int, **environment: str) -> subprocess.Popen[bytes]:
+def start(
+    small_text: str, tmp_path: Path, name: str, workers: int, **environment: str
+) -> subprocess.Popen[bytes]:
     scenario = tmp_path / "small.yaml"
     scenario.write_text(small_text)
     command = [sys.executable, "-c", ONE_RUN, str(scenario), str(tmp_path / name), str(workers)]
     return subprocess.Popen(command, env={**os.environ, **environment}, cwd=Path(__file__).parents[2])  # noqa: S603
 
 
-def test_workers_time_zone_and_hash_seed_change_no_byte(told: dict[str, str], small_text: str, tmp_path: Path) -> None:
+def test_workers_time_zone_and_hash_seed_change_no_byte(
+    told: dict[str, str], small_text: str, tmp_path: Path
+) -> None:
     for number, environment in enumerate(
-        ({"TZ": "Pacific/Auckland", "PYTHONHASHSEED": "7"}, {"TZ": "America/New_York", "PYTHONHASHSEED": "99", "LC_ALL": "C"})
+        (
+            {"TZ": "Pacific/Auckland", "PYTHONHASHSEED": "7"},
+            {"TZ": "America/New_York", "PYTHONHASHSEED": "99", "LC_ALL": "C"},
+        )
     ):
         assert start(small_text, tmp_path, f"again{number}", workers=number + 2, **environment).wait() == 0
         assert hashes(tmp_path / f"again{number}") == told
@@ -61,14 +68,18 @@ def test_another_seed_changes_the_bytes(told: dict[str, str], small_text: str, t
     assert hashes(tmp_path / "other")["portfolio_1s"] != told["portfolio_1s"]
 
 
-def test_the_length_of_a_stretch_changes_no_byte(told: dict[str, str], small_text: str, tmp_path: Path) -> None:
+def test_the_length_of_a_stretch_changes_no_byte(
+    told: dict[str, str], small_text: str, tmp_path: Path
+) -> None:
     text = small_text.replace("history_days: 7,", "history_days: 7, window: 7777 ms,")
     run_scenario(parse_scenario(text, "small.yaml"), tmp_path / "window", text=text)
     assert hashes(tmp_path / "window") == told
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
-def test_killed_and_resumed_is_as_if_never_killed(told: dict[str, str], small_text: str, tmp_path: Path, share: float) -> None:
+def test_killed_and_resumed_is_as_if_never_killed(
+    told: dict[str, str], small_text: str, tmp_path: Path, share: float
+) -> None:
     began = time.monotonic()
     assert start(small_text, tmp_path, "whole", 1).wait() == 0
     whole_s = time.monotonic() - began
@@ -99,7 +110,11 @@ def test_stopped_at_any_checkpoint_and_resumed_is_the_same(
 
 
 def test_a_damaged_checkpoint_is_told_and_the_one_before_it_used(
-    told: dict[str, str], small_scenario: Scenario, make_run: Callable[..., Run], small_text: str, tmp_path: Path
+    told: dict[str, str],
+    small_scenario: Scenario,
+    make_run: Callable[..., Run],
+    small_text: str,
+    tmp_path: Path,
 ) -> None:
     calls = 0
 

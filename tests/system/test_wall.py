@@ -50,8 +50,16 @@ class Behind:
         return outbox
 
     def _behind_the_wall(self, think: Callable[[], None]) -> None:
-        hidden = [(part, "state") for part in (self._run.fleet, self._run.without, self._run.network, self._run.meters)]
-        hidden += [(self._run, "population"), (self._run, "prices"), (self._run.fleet, "spec"), (self._run.without, "spec")]
+        hidden = [
+            (part, "state")
+            for part in (self._run.fleet, self._run.without, self._run.network, self._run.meters)
+        ]
+        hidden += [
+            (self._run, "population"),
+            (self._run, "prices"),
+            (self._run.fleet, "spec"),
+            (self._run.without, "spec"),
+        ]
         truth = [getattr(part, name) for part, name in hidden]
         if self._poisoned:
             for part, name in hidden:
@@ -66,7 +74,13 @@ class Behind:
 def _as_plain(envelope: Envelope) -> tuple[Any, ...]:
     message = envelope.message
     if isinstance(message, Setpoints):
-        return (envelope.to, message.instruction_id, message.rows.tolist(), message.limit_w.tolist(), message.until_ms.tolist())
+        return (
+            envelope.to,
+            message.instruction_id,
+            message.rows.tolist(),
+            message.limit_w.tolist(),
+            message.until_ms.tolist(),
+        )
     return (envelope.to, type(message).__name__)
 
 
@@ -78,14 +92,18 @@ def decisions(run: Run, *, poisoned: bool) -> list[tuple[Any, ...]]:
     return behind.decided
 
 
-def test_decisions_do_not_change_when_hidden_truth_is_poison(small_scenario: Scenario, make_run: Callable[..., Run]) -> None:
+def test_decisions_do_not_change_when_hidden_truth_is_poison(
+    small_scenario: Scenario, make_run: Callable[..., Run]
+) -> None:
     open_eyed = decisions(make_run(small_scenario), poisoned=False)
     blind = decisions(make_run(small_scenario), poisoned=True)
     assert any(what[0] == "gateway" for what in open_eyed)
     assert open_eyed == blind
 
 
-def test_an_aggregator_that_peeks_dies_of_the_poison(small_scenario: Scenario, make_run: Callable[..., Run]) -> None:
+def test_an_aggregator_that_peeks_dies_of_the_poison(
+    small_scenario: Scenario, make_run: Callable[..., Run]
+) -> None:
     run = make_run(small_scenario)
     inner = run.parties["aggregator"]
     honest = inner.on_deadline

@@ -34,7 +34,12 @@ def fleet_parts(seed: int, cars: int) -> tuple[Any, Any, Any, Any]:
     spec = make_spec(cars)
     spec["device"] = np.arange(cars)
     spec["battery_mj"] = random.integers(5_000, 90_000, cars) * WH
-    for field, low, high in (("stop_mj", 80, 101), ("taper_mj", 60, 110), ("target_mj", 50, 101), ("floor_mj", 0, 30)):
+    for field, low, high in (
+        ("stop_mj", 80, 101),
+        ("taper_mj", 60, 110),
+        ("target_mj", 50, 101),
+        ("floor_mj", 0, 30),
+    ):
         spec[field] = spec["battery_mj"] * random.integers(low, high, cars) // 100
     spec["charger_w"] = random.choice([1400, 3600, 7400, 22_000], cars)
     spec["taper_w"] = spec["charger_w"] // 2
@@ -49,12 +54,19 @@ def fleet_parts(seed: int, cars: int) -> tuple[Any, Any, Any, Any]:
     for field in ("leave_ms", "return_ms", "ready_ms", "look_ms", "unplug_ms"):
         diary[field] = np.where(random.random(cars) < 0.7, moment(), ev.NEVER_MS)
     diary["delay_s"] = random.integers(0, 600, cars)
-    diary["start_ms"] = np.where(diary["return_ms"] < ev.NEVER_MS, diary["return_ms"] + diary["delay_s"] * 1000, START_MS)
+    diary["start_ms"] = np.where(
+        diary["return_ms"] < ev.NEVER_MS, diary["return_ms"] + diary["delay_s"] * 1000, START_MS
+    )
     diary["drive_mj"] = random.integers(0, 60_000, cars) * WH
     diary["plug_below_mj"] = np.where(random.random(cars) < 0.8, 2**60, random.integers(0, 60_000, cars) * WH)
     diary["types_soc"] = random.integers(0, 2, cars)
     diary["typed_error_pct"] = random.integers(-30, 30, cars)
-    return spec, random.integers(0, 3, cars).astype(np.int16), random.integers(0, 100, cars) * spec["battery_mj"] // 100, diary
+    return (
+        spec,
+        random.integers(0, 3, cars).astype(np.int16),
+        random.integers(0, 100, cars) * spec["battery_mj"] // 100,
+        diary,
+    )
 
 
 def make_orders(seed: int, cars: int, count: int) -> Orders:
@@ -90,7 +102,9 @@ def make_polls(seed: int, cars: int, from_ms: int, until_ms: int) -> Polls:
     return Polls(rows[order].astype(np.int32), at_ms[order])
 
 
-def lived(kind: type[Fleet], world: dict[str, Any], cuts: list[int], workers: int = 1, *, with_polls: bool = False) -> dict[str, Any]:
+def lived(
+    kind: type[Fleet], world: dict[str, Any], cuts: list[int], workers: int = 1, *, with_polls: bool = False
+) -> dict[str, Any]:
     """All that a fleet tells of one day played in the given stretches."""
     spec, group, charge, diary = fleet_parts(world["seed"], world["cars"])
     fleet = kind(spec, group, 3, charge, START_MS, workers=workers, keep_events=True)
@@ -105,8 +119,12 @@ def lived(kind: type[Fleet], world: dict[str, Any], cuts: list[int], workers: in
         told["seconds"].append(fleet.seconds_w)
         told["events"] += fleet.events.tolist()
         readings, sessions = played.readings, played.sessions
-        told["readings"] += zip(*(getattr(readings, name).tolist() for name in type(readings).__slots__), strict=True)
-        told["sessions"] += zip(*(getattr(sessions, name).tolist() for name in type(sessions).__slots__), strict=True)
+        told["readings"] += zip(
+            *(getattr(readings, name).tolist() for name in type(readings).__slots__), strict=True
+        )
+        told["sessions"] += zip(
+            *(getattr(sessions, name).tolist() for name in type(sessions).__slots__), strict=True
+        )
         told["outcome"] += played.outcome.tolist()
     rows = [tuple(row)[1:] for row in fleet.state.rows.tolist()]
     return {
@@ -132,7 +150,9 @@ def test_fast_and_reference_engine_tell_the_same_story(world: dict[str, Any]) ->
 
 @settings(max_examples=30, deadline=None)
 @given(worlds())
-def test_a_day_is_the_same_in_stretches_of_any_length_and_for_any_number_of_workers(world: dict[str, Any]) -> None:
+def test_a_day_is_the_same_in_stretches_of_any_length_and_for_any_number_of_workers(
+    world: dict[str, Any],
+) -> None:
     whole, pieces = lived(Fleet, world, [24 * HOUR_MS]), lived(Fleet, world, world["cuts"], workers=3)
     for what in whole:
         assert whole[what] == pieces[what], what
@@ -148,7 +168,9 @@ def test_energy_is_conserved_and_ratings_hold(world: dict[str, Any]) -> None:
     fleet.play(START_MS + 24 * HOUR_MS, orders)
     joules = fleet.seconds_w.sum()
     assert np.all(fleet.seconds_w >= 0)
-    assert abs(int(joules) * 1000 - int(fleet.registers_mj().sum())) <= 1000 * 22_000 * fleet.state.events_lived
+    assert (
+        abs(int(joules) * 1000 - int(fleet.registers_mj().sum())) <= 1000 * 22_000 * fleet.state.events_lived
+    )
     rows = fleet.state.rows
     assert np.all(rows["charge_mj"] >= 0)
     assert np.all(rows["charge_mj"] <= np.maximum(charge, spec["stop_mj"]) + 22_000)
