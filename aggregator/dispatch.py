@@ -55,8 +55,8 @@ def choose_kernel(
     """See `choose`; gives how many rows were chosen."""
     power_w = np.zeros(BUCKETS, np.int64)
     for p in range(part.shape[0]):
-        if part[p] == wanted_part:
-            power_w[bucket_of(slack_s[p], longest_first)] += would_w[p]
+        # No branch: parts lie at random, and a branch foreseen wrongly costs more than adding nothing.
+        power_w[bucket_of(slack_s[p], longest_first)] += would_w[p] * (part[p] == wanted_part)
     last = 0
     sum_w = np.int64(0)
     while last < BUCKETS and sum_w + power_w[last] < wanted_w:
@@ -65,10 +65,8 @@ def choose_kernel(
     left_w = wanted_w - sum_w
     count = 0
     for p in range(part.shape[0]):
-        if part[p] != wanted_part:
-            continue
         bucket = bucket_of(slack_s[p], longest_first)
-        if bucket > last:
+        if (bucket > last) | (part[p] != wanted_part):
             continue
         if bucket == last:
             if left_w <= 0 or (not reach and would_w[p] > left_w):

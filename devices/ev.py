@@ -1,16 +1,18 @@
 """An electric car at its home charge point: what it is, what it does, and what happens to it.
 
-Power is constant between events, so energy needs no time step: import [W] x time [ms] = energy [mJ], exactly, in
-integers. The battery is counted on the AC side (`charge_mj`: the import that put the charge there), so that what the
-meter registers and what the battery gains are the same number; the charging loss is the fixed share
+Power is constant between events, so energy needs no time step: import [W] x time [ms] = energy [mJ], exactly,
+in integers. The battery is counted on the AC side (`charge_mj`: the import that put the charge there), so that
+what the meter registers and what the battery gains are the same number; the charging loss is the fixed share
 `1 - efficiency` of it (about 10 %, realism.md section 1).
 
-Ties: all that is due at one millisecond happens together, in the order of `happen`; orders come after it, readings last.
+Ties: all that is due at one millisecond happens together, in the order of `happen`; orders come after it,
+readings last.
 """
 
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 
@@ -99,13 +101,13 @@ class EventKind(IntEnum):
 
 
 @scalar
-def is_due(before_ms, at_ms, now_ms):
+def is_due(before_ms: int, at_ms: int, now_ms: int) -> bool:
     """Whether a moment lies after the last one lived and not after now."""
-    return before_ms < at_ms and at_ms <= now_ms
+    return before_ms < at_ms <= now_ms
 
 
 @scalar
-def integrate(s, now_ms):
+def integrate(s: Any, now_ms: int) -> None:
     """Live at constant power until now: the import goes to the register and into the battery, mJ for mJ."""
     energy_mj = int(s.import_w) * (now_ms - int(s.at_ms))
     s.charge_mj = int(s.charge_mj) + energy_mj
@@ -114,21 +116,24 @@ def integrate(s, now_ms):
 
 
 @scalar
-def in_quiet_hours(quiet_ms, delay_s, now_ms):
-    """Whether the default schedule keeps the charger off: no charging at peak, SI 2021/1467 reg. 10, plus the random delay."""
+def in_quiet_hours(quiet_ms: Any, delay_s: int, now_ms: int) -> bool:
+    """Whether the default schedule keeps the charger off.
+
+    No charging at peak (SI 2021/1467 reg. 10), nor in the random delay after it.
+    """
     for k in range(quiet_ms.shape[0]):
-        if quiet_ms[k, 0] <= now_ms and now_ms < quiet_ms[k, 1] + delay_s * 1000:
+        if quiet_ms[k, 0] <= now_ms < quiet_ms[k, 1] + delay_s * 1000:
             return True
     return False
 
 
 @scalar
-def wants_w(s, p, d, quiet_ms, now_ms):
+def wants_w(s: Any, p: Any, d: Any, quiet_ms: Any, now_ms: int) -> int:
     """What the car would draw if nobody limited it [W]."""
     if s.phase != PLUGGED or s.charge_mj >= p.stop_mj:
         return 0
     if s.marks & OVERRIDDEN == 0:
-        if d.return_ms <= now_ms and now_ms < d.start_ms:
+        if d.return_ms <= now_ms < d.start_ms:
             return 0
         if p.traits & KEEPS_DEFAULT_SCHEDULE and in_quiet_hours(quiet_ms, int(d.delay_s), now_ms):
             return 0
@@ -138,8 +143,11 @@ def wants_w(s, p, d, quiet_ms, now_ms):
 
 
 @scalar
-def limited_w(s, p, wanted_w):
-    """What it draws of `wanted_w` under the limit in force [W]; not all cars pause when asked (Kaluza D2EV)."""
+def limited_w(s: Any, p: Any, wanted_w: int) -> int:
+    """What it draws of `wanted_w` under the limit in force [W].
+
+    Not all cars pause when asked (Kaluza D2EV).
+    """
     if s.marks & OVERRIDDEN or s.limit_w == NO_LIMIT_W:
         return wanted_w
     if s.limit_w >= PAUSE_BELOW_W:
@@ -150,7 +158,7 @@ def limited_w(s, p, wanted_w):
 
 
 @scalar
-def decide(s, p, d, quiet_ms, now_ms):
+def decide(s: Any, p: Any, d: Any, quiet_ms: Any, now_ms: int) -> None:
     """Set the power that follows from everything known now."""
     wanted_w = wants_w(s, p, d, quiet_ms, now_ms)
     allowed_w = limited_w(s, p, wanted_w)
@@ -165,7 +173,7 @@ def decide(s, p, d, quiet_ms, now_ms):
 
 
 @scalar
-def unplug(s):
+def unplug(s: Any) -> None:
     """End the session: limits, boost and sleep end with it."""
     s.phase = AWAY
     s.marks = 0
@@ -174,13 +182,13 @@ def unplug(s):
 
 
 @scalar
-def shortfall_mj(s, p):
+def shortfall_mj(s: Any, p: Any) -> int:
     """What is missing to the owner's wish [mJ, AC side]."""
     return max(0, int(p.target_mj) - int(s.charge_mj))
 
 
 @scalar
-def come_home(s, p, d):
+def come_home(s: Any, p: Any, d: Any) -> None:
     """Take the day's driving from the battery; plug in if the driver finds the charge low enough."""
     s.charge_mj = max(int(s.charge_mj) - int(d.drive_mj), min(int(p.floor_mj), int(s.charge_mj)))
     if s.charge_mj <= d.plug_below_mj:
@@ -188,11 +196,11 @@ def come_home(s, p, d):
 
 
 @scalar
-def happen(s, p, d, quiet_ms, now_ms):
+def happen(s: Any, p: Any, d: Any, quiet_ms: Any, now_ms: int) -> tuple[int, int]:
     """Everything of its own that is due until now, then the new power.
 
-    Gives (bits, shortfall): bit k set for each EventKind k of plug, limit and promise that happened, and the promise's
-    shortfall [mJ] where one was judged (else -1).
+    Gives (bits, shortfall): bit k set for each EventKind k of plug, limit and promise that happened, and the
+    promise's shortfall [mJ] where one was judged (else -1).
     """
     before_ms = int(s.at_ms)
     integrate(s, now_ms)
@@ -201,13 +209,13 @@ def happen(s, p, d, quiet_ms, now_ms):
     if is_due(before_ms, d.ready_ms, now_ms) and s.phase == PLUGGED:
         shortfall = shortfall_mj(s, p)
         bits |= 1 << 8
-    if is_due(before_ms, d.unplug_ms, now_ms) or is_due(before_ms, d.leave_ms, now_ms):
-        if s.phase == PLUGGED:
-            bits |= 1 << 2
-            if now_ms < d.ready_ms and now_ms == d.leave_ms:
-                shortfall = shortfall_mj(s, p)
-                bits |= 1 << 8
-            unplug(s)
+    goes = is_due(before_ms, d.unplug_ms, now_ms) or is_due(before_ms, d.leave_ms, now_ms)
+    if goes and s.phase == PLUGGED:
+        bits |= 1 << 2
+        if now_ms < d.ready_ms and now_ms == d.leave_ms:
+            shortfall = shortfall_mj(s, p)
+            bits |= 1 << 8
+        unplug(s)
     if is_due(before_ms, d.return_ms, now_ms):
         bits |= 1 << 10
         come_home(s, p, d)
@@ -229,15 +237,15 @@ def happen(s, p, d, quiet_ms, now_ms):
 
 
 @scalar
-def sooner(at_ms, candidate_ms, best_ms):
+def sooner(at_ms: int, candidate_ms: int, best_ms: int) -> int:
     """The earlier of a candidate and the best so far, if the candidate is still to come."""
-    if at_ms < candidate_ms and candidate_ms < best_ms:
+    if at_ms < candidate_ms < best_ms:
         return candidate_ms
     return best_ms
 
 
 @scalar
-def next_event_ms(s, p, d, quiet_ms):
+def next_event_ms(s: Any, p: Any, d: Any, quiet_ms: Any) -> int:
     """When something of its own happens next [ms]; NEVER_MS if nothing is in sight."""
     at_ms = int(s.at_ms)
     best_ms = sooner(at_ms, int(d.leave_ms), NEVER_MS)
@@ -269,11 +277,22 @@ def next_event_ms(s, p, d, quiet_ms):
 
 
 @scalar
-def obey(s, p, d, quiet_ms, now_ms, limit_w, from_ms, until_ms, sequence, response_dsr):
+def obey(
+    s: Any,
+    p: Any,
+    d: Any,
+    quiet_ms: Any,
+    now_ms: int,
+    limit_w: int,
+    from_ms: int,
+    until_ms: int,
+    sequence: int,
+    response_dsr: bool,
+) -> int:
     """Take or refuse one order; gives its AckOutcome. Own events due until now have happened already.
 
-    Schedules run in whole seconds (OCPP): starts round up, ends round down. The random delay applies to every change
-    of rate but those of response DSR, and to the return to own will at the end (SI 2021/1467 reg. 11).
+    Schedules run in whole seconds (OCPP): starts round up, ends round down. The random delay applies to every
+    change of rate but those of response DSR, and to the return to own will at the end (SI 2021/1467 reg. 11).
     """
     integrate(s, now_ms)
     if sequence <= s.sequence:
@@ -309,7 +328,7 @@ def obey(s, p, d, quiet_ms, now_ms, limit_w, from_ms, until_ms, sequence, respon
 
 
 @scalar
-def status(s, p, d, quiet_ms, now_ms):
+def status(s: Any, p: Any) -> int:
     """What it says that it is doing (protocol.messages.AssetStatus)."""
     if s.phase != PLUGGED:
         return 0  # UNPLUGGED
@@ -325,7 +344,7 @@ def status(s, p, d, quiet_ms, now_ms):
 
 
 @scalar
-def next_reading_ms(p, from_ms):
+def next_reading_ms(p: Any, from_ms: int) -> int:
     """The first moment at or after `from_ms` at which this device reads its meter."""
     every_ms = int(p.read_every_ms)
     late_ms = (from_ms - int(p.read_at_ms)) % every_ms

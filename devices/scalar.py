@@ -1,4 +1,7 @@
-"""Textbook scalar functions, compiled for the fast engine and plain for the reference engine: one source, two engines."""
+"""Textbook scalar functions: one source, two engines.
+
+Compiled they are the fast engine's, as plain Python the reference engine's.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ def scalar(function: Callable[..., Any]) -> Any:
 
 
 def uncompiled(module: ModuleType) -> SimpleNamespace:
-    """The same module with every compiled function replaced by its plain Python source, calls among them included."""
+    """The same module with every compiled function replaced by its plain Python source.
+
+    Calls among these functions reach the plain ones too.
+    """
     names: dict[str, Any] = dict(vars(module))
     for name, value in list(names.items()):
         if isinstance(value, Dispatcher):

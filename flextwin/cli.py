@@ -272,6 +272,8 @@ def run_lines(done: Run) -> Iterable[str]:
         yield f"  truly given  {kpis['mwh_true']:10,.2f} MWh   {kpis['delivered_share']:.0%} of it"
         if "mwh_settled" in kpis:
             yield f"  settled      {kpis['mwh_settled']:10,.2f} MWh"
+    else:
+        yield "  asked for    nothing: no instruction was accepted"
     parts = [f"{name} £{kpis[key]:,.2f}" for name, key in (("DFS", "gbp_dfs"), ("BM", "gbp_bm")) if kpis[key]]
     yield f"  earned       £{kpis['gbp_total']:,.2f}" + (f"   {', '.join(parts)}" if parts else "")
     broken = f"{kpis['promises_broken_by_instructions']:,} of {kpis['promises']:,} promises"

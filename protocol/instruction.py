@@ -1,4 +1,7 @@
-"""The life of an instruction as a table of allowed transitions: one ledger entry, one terminal state, one reason."""
+"""The life of an instruction as a table of allowed transitions.
+
+Each instruction has one ledger entry, and each entry ends in one terminal stage with one reason.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Everything that is ever said between the parties, with the unit in every field's name.
 
-Times are UTC milliseconds (`_ms`). Device and meter quantities are import-positive; levels of a BM Unit (`level_mw`)
-are export-positive, so a unit of loads has negative levels (rule: `protocol/units.py`). `rows` are the aggregator's own
-handles for assets (0 .. n-1, as registered); `homes` those of metering points. Arrays of one message have one length.
+Times are UTC milliseconds (`_ms`). Device and meter quantities are import-positive; levels of a BM Unit
+(`level_mw`) are export-positive, so a unit of loads has negative levels (rule: `protocol/units.py`). `rows` are
+the aggregator's own handles for assets (0 .. n-1, as registered); `homes` those of metering points. Arrays of one
+message have one length.
 """
 
 from __future__ import annotations
@@ -319,7 +320,10 @@ class AcceptanceResponse(Message):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OperationalMetering(Message):
-    """The unit's 1 s import as published by the aggregator: one value [W] per whole second from `start_ms`."""
+    """The units' 1 s import as published by the aggregator.
+
+    One value [W] per whole second from `start_ms`.
+    """
 
     unit_names: tuple[str, ...]
     start_ms: int

@@ -43,4 +43,4 @@ class Party(Protocol):
         """Act on the deadline asked for; the next one must lie later."""
 
     def take_outbox(self) -> list[Envelope]:
-        """Everything said since the last call, in the order in which it was said; the outbox is then empty."""
+        """Everything said since the last call, in the order in which it was said; empties the outbox."""

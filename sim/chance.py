@@ -1,17 +1,22 @@
-"""The only home of chance: counter-based draws (Philox4x32-10), keyed by (seed, purpose) and (entity, moment, number).
+"""The only home of chance: counter-based draws, keyed by (seed, purpose) and (entity, moment, number).
 
-A draw is a pure function of what it is for, so that adding a device, a cause or a market moves no other draw, and two
-arms of a comparison differ only in what the change caused. Source: Salmon et al., "Parallel random numbers: as easy as
-1, 2, 3", SC'11; known answers of Random123 in `tests/sim/test_chance.py`.
+A draw is a pure function of what it is for, so that adding a device, a cause or a market moves no other draw, and
+two arms of a comparison differ only in what the change caused. Generator: Philox4x32-10 of Salmon et al.,
+"Parallel random numbers: as easy as 1, 2, 3", SC'11; known answers of Random123 in `tests/sim/test_chance.py`.
 """
 
 from __future__ import annotations
 
 import math
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numba import njit
+
+from protocol.messages import I64
+
+F64 = np.ndarray[Any, np.dtype[np.float64]]
 
 U32 = np.uint64(0xFFFFFFFF)
 _S32 = np.uint64(32)
@@ -108,14 +113,14 @@ def fill_units(key, entities, moment, number, out):  # type: ignore[no-untyped-d
         out[i, 0], out[i, 1], out[i, 2], out[i, 3] = unit(a), unit(b), unit(c), unit(d)
 
 
-def units(key: np.uint64, entities: np.ndarray, moment: int = 0, number: int = 0) -> np.ndarray:  # type: ignore[type-arg]
+def units(key: np.uint64, entities: I64, moment: int = 0, number: int = 0) -> F64:
     """Uniform numbers in (0, 1), shape (entities, 4), for int64 `entities`."""
     out = np.empty((len(entities), 4))
     fill_units(key, np.asarray(entities, dtype=np.int64), moment, number, out)
     return out
 
 
-def normals(key: np.uint64, entities: np.ndarray, moment: int = 0, number: int = 0) -> np.ndarray:  # type: ignore[type-arg]
+def normals(key: np.uint64, entities: I64, moment: int = 0, number: int = 0) -> F64:
     """Standard normals, shape (entities, 2), for int64 `entities`."""
     u = units(key, entities, moment, number)
     radius = np.sqrt(-2.0 * np.log(u[:, ::2]))

@@ -1,11 +1,11 @@
 """The fleet engine: a device is a row, a day is its events, and power is the running sum of integer changes.
 
-`Fleet.play(until_ms, orders)` lives every row that has something to do before `until_ms` - its own events, orders at
-their own millisecond, readings at its own second - and touches no other. There is no global time step: what a stretch
-brings does not depend on how long the stretch is.
+`Fleet.play(until_ms, orders)` lives every row that has something to do before `until_ms` - its own events, orders
+at their own millisecond, readings at its own second - and touches no other. There is no global time step: what a
+stretch brings does not depend on how long the stretch is.
 
-Rows lie in the order (reading interval, moment of reading), so that the devices which report in a stretch are one or two
-runs of rows. Identity is `spec["device"]`, never the row.
+Rows lie in the order (reading interval, moment of reading), so that the devices which report in a stretch are one
+or two runs of rows. Identity is `spec["device"]`, never the row.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,7 @@ def _tell(events, counts, at_ms, row, s, d, bits, shortfall_mj, before_w):  # ty
 
 @njit(cache=True, nogil=True)
 def _read(  # type: ignore[no-untyped-def]
-    row, now_ms, s, p, d, quiet_ms, at, rows, event_ms, import_w, register_wh, status, soc_pct
+    row, now_ms, s, p, at, rows, event_ms, import_w, register_wh, status, soc_pct
 ):
     """Write one reading at place `at`: the power now, and the register by the meter's own gain."""
     lived_mj = int(s.import_w) * (now_ms - int(s.at_ms))
@@ -80,7 +81,7 @@ def _read(  # type: ignore[no-untyped-def]
     event_ms[at] = now_ms
     import_w[at] = s.import_w
     register_wh[at] = int((int(s.register_mj) + lived_mj) * p.wh_per_mj)
-    status[at] = _status(s, p, d, quiet_ms, now_ms)
+    status[at] = _status(s, p)
     soc_pct[at] = int((int(s.charge_mj) + lived_mj) * p.pct_per_mj) if p.traits & 8 else -1
 
 
@@ -112,7 +113,10 @@ def _live(  # type: ignore[no-untyped-def]
     counts,
     shortfall_wh,
 ):
-    """Live one row up to `until_ms`: the earliest of own event, order and reading, again and again; ties in that order."""
+    """Live one row up to `until_ms`: the earliest of own event, order and reading, again and again.
+
+    At a tie they come in that order.
+    """
     s = state[row]
     p = spec[row]
     d = diary[row]
@@ -135,8 +139,6 @@ def _live(  # type: ignore[no-untyped-def]
                 now_ms,
                 s,
                 p,
-                d,
-                quiet_ms,
                 counts[1],
                 r_rows,
                 r_ms,
@@ -154,8 +156,6 @@ def _live(  # type: ignore[no-untyped-def]
                 now_ms,
                 s,
                 p,
-                d,
-                quiet_ms,
                 counts[1],
                 r_rows,
                 r_ms,
@@ -285,8 +285,6 @@ def _play(  # type: ignore[no-untyped-def]
                     reading_ms,
                     state[row],
                     spec[row],
-                    diary[row],
-                    quiet_ms,
                     counts[1],
                     r_rows,
                     r_ms,
@@ -419,10 +417,11 @@ class Fleet:
         read: bool = True,
         by_second: bool = True,
     ) -> Played:
-        """Live up to `until_ms` (not included); `polls` asks some rows for a reading at a moment of this stretch.
+        """Live up to `until_ms` (not included); `polls` asks some rows for a reading meanwhile.
 
-        Afterwards `seconds_w` (groups, whole seconds of the stretch) holds the power at each whole second after all
-        that happened up to it (no second at all unless `by_second`), and `events` what happened, in the order (time, row), if events are kept.
+        Afterwards `seconds_w` (groups, whole seconds of the stretch) holds the power at each whole second after
+        all that happened up to it (no second at all unless `by_second`), and `events` what happened, in the order
+        (time, row), if events are kept.
         """
         state = self.state
         orders, is_order = with_polls(orders, polls)
@@ -446,9 +445,9 @@ class Fleet:
         def play_block(index: int, low: int, high: int) -> _Block:
             block = room.block(index, self.groups, seconds)
             _play(
-                low, high, until_ms, state.now_ms, ranges[0], ranges[1], rows, spec, diary, state.next_ms, state.quiet_ms,
-                self.group, first_second, block.bins, first_order, columns, outcome, *block.readings, block.sessions,
-                block.events, block.counts, state.shortfall_wh,
+                low, high, until_ms, state.now_ms, ranges[0], ranges[1], rows, spec, diary, state.next_ms,
+                state.quiet_ms, self.group, first_second, block.bins, first_order, columns, outcome,
+                *block.readings, block.sessions, block.events, block.counts, state.shortfall_wh,
             )  # fmt: skip
             return block
 
@@ -476,7 +475,7 @@ class Fleet:
     def blocks(self) -> list[tuple[int, int]]:
         """How rows are shared among workers. Results do not depend on it."""
         edges = np.linspace(0, len(self.spec), self.workers + 1).astype(int)
-        return [(int(low), int(high)) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+        return [(int(low), int(high)) for low, high in pairwise(edges)]
 
     def _sessions(self, blocks: list[_Block]) -> Sessions:
         rows, at_ms, soc_pct = (
@@ -543,7 +542,10 @@ class _Runs:
 
 
 def reading_runs(spec: np.ndarray[Any, Any]) -> _Runs:
-    """The runs of a fleet whose rows lie in the order (interval, moment). Raises ValueError when they do not."""
+    """The runs of rows that read together.
+
+    Raises ValueError when the rows do not lie in the order (interval, moment of reading).
+    """
     every_ms, at_ms = spec["read_every_ms"].astype(np.int64), spec["read_at_ms"].astype(np.int64)
     if np.any(np.diff(every_ms * 2**32 + at_ms) < 0):
         raise ValueError("fleet rows must lie in the order (read_every_ms, read_at_ms)")
@@ -579,7 +581,7 @@ def with_polls(orders: Orders, polls: Polls | None) -> tuple[Orders, Any]:
     if polls is None or len(polls.rows) == 0:
         return orders, np.ones(len(orders.rows), bool)
     zeros = np.zeros(len(polls.rows), np.int64)
-    asked = (polls.rows, polls.at_ms, zeros, zeros, zeros, zeros - 1, zeros + POLL)
+    asked: tuple[Any, ...] = (polls.rows, polls.at_ms, zeros, zeros, zeros, zeros - 1, zeros + POLL)
     merged = [
         np.concatenate([column, more.astype(column.dtype)])
         for column, more in zip(_order_columns(orders), asked, strict=True)
@@ -588,12 +590,16 @@ def with_polls(orders: Orders, polls: Polls | None) -> tuple[Orders, Any]:
     return Orders(*(column[order] for column in merged)), (np.arange(len(order)) < len(orders.rows))[order]
 
 
+_ReadingColumns = tuple[I32, I64, I32, I32, I8, I8]
+"""The columns of `Readings`, in its order."""
+
+
 @dataclass(slots=True)
 class _Block:
     """What one worker writes."""
 
     bins: I64
-    readings: tuple[Any, ...]
+    readings: _ReadingColumns
     sessions: tuple[I32, I64, I8]
     events: np.ndarray[Any, Any]
     counts: I64  # events told, readings, sessions, events lived
@@ -620,8 +626,14 @@ class _Room:
         ]
         self._edges = np.concatenate([[0], np.cumsum([share * per_row + polls for share in shares])])
         total = int(self._edges[-1])
-        kinds = (np.int32, np.int64, np.int32, np.int32, np.int8, np.int8)
-        self._columns = tuple(np.empty(total, kind) for kind in kinds)
+        self._columns: _ReadingColumns = (
+            np.empty(total, np.int32),
+            np.empty(total, np.int64),
+            np.empty(total, np.int32),
+            np.empty(total, np.int32),
+            np.empty(total, np.int8),
+            np.empty(total, np.int8),
+        )
 
     def block(self, index: int, groups: int, seconds: int) -> _Block:
         low, high = self._blocks[index]
@@ -629,7 +641,7 @@ class _Room:
         rows = high - low
         return _Block(
             np.zeros((groups, seconds + 1), np.int64),
-            tuple(column[start:end] for column in self._columns),
+            _part(self._columns, int(start), int(end)),
             (np.empty(rows, np.int32), np.empty(rows, np.int64), np.empty(rows, np.int8)),
             np.empty(16 * rows + 64 if self._keep else 0, EVENT),
             np.zeros(4, np.int64),
@@ -644,7 +656,14 @@ class _Room:
                 for column in self._columns:
                     column[filled : filled + count] = column[start : start + count].copy()
             filled += count
-        return Readings(*(column[:filled] for column in self._columns))
+        return Readings(*_part(self._columns, 0, filled))
+
+
+def _part(columns: _ReadingColumns, begin: int, end: int) -> _ReadingColumns:
+    """The places [begin, end) of each column, shared and not copied."""
+    rows, event_ms, import_w, register_wh, status, soc_pct = columns
+    part = slice(begin, end)
+    return rows[part], event_ms[part], import_w[part], register_wh[part], status[part], soc_pct[part]
 
 
 def make_spec(n: int) -> np.ndarray[Any, Any]:

@@ -1,4 +1,7 @@
-"""People: what a home uses besides its car, and what a driver does today. Every cause its own stream of chance."""
+"""What a home uses besides its car, and what a driver does today.
+
+Every cause has its own stream of chance.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +29,16 @@ F32 = np.ndarray[Any, np.dtype[np.float32]]
 # ------------------------------------------------------------------------------------------------ base load
 
 PROFILE_ANNUAL_WH = 3_900_000
-WINTER_WEEKDAY_KW = np.array(
-    "0.33 0.28 0.25 0.23 0.22 0.21 0.21 0.20 0.20 0.21 0.22 0.24 0.31 0.39 0.52 0.63 0.62 0.57 0.52 0.50 0.49 0.48 0.47 0.47 "
-    "0.49 0.49 0.47 0.45 0.44 0.46 0.47 0.53 0.64 0.78 0.89 0.92 0.92 0.91 0.88 0.84 0.80 0.78 0.77 0.72 0.67 0.59 0.49 0.41".split(),
-    dtype=np.float64,
-)
-"""Mean demand of a Profile Class 1 home on a winter weekday by half-hour, 00:00 first [kW] (Elexon, 1997 basis, 3,900 kWh/y)."""
+WINTER_WEEKDAY_KW = np.array([
+    0.33, 0.28, 0.25, 0.23, 0.22, 0.21, 0.21, 0.20, 0.20, 0.21, 0.22, 0.24,
+    0.31, 0.39, 0.52, 0.63, 0.62, 0.57, 0.52, 0.50, 0.49, 0.48, 0.47, 0.47,
+    0.49, 0.49, 0.47, 0.45, 0.44, 0.46, 0.47, 0.53, 0.64, 0.78, 0.89, 0.92,
+    0.92, 0.91, 0.88, 0.84, 0.80, 0.78, 0.77, 0.72, 0.67, 0.59, 0.49, 0.41,
+])  # fmt: skip
+"""Mean demand of a Profile Class 1 home on a winter weekday by half-hour, 00:00 first [kW].
+
+Source: Elexon, 1997 basis, a home of 3,900 kWh a year.
+"""
 
 DAILY_KWH = {
     "Wtr": {"Wd": 12.29, "Sat": 12.55, "Sun": 13.46},
@@ -40,16 +47,19 @@ DAILY_KWH = {
     "Hsr": {"Wd": 8.87, "Sat": 9.14, "Sun": 9.71},
     "Aut": {"Wd": 9.90, "Sat": 10.15, "Sun": 10.68},
 }
-"""Energy of a day by Elexon season and day type (Elexon Profile Class 1; high summer taken as summer: assumed)."""
+"""Energy of a day by Elexon season and day type [kWh] (Profile Class 1; high summer as summer: assumed)."""
 
 _EVENING = slice(32, 44)
 _EVENING_FOLLOWS_SEASON = 0.5
-"""How much of a season's change falls on the hours 16-22 (light, cooking): assumed; the day's energy is the published one."""
+"""How much of a season's change falls on the hours 16-22 (light, cooking): assumed.
+
+The energy of the day is the published one whatever this is.
+"""
 _WEEKEND_LIE_IN_HALF_HOURS = 2
 """The morning of a weekend begins this much later: assumed."""
 
 _DAY_MEMORY = 6
-"""Days of the past that one day's factor remembers: a finite moving average, so that any day can be drawn alone."""
+"""Days that one day's factor remembers: a finite moving average, so that any day can be drawn alone."""
 _QUANTILES = 65_536
 
 
@@ -97,7 +107,7 @@ class BaseLoad:
     workers: int = 1
 
     def day_wh(self, numbers: I64, day: date) -> I16:
-        """Base load of the homes `numbers` in each settlement period of `day` [whole Wh], shape (homes, periods)."""
+        """Base load of the homes `numbers` by settlement period of `day` [whole Wh], (homes, periods)."""
         clock = clock_half_hours(day)
         out = np.empty((len(numbers), len(clock)), np.int16)
         shape_wh = mean_shape_kw(day) * 500.0 / PROFILE_ANNUAL_WH
@@ -121,7 +131,7 @@ class BaseLoad:
 
 
 def clock_half_hours(day: date) -> I64:
-    """For each settlement period of a local day the half-hour of the clock that it shows; 46, 48 or 50 of them."""
+    """The half-hour of the clock that each settlement period of `day` shows, shape (46, 48 or 50,)."""
     count = periods.period_count(day)
     place = np.arange(count)
     if count == 46:
@@ -209,7 +219,7 @@ def make_diary(
 def _clock_ms(plan_ms: int, hour: F64) -> I64:
     """Local hours of the day (24 and more: after midnight) as UTC ms, counted from the planning moment.
 
-    Clocks change at 01:00 UTC, before the planning moment, so hours after it are always 3,600 s apart until the next one.
+    Clocks change at 01:00 UTC, before the planning moment: until the next change an hour is 3,600 s.
     """
     return np.asarray(plan_ms + ((hour - (PLAN_HOUR + PLAN_MINUTE / 60)) * HOUR_MS).astype(np.int64))
 

@@ -1,4 +1,7 @@
-"""Laws watched while a run goes on. A broken law is counted and told; the run ends degraded, never silently fine."""
+"""Laws watched while a run goes on.
+
+A broken law is counted and told; the run ends degraded, never silently fine.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,10 @@ def watch_fleet(fleet: Fleet, name: str, broken: Broken) -> None:
 
 
 def watch_ledger(last_stages: dict[str, list[str]], broken: Broken) -> None:
-    """Every instruction ended, once, in a terminal stage. `last_stages`: instruction id to its stages in order."""
+    """Every instruction ended, once, in a terminal stage.
+
+    `last_stages`: for each instruction its stages in order.
+    """
     terminal = {stage.value for stage in TERMINAL}
     for instruction_id, stages in last_stages.items():
         ends = [stage for stage in stages if stage in terminal]

@@ -1,8 +1,8 @@
 """Compiled kernels on disk must not outlive the source they were made of.
 
-Numba judges a cached kernel by its own file alone, but a kernel holds its callees too: after an edit of `devices/ev.py`
-the fleet's kernel in `sim/fleet.py` would go on with the old physics. So the hash of all our sources is kept beside the
-kernels, and when it no longer fits, all of them are forgotten and compiled again.
+Numba judges a cached kernel by its own file alone, but a kernel holds its callees too: after an edit of
+`devices/ev.py` the fleet's kernel in `sim/fleet.py` would go on with the old physics. So the hash of all our
+sources is kept beside the kernels, and when it no longer fits, all of them are forgotten and compiled again.
 """
 
 from __future__ import annotations
@@ -26,9 +26,7 @@ def forget_stale_kernels() -> bool:
         for pattern in ("*.nbi", "*.nbc"):
             for kernel in (_ROOT / package / "__pycache__").glob(pattern):
                 kernel.unlink(missing_ok=True)
-    with suppress(
-        OSError
-    ):  # an installation that nobody may write to has no kernels of ours beside it either
+    with suppress(OSError):  # an installation that nobody may write to has no kernels of ours beside it
         _STAMP.parent.mkdir(exist_ok=True)
         _STAMP.write_text(today, encoding="ascii")
     return True

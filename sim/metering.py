@@ -1,9 +1,9 @@
 """Meters: what half-hours they register and what of it arrives when.
 
-Party `meters`. At the end of each settlement period it takes the registers of every car's asset meter and of every
-enrolled home's boundary meter (whole Wh; gain error drawn once per meter, a maker's bias shared); on the morning after, it
-sends the day's readings. A half-hour without a reading stays MISSING_WH. Truth is taken at the same moments, for the
-recorder only.
+Party `meters`. At the end of each settlement period it takes the registers of every car's asset meter and of
+every enrolled home's boundary meter (whole Wh; gain error drawn once per meter, a maker's bias shared); on the
+morning after, it sends the day's readings. A half-hour without a reading stays MISSING_WH. Truth is taken at the
+same moments, for the recorder only.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Meters:
         without: Fleet,
         first_day: date,
     ) -> None:
-        """`fleet` is what really happens, `without` the same cars on the same draws without any instruction."""
+        """`fleet` is what really happens, `without` the same cars on the same draws, never instructed."""
         self._scenario = scenario
         self._population = population
         self._base = base
@@ -142,8 +142,9 @@ class Meters:
         row_import_wh, row_without_wh = np.empty(cars, np.int32), np.empty(cars, np.int32)
         self._fleet.each_block(
             lambda low, high: _read_rows(
-                low, high, now_ms, self._fleet.state.rows.view(np.recarray), self.without.state.rows.view(np.recarray),
-                self._wh_per_mj, self._population.plant.device, self._missing_share(), self._gap_key, self._reads_boundary, self._gain,
+                low, high, now_ms, self._fleet.state.rows.view(np.recarray),
+                self.without.state.rows.view(np.recarray), self._wh_per_mj, self._population.plant.device,
+                self._missing_share(), self._gap_key, self._reads_boundary, self._gain,
                 self.base_day_wh(state.day)[column], state.metered_wh, state.true_wh, state.without_wh,
                 state.asset_day_wh[column], state.boundary_day_wh[column], row_import_wh, row_without_wh,
             )
@@ -262,7 +263,7 @@ def _read_rows(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _sum_rows(cell, import_wh, without_wh, asset_wh, boundary_wh, out):  # type: ignore[no-untyped-def]
-    """Sums by cell: import, counterfactual, metered, readings missing, boundary; shape of `out` (5, cells)."""
+    """Sums by cell: import, counterfactual, metered, readings missing, boundary; `out` has (5, cells)."""
     for row in range(cell.shape[0]):
         place = cell[row]
         out[0, place] += import_wh[row]

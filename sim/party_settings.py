@@ -1,4 +1,7 @@
-"""Translates a scenario into what each party is told when it is made: clock times become UTC, chance becomes arrays."""
+"""Translates a scenario into what each party is told when it is made.
+
+Clock times become UTC, chance becomes arrays.
+"""
 
 from __future__ import annotations
 
@@ -111,7 +114,7 @@ def _dfs_script(scenario: Scenario, number: int, event: DfsEvent) -> DfsEventScr
         return None if minute is None else clock_ms(scenario, event.day, minute)
 
     return DfsEventScript(
-        event_id=f"DFS{number:03d}",
+        event_id=f"E{number:03d}",
         start_ms=clock_ms(scenario, event.day, event.start),
         end_ms=clock_ms(scenario, event.day, event.end),
         turn_down_mw=event.turn_down_mw,

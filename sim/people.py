@@ -1,4 +1,7 @@
-"""Party `people`: early each morning it gives every car its day, and takes down which promises of the day before were kept."""
+"""Party `people`: early each morning it gives every car its day.
+
+It also takes down which promises of the day before were kept.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +63,7 @@ class People:
         """The next planning moment."""
         return plan_moment_ms(self.state.day)
 
-    def on_deadline(self, now_ms: int) -> None:
+    def on_deadline(self, now_ms: int) -> None:  # noqa: ARG002 - a party is told the time
         """Judge the promises of the day that ends, plan the one that begins."""
         self.judge()
         day = self.state.day

@@ -1,4 +1,7 @@
-"""What the gateway hands to the fleet and what the fleet hands back for one stretch of time. Columns of one length each."""
+"""What the gateway hands to the fleet and what the fleet hands back for one stretch of time.
+
+Each is a set of columns of one length.
+"""
 
 from __future__ import annotations
 

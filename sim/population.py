@@ -1,6 +1,6 @@
-"""Who lives where with what: homes on the network, their meters, cars, charge points and places in the plant of wires.
+"""Who lives where with what: homes on the network, their meters, cars, charge points and routes.
 
-Every property is a keyed draw of the home's own number, so that adding homes or properties moves no other home.
+Every property is a keyed draw of the home's own number: adding homes or properties moves no other home.
 """
 
 from __future__ import annotations
@@ -37,11 +37,16 @@ GSP_GROUPS: dict[str, tuple[int, float]] = {
     "_N": (18, 2.0),
     "_P": (17, 0.8),
 }
-"""GSP Group letter: (MPAN distributor id, millions of domestic meters). Ids: MRA/REC MPAN standard; meters: assumed
-from DNO customer numbers [mem], overridden by `homes.gsp_groups`."""
+"""GSP Group letter: (MPAN distributor id, millions of domestic meters).
+
+Ids: MRA/REC MPAN standard; meters: assumed from DNO customer numbers [mem], overridden by `homes.gsp_groups`.
+"""
 
 NOT_SMART, HH_METERED, HH_SETTLED = 0, 1, 2
-"""How a home is metered and settled: no smart meter; half-hourly readings but settled on a profile; settled on them."""
+"""How a home is metered and settled.
+
+No smart meter; half-hourly readings, but settled on a profile; settled on half-hourly readings.
+"""
 
 _MPAN_PRIMES = np.array([3, 5, 7, 13, 17, 19, 23, 29, 31, 37, 41, 43])
 
@@ -76,7 +81,10 @@ class Drivers:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Population:
-    """Homes and cars. Car rows lie in the order in which they report; `cars_home` says which home each belongs to."""
+    """Homes and cars.
+
+    Rows of cars lie in the order in which they report; `cars_home` is the home of each.
+    """
 
     homes: HomeTable
     cars_home: I32
@@ -90,7 +98,10 @@ class Population:
 
 
 def mpan_of(distributor: I64, number: I64) -> I64:
-    """13-digit MPANs: distributor id, ten digits, check digit (mod 11 over the primes 3..43 without 11; REC MPAN core)."""
+    """13-digit MPANs: distributor id, ten digits, check digit.
+
+    Check digit: digits times the primes 3 to 43 without 11, summed, mod 11, mod 10 (REC, MPAN core).
+    """
     core = distributor * 10**10 + number
     digits = np.stack([(core // 10 ** (11 - k)) % 10 for k in range(12)])
     check = (digits * _MPAN_PRIMES[:, None]).sum(axis=0) % 11 % 10
@@ -244,7 +255,10 @@ def _make_drivers(scenario: Scenario, device: I64) -> Drivers:
 
 
 def _services(scenario: Scenario, homes: HomeTable, cars_home: I32) -> I8:
-    """One service per car: DFS needs a half-hourly boundary meter, the BM an asset meter (a charge point) or settlement."""
+    """One service per car.
+
+    DFS needs a half-hourly boundary meter (unless it is metered at assets); the BM takes every car's asset meter.
+    """
     markets = scenario.markets
     u = chance.units(_key(scenario, Purpose.ADDRESS), cars_home.astype(np.int64), number=1)[:, 0]
     dfs = u < markets.dfs.share

@@ -1,8 +1,8 @@
 """The clock and the mail: the only file that schedules.
 
-SimPy owns the clock. Between two moments at which somebody who sees devices has mail or a deadline, the world lives by
-itself (`World.live`). At a moment, in this order and no other: mail by (time, sender, number), deadlines by party name, then the
-outboxes; mail said for the same moment is delivered in a further round of it.
+SimPy owns the clock. Between two moments at which somebody who sees devices has mail or a deadline, the world
+lives by itself (`World.live`). At a moment, in this order and no other: mail by (time, sender, number), deadlines
+by party name, then the outboxes; mail said for the same moment is delivered in a further round of it.
 """
 
 from __future__ import annotations
@@ -22,10 +22,9 @@ ROUNDS_AT_ONE_MOMENT = 1000
 """More rounds of mail than this within one millisecond are two parties answering each other for ever."""
 AT_HAND = frozenset({"gateway", "journal", "meters", "people"})
 """Mail to and from these takes no time: they are part of the world, or the paper that it is written on."""
-QUIET_WINDOW_MS = 1_800_000
-"""A stretch in which nobody listens to devices."""
 SEES_DEVICES = ("aggregator", "gateway", "meters", "people")
-"""Before one of these is spoken to, every device has lived up to that moment."""
+"""Before one of these is spoken to, every device has lived up to that moment; what has arrived since the listener
+last looked comes in one go, each row with its own time of arrival."""
 
 
 class World(Protocol):
@@ -69,7 +68,6 @@ class Post:
         world: World,
         *,
         start_ms: int,
-        window_ms: int,
         seed: int,
         latency_ms: int = 0,
         loss: float = 0.0,
@@ -78,7 +76,6 @@ class Post:
     ) -> None:
         self.parties = dict(sorted(parties.items()))
         self.world = world
-        self.window_ms = window_ms
         self.latency_ms = latency_ms
         self.loss = loss
         self.closing_ms = dict(closing_ms or {})
@@ -87,9 +84,9 @@ class Post:
         self._key = chance.stream(seed, Purpose.MARKET_MAIL)
 
     def run(self, until_ms: int, after_each: Callable[[int], bool] | None = None) -> bool:
-        """Drive everybody up to and including `until_ms`; `after_each(now_ms)` may stop the run by giving True.
+        """Drive everybody up to and including `until_ms`; gives whether that was reached.
 
-        Gives whether the end was reached.
+        `after_each(now_ms)` may stop the run by giving True.
         """
         env = simpy.Environment(initial_time=self.state.now_ms)
         ending = env.process(self._drive(env, until_ms, after_each))
@@ -111,28 +108,17 @@ class Post:
                 return False
 
     def _touches_world(self, now_ms: int) -> bool:
-        """Whether somebody who sees or moves devices has mail or a deadline now, or a stretch is long enough.
+        """Whether somebody who sees or moves devices has mail or a deadline now.
 
         What markets say to each other needs no device to have lived up to that moment.
         """
-        lived_long = now_ms % self._window_ms(now_ms - 1) == 0
         mail = any(mail.due_ms <= now_ms and mail.to in SEES_DEVICES for mail in self.state.mail)
-        return (
-            lived_long
-            or mail
-            or any(self._deadline_ms(name) <= now_ms for name in SEES_DEVICES if name in self.parties)
-        )
-
-    def _window_ms(self, now_ms: int) -> int:
-        """How long a stretch may be: short while somebody listens to devices, long in the morning after."""
-        return self.window_ms if now_ms < self.closing_ms.get("aggregator", NEVER_MS) else QUIET_WINDOW_MS
+        return mail or any(self._deadline_ms(name) <= now_ms for name in SEES_DEVICES if name in self.parties)
 
     def _next_stop_ms(self, until_ms: int) -> int:
-        now_ms = self.state.now_ms
-        window_ms = self._window_ms(now_ms)
-        stops = [until_ms, (now_ms // window_ms + 1) * window_ms, *(mail.due_ms for mail in self.state.mail)]
+        stops = [until_ms, *(mail.due_ms for mail in self.state.mail)]
         stops += [self._deadline_ms(name) for name in self.parties]
-        return max(now_ms, min(stops))
+        return max(self.state.now_ms, min(stops))
 
     def _deadline_ms(self, name: str) -> int:
         deadline_ms = self.parties[name].next_deadline_ms()
@@ -157,7 +143,8 @@ class Post:
                 self.parties[name].on_deadline(now_ms)
             self._collect(now_ms)
         raise PostError(
-            f"still mail or deadlines after {ROUNDS_AT_ONE_MOMENT} rounds at {now_ms} ms: {ringing or due[:3]}"
+            f"still mail or deadlines after {ROUNDS_AT_ONE_MOMENT} rounds at {now_ms} ms: "
+            f"{ringing or due[:3]}"
         )
 
     def _collect(self, now_ms: int) -> None:

@@ -16,7 +16,7 @@ from devices.ev import NEVER_MS, EventKind
 from devices.scalar import uncompiled
 from protocol.messages import I64
 from sim.fleet import EVENT, MJ_PER_WH, POLL, Fleet, with_polls
-from sim.play import Orders, Played, Polls, Readings, Sessions
+from sim.play import Orders, Played, Polls, Readings
 
 _TOLD = (
     EventKind.READY_CHECK, EventKind.UNPLUGGED, EventKind.RETURNED, EventKind.PLUGGED_IN, EventKind.HELD_BACK,
@@ -118,8 +118,8 @@ class _Diary:
     def _order(self, k: int, row: int, now_ms: int, s: Any, p: Any, d: Any, before_w: int) -> None:
         o = self.orders
         self.outcome[k] = self.plain.obey(
-            s, p, d, self.fleet.state.quiet_ms, now_ms, int(o.limit_w[k]), int(o.from_ms[k]), int(o.until_ms[k]),
-            int(o.sequence[k]), bool(o.response_dsr[k]),
+            s, p, d, self.fleet.state.quiet_ms, now_ms, int(o.limit_w[k]), int(o.from_ms[k]),
+            int(o.until_ms[k]), int(o.sequence[k]), bool(o.response_dsr[k]),
         )  # fmt: skip
         self.events.append((now_ms, row, int(EventKind.ORDER), int(self.outcome[k])))
         self._tell_power(row, now_ms, s, before_w)
@@ -134,14 +134,14 @@ class _Diary:
         lived_mj = int(s.import_w) * (now_ms - int(s.at_ms))
         register_wh = int((int(s.register_mj) + lived_mj) * float(p.wh_per_mj))
         soc_pct = int((int(s.charge_mj) + lived_mj) * float(p.pct_per_mj)) if p.traits & ev.TELLS_SOC else -1
-        status = self.plain.status(s, p, d, self.fleet.state.quiet_ms, now_ms)
+        status = self.plain.status(s, p)
         self.readings.append((row, now_ms, int(s.import_w), register_wh, int(status), soc_pct))
 
     def readings_taken(self) -> Readings:
         """The readings in the order of rows."""
         table = np.array(sorted(self.readings), np.int64).reshape(-1, 6)
         kinds = (np.int32, np.int64, np.int32, np.int32, np.int8, np.int8)
-        return Readings(*(table[:, k].astype(kind) for k, kind in enumerate(kinds)))  # type: ignore[arg-type]
+        return Readings(*(table[:, k].astype(kind) for k, kind in enumerate(kinds)))
 
     def block(self) -> Any:
         """The sessions, as one worker's block."""

@@ -52,12 +52,6 @@ class Clock(Model):
     history_days: int = Field(
         default=14, ge=0, le=60, description="meter history lived before day one, for baselines"
     )
-    window_ms: Duration = Field(
-        default=60_000,
-        ge=1,
-        le=600_000,
-        description="longest stretch played at once; results do not depend on it",
-    )
     settlement_days: int = Field(
         default=2, ge=0, le=30, description="days after the last one on which meters and markets still talk"
     )

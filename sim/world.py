@@ -1,4 +1,7 @@
-"""The world between two moments: the fleet as it is, the same fleet as it would have been, the wires, and who writes it down."""
+"""The world between two moments.
+
+The fleet as it is, the same fleet as it would have been, the wires, and the recorder that writes it down.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,10 @@ class WorldState:
 
 
 class World:
-    """Lives everybody up to a moment. After `quiet_from_ms` devices live on unheard: no readings, no instructions."""
+    """Lives everybody up to a moment.
+
+    After `quiet_from_ms` devices live on unheard: no readings, no instructions.
+    """
 
     def __init__(
         self,
@@ -72,7 +78,7 @@ class World:
             self._write_down(now_ms)
 
     def _last_ms(self) -> int:
-        """Cars live on into the morning after the last day, until every promise of the night has been judged."""
+        """Cars live on into the morning after, until every promise of the last night has been judged."""
         return self.quiet_from_ms + MORNING_AFTER_MS
 
     def _write_down(self, from_ms: int) -> None:

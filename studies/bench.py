@@ -1,7 +1,8 @@
-"""What a simulated day costs: measured against one SimPy process per EV in the same run, per event and per home.
+"""What a simulated day costs, per event and per home, and what one SimPy process per EV would cost.
 
-`python -m studies.bench` prints the table, writes `docs/performance.md` and draws `docs/images/performance.svg`. Every
-figure is taken in a process of its own, after one run that only compiles. Nothing here is a test: machines differ.
+`python -m studies.bench` prints the table, writes `docs/performance.md` and draws `docs/images/performance.svg`.
+Every figure is taken in a process of its own, after one run that only compiles. Nothing here is a test: machines
+differ.
 """
 
 from __future__ import annotations
@@ -60,11 +61,14 @@ def _peak_gb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
-# ------------------------------------------------------------------------------------- what is measured, one each
+# --------------------------------------------------------------------------------- what is measured, one each
 
 
 def fleet_alone(homes: int) -> Figure:
-    """Fleet and homes without aggregator and comms: one day, in stretches of a minute; the first day is not counted."""
+    """Fleet and homes without aggregator and comms: one day, in stretches of a minute.
+
+    The day before it, on which kernels are read from disk, is not counted.
+    """
     from protocol import periods
     from sim.fleet import Fleet
     from sim.households import BaseLoad, make_diary, plan_moment_ms, quiet_windows_ms
@@ -115,7 +119,7 @@ def fleet_alone(homes: int) -> Figure:
 
 
 def whole_scenario(homes: int) -> Figure:
-    """`scenarios/million-homes.yaml` at some size: population, history, one day with everything, results on disk."""
+    """`scenarios/million-homes.yaml` at some size: population, history, one whole day, results on disk."""
     from sim import run
     from sim.run_folder import RunFolder
     from sim.scenario_file import load_scenario
@@ -165,7 +169,7 @@ def simpy_peer(evs: int) -> Figure:
 
 
 def fast_twin_of_peer(evs: int) -> Figure:
-    """The same cars and the same day in the fast engine, one thread; counted by the peer's events, not by its own."""
+    """The same cars and the same day in the fast engine, one thread."""
     import numpy as np
 
     from protocol import periods
@@ -217,7 +221,7 @@ def _peer_cars(evs: int) -> tuple[Any, Any]:
 
 
 def memory_floor(homes: int) -> Figure:
-    """What it would take only to read and write the fleet's state once a minute for a day, at this machine's bandwidth."""
+    """What it takes only to read and write the fleet's state once a minute for a day, at memory bandwidth."""
     import numpy as np
 
     state = np.zeros(int(homes * 0.4) * 60 // 8, np.int64)
@@ -244,7 +248,7 @@ MEASURES: dict[str, Callable[[int], Figure]] = {
 }
 
 
-# ------------------------------------------------------------------------------------------------------ the report
+# -------------------------------------------------------------------------------------------------- the report
 
 
 def measure(name: str, size: int) -> Figure:
@@ -267,7 +271,10 @@ def measure(name: str, size: int) -> Figure:
 
 
 def main(arguments: list[str]) -> int:
-    """Without arguments: everything. `NAME SIZE`: one measurement, as JSON. `--five-million` adds that size."""
+    """Everything; with `NAME SIZE` one measurement, as JSON.
+
+    `--five-million` adds that size to the whole.
+    """
     if len(arguments) == 2:
         print(json.dumps(asdict(MEASURES[arguments[0]](int(arguments[1])))))
         return 0
@@ -286,7 +293,8 @@ def main(arguments: list[str]) -> int:
 
 def _rows(figures: list[Figure]) -> str:
     return "\n".join(
-        f"| {f.homes:,} | {f.devices:,} | {f.seconds:.2f} | {f.us_per_home:.2f} | {f.ns_per_event:.0f} | {f.peak_gb:.2f} |"
+        f"| {f.homes:,} | {f.devices:,} | {f.seconds:.2f} | {f.us_per_home:.2f} "
+        f"| {f.ns_per_event:.0f} | {f.peak_gb:.2f} |"
         for f in figures
     )
 
@@ -296,23 +304,23 @@ def _page(alone: list[Figure], whole: list[Figure], peer: Figure, twin: Figure, 
     head = "| homes | EVs | s per day | us per home | ns per event | peak GB |\n|---|---|---|---|---|---|"
     return f"""# Performance
 
-Written by `make bench`; measured on this machine in one go, {WORKERS} threads, kernels cached, each figure in its own
-process. Compare ratios, not seconds: shared machines drift.
+Written by `make bench`; measured on this machine in one go, {WORKERS} threads, kernels cached, each figure in its
+own process. Compare ratios, not seconds: shared machines drift.
 
 ## Fleet and homes alone
 
-No aggregator, no comms: cars' events in stretches of a minute, base load of every home by half-hour. State per EV:
-{alone[-1].detail["state_b_per_ev"]:.0f} B (52 B row, 8 B calendar), constant in the number of homes.
+No aggregator, no comms: cars' events in stretches of a minute, base load of every home by half-hour. State per
+EV: {alone[-1].detail["state_b_per_ev"]:.0f} B (52 B row, 8 B calendar), constant in the number of homes.
 
 {head}
 {_rows(alone)}
 
 ## The whole scenario
 
-`scenarios/million-homes.yaml` at several sizes: building the population, the day with realistic comms, a reading from every
-charge point every 60 s, the aggregator's loop (10 s during instructions, 60 s otherwise), 1 s operational metering, the
-counterfactual twin of the fleet, settlement and results on disk. Meter history (two weeks before) comes on top:
-{million.detail["history_s_per_day"]:.2f} s per day of it at a million homes.
+`scenarios/million-homes.yaml` at several sizes: building the population, the day with realistic comms, a reading
+from every charge point every 60 s, the aggregator's loop (10 s during instructions, 60 s otherwise), 1 s
+operational metering, the counterfactual twin of the fleet, settlement and results on disk. Meter history (two
+weeks before) comes on top: {million.detail["history_s_per_day"]:.2f} s per day of it at a million homes.
 
 {head}
 {_rows(whole)}
@@ -321,14 +329,14 @@ counterfactual twin of the fleet, settlement and results on disk. Meter history 
 
 ## Against one SimPy process per EV
 
-{peer.devices:,} EVs, the same day, the same event functions, no messages: one SimPy process per EV takes {peer.seconds:.1f} s
-({peer.ns_per_event:,.0f} ns per event), the fast engine on one thread {twin.seconds:.2f} s ({twin.ns_per_event:.0f} ns per event):
-**{peer.ns_per_event / twin.ns_per_event:.0f} times** fewer seconds per event.
+{peer.devices:,} EVs, the same day, the same event functions, no messages: one SimPy process per EV takes
+{peer.seconds:.1f} s ({peer.ns_per_event:,.0f} ns per event), the fast engine on one thread {twin.seconds:.2f} s
+({twin.ns_per_event:.0f} ns per event): **{peer.ns_per_event / twin.ns_per_event:.0f} times** fewer seconds per event.
 
 ## The floor
 
-Reading and writing the state of every EV once a minute for a day, and nothing else, takes {floor.seconds:.2f} s at this machine's
-memory bandwidth; fleet and homes alone take {alone[-1].seconds / floor.seconds:.1f} times that.
+Reading and writing the state of every EV once a minute for a day, and nothing else, takes {floor.seconds:.2f} s at
+this machine's memory bandwidth; fleet and homes alone take {alone[-1].seconds / floor.seconds:.1f} times that.
 """
 
 

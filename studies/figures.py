@@ -140,29 +140,36 @@ def time_axis(axes: Axes, start_ms: int, end_ms: int) -> None:
 
 
 def shade(axes: Axes, windows: Sequence[Window], *, labels: bool = True, strips: bool = True) -> None:
-    """Colour the background of windows and name them at the top; outages as strips at the bottom."""
+    """Colour the background of windows and name them at the top; outages as strips at the bottom, stacked."""
     low, high = axes.get_xlim()
-    named: set[tuple[int, str]] = set()
-    for window in windows:
+    below: list[Window] = []
+    for window in sorted(windows, key=lambda window: window.start_ms):
         if window.end_ms <= low or window.start_ms >= high:
             continue
-        strip = strips and window.kind == "outage"
-        colour = LOST if strip else SHADES[window.kind]
-        axes.axvspan(window.start_ms, window.end_ms, 0, 0.035 if strip else 1, color=colour, lw=0, zorder=0)
-        place = (window.start_ms, window.label)
-        if labels and window.label and place not in named:
-            named.add(place)
-            axes.text(
-                max(window.start_ms, low) + (high - low) * 0.003,
-                0.045 if strip else 0.985,
-                f"{window.label} down" if strip else window.label,
-                transform=axes.get_xaxis_transform(),
-                va="bottom" if strip else "top",
-                ha="left",
-                fontsize=8,
-                color=MUTED,
-                clip_on=True,
-            )
+        floor = 0.0
+        if strips and window.kind == "outage":
+            floor = 0.075 * sum(other.end_ms > window.start_ms for other in below)
+            below.append(window)
+            axes.axvspan(window.start_ms, window.end_ms, floor, floor + 0.022, color=LOST, lw=0, zorder=1)
+        else:
+            axes.axvspan(window.start_ms, window.end_ms, color=SHADES[window.kind], lw=0, zorder=0)
+        if labels and window.label:
+            _name_window(axes, window, max(window.start_ms, low) + (high - low) * 0.003, floor)
+
+
+def _name_window(axes: Axes, window: Window, at_ms: float, floor: float) -> None:
+    strip = window.kind == "outage"
+    axes.text(
+        at_ms,
+        floor + 0.026 if strip else 0.985,
+        f"{window.label} down" if strip else window.label,
+        transform=axes.get_xaxis_transform(),
+        va="bottom" if strip else "top",
+        ha="left",
+        fontsize=7.5 if strip else 8,
+        color=LOST if strip else MUTED,
+        clip_on=True,
+    )
 
 
 def draw(axes: Axes, line: Line) -> None:
@@ -364,11 +371,12 @@ def metering_figure(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RouteHealth:
-    """One route through the run: `share` of readings that arrived (n,), and a word on the whole."""
+    """One route through the run: shares of readings that came in time and at all (n,), and a word."""
 
     name: str
     at_ms: NDArray[np.int64]
-    share: NDArray[Any]
+    in_time: NDArray[Any]
+    arrived: NDArray[Any]
     told: str
 
 
@@ -377,14 +385,16 @@ def comms_figure(
 ) -> Figure:
     """Share of readings that arrived, by route; shared outages shaded."""
     figure, axes = canvas(0.55 + 0.85 * len(routes), len(routes))
-    lowest = min((float(np.nanmin(route.share, initial=1.0)) for route in routes), default=1.0)
+    lowest = min((float(np.nanmin(route.in_time, initial=1.0)) for route in routes), default=1.0) * 100
+    floor = next(mark for mark in (98, 95, 90, 80, 50, 0) if mark < lowest or mark == 0)
     with mpl.rc_context(STYLE):
         for row, route in zip(axes, routes, strict=True):
             time_axis(row, start_ms, end_ms)
             shade(row, windows, labels=False, strips=False)
-            row.fill_between(route.at_ms, route.share * 100, 100, step="post", color=LOST, alpha=0.16, lw=0)
-            row.step(route.at_ms, route.share * 100, where="post", color=LIVED, lw=1.2)
-            floor = next(mark for mark in (98, 95, 90, 80, 50, 0) if mark < lowest * 100 or mark == 0)
+            in_time, arrived = route.in_time * 100, route.arrived * 100
+            row.fill_between(route.at_ms, in_time, arrived, step="post", color=UP, alpha=0.55, lw=0)
+            row.fill_between(route.at_ms, arrived, 100, step="post", color=LOST, alpha=0.22, lw=0)
+            row.step(route.at_ms, in_time, where="post", color=LIVED, lw=1.1)
             row.set_ylim(floor, 100 + (100 - floor) * 0.04)
             row.set_yticks([floor, (floor + 100) / 2, 100])
             row.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}%"))

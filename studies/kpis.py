@@ -71,7 +71,8 @@ MEANINGS: dict[str, str] = {
 }
 """What each key figure means. Those that a run has nothing to say about are left out of its `kpis.json`."""
 
-ARRIVED = frozenset({"delivered", "backfilled"})
+IN_TIME = "delivered"
+ARRIVED = frozenset({IN_TIME, "backfilled"})
 """Outcomes of messages that arrived, in the words of the table `comms`."""
 DUPLICATED = "duplicated"
 _SERVICES = {"dfs": "gbp_dfs", "balancing": "gbp_bm"}

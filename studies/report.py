@@ -23,7 +23,7 @@ from protocol.units import GBP_E5, W_PER_MW, WH_PER_MWH
 from sim.run_folder import KPIS, REPORT, RunFolder
 from studies import figures
 from studies.figures import Line, RouteHealth, Window, picture, pounds_text
-from studies.kpis import ARRIVED, DUPLICATED, Kpis, compute_kpis, metering_accuracy, portfolio_w
+from studies.kpis import ARRIVED, DUPLICATED, IN_TIME, Kpis, compute_kpis, metering_accuracy, portfolio_w
 from studies.local_time import clock, long_day, stamp
 
 PICTURE_PNG, PICTURE_SVG = "picture.png", "picture.svg"
@@ -617,7 +617,10 @@ def communications(reading: RunReading) -> Section | None:
         if outages
         else "No shared outage."
     )
-    told = f"Share of readings that arrived, in means of five minutes, by the way they travel. {shared}"
+    told = (
+        "Share of readings that arrived in time (blue), late because the device kept them while it was cut "
+        f"off (orange), or never (red); by the way they travel. {shared}"
+    )
     return Section(
         "Communications",
         told,
@@ -635,14 +638,23 @@ def _route_health(table: Any, name: str, start_ms: int, end_ms: int) -> RouteHea
     step_ms = 5 * MINUTE_MS * max(1, round((end_ms - start_ms) / (86_400_000 * 1.5)))
     size = -(-(end_ms - start_ms) // step_ms)
     place = np.clip((table["at_ms"].to_numpy() - start_ms) // step_ms, 0, size - 1)
-    count = table["count"].to_numpy()
-    arrived = np.isin(table["outcome"].to_numpy(zero_copy_only=False), sorted(ARRIVED))
-    sent, came = np.bincount(place, count, size), np.bincount(place, count * arrived, size)
-    with np.errstate(invalid="ignore"):
-        share = np.where(sent > 0, came / np.maximum(sent, 1), np.nan)
+    count, outcome = table["count"].to_numpy(), table["outcome"].to_numpy(zero_copy_only=False)
+    sent, in_time, came = (
+        np.bincount(place, count * np.isin(outcome, kinds), size)
+        for kinds in (sorted(set(outcome)), [IN_TIME], sorted(ARRIVED))
+    )
     latency_ms = table["latency_sum_ms"].to_numpy().sum() / max(came.sum(), 1)
-    told = f"{came.sum() / sent.sum():.1%} arrived, after {latency_ms / 1000:.1f} s on average"
-    return RouteHealth(_ROUTES.get(name, _plain(name)), start_ms + step_ms * np.arange(size), share, told)
+    late = (came.sum() - in_time.sum()) / max(came.sum(), 1)
+    kept = f", {late:.1%} of it late from the device's memory" if late else ""
+    told = f"{came.sum() / sent.sum():.1%} arrived{kept}; {latency_ms / 1000:.1f} s on average"
+    nothing = np.where(sent > 0, 1.0, np.nan)
+    return RouteHealth(
+        _ROUTES.get(name, _plain(name)),
+        start_ms + step_ms * np.arange(size),
+        nothing * in_time / np.maximum(sent, 1),
+        nothing * came / np.maximum(sent, 1),
+        told,
+    )
 
 
 def _fates(table: Any) -> Listing:

@@ -1,7 +1,8 @@
 """The peer of `studies.bench`: the same cars and the same day as a competent SimPy user would write them.
 
-One generator per EV, plain numbers, no messages; charging power changes go to one list. It knows only what an unmanaged
-day needs: leave, come home, charge, taper, full. Sessions and energies are those of the fast engine (tested).
+One generator per EV, plain numbers, no messages; charging power changes go to one list. It knows only what an
+unmanaged day needs: leave, come home, charge, taper, full. Sessions and energies are those of the fast engine
+(tested).
 """
 
 from __future__ import annotations
@@ -66,8 +67,9 @@ def drive_and_charge(
 def live_day(spec: Any, diary: Any, charge_mj: Any, start_ms: int, until_ms: int) -> Day:
     """Every car's day from `start_ms` to `until_ms`."""
     columns = [
-        diary["leave_ms"], diary["return_ms"], diary["start_ms"], np.full(len(spec), until_ms), charge_mj, diary["drive_mj"],
-        diary["plug_below_mj"], spec["floor_mj"], spec["taper_mj"], spec["stop_mj"], spec["charger_w"], spec["taper_w"],
+        diary["leave_ms"], diary["return_ms"], diary["start_ms"], np.full(len(spec), until_ms), charge_mj,
+        diary["drive_mj"], diary["plug_below_mj"], spec["floor_mj"], spec["taper_mj"], spec["stop_mj"],
+        spec["charger_w"], spec["taper_w"],
     ]  # fmt: skip
     env, day = simpy.Environment(initial_time=start_ms), Day()
     for car in zip(*(column.tolist() for column in columns), strict=True):

@@ -346,3 +346,38 @@ def test_a_hold_in_force_is_renewed_until_the_end_and_not_far_beyond(tools):
     )
     assert tools.at(18) <= latest_ms <= tools.at(18, 15, 10)
     assert (world.aggregator.state.portfolio.control["intent"] != HELD).all()
+
+
+def test_an_event_that_follows_closely_keeps_those_who_are_still_held(tools):
+    world = evening(tools, Service.DFS)
+    dfs_event(world, tools, 2.0)
+    bid_id = "E2-DFS001"
+    world.until(tools.at(16, 40))
+    start_ms, end_ms = tools.at(17, 35), tools.at(18, 5)
+    world.hear(DfsRequirement("E2", start_ms, end_ms, 1.4, tools.at(16, 50), tools.at(16, 55), None, False))
+    world.until(tools.at(16, 46))
+    world.hear(DfsResult(bid_id, "E2", "DFS001", True, "", start_ms, end_ms, (1.4,), 30.0))
+    world.until(tools.at(18, 4))
+    # A few more than 1.4 MW are held, since after an hour some would have been full.
+    assert 1.4 <= held_now(world) * 0.007 < 1.7
+    lifted = sum(
+        int((message.limit_w == NO_LIMIT_W).sum())
+        for at_ms, _, message in world.said
+        if isinstance(message, Setpoints) and tools.at(17, 36) < at_ms < tools.at(18, 4)
+    )
+    assert lifted < 20
+
+
+def test_after_an_event_it_promises_less_if_many_did_not_pause(tools):
+    world = evening(tools, Service.DFS)
+    world.chargers.stubborn[:300] = True
+    starts = [tools.at(19)]
+    dfs_event(world, tools, 2.0)
+    (before,), _ = world.aggregator.availability(1, starts)
+    world.until(tools.at(17, 20))
+    (during,), _ = world.aggregator.availability(1, starts)
+    world.until(tools.at(17, 50))
+    (after,), _ = world.aggregator.availability(1, starts)
+    assert before.response == during.response == 0.92
+    # 296 of the first 311 did not pause, 300 told afterwards did: with the assumption about 0.55.
+    assert 0.5 < after.response < 0.6

@@ -1,4 +1,4 @@
-"""Targets T6, T7 and T11: base load as Elexon's Profile Class 1, spread between homes, meters that do not talk."""
+"""Targets T6, T7 and T11: base load as Profile Class 1, spread between homes, meters that do not talk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Targets T12 and T13: what aggregation does to meter errors and to staggered reads, against the closed forms."""
+"""Targets T12 and T13: what aggregation does to meter errors and staggered reads, against closed forms."""
 
 from __future__ import annotations
 
@@ -47,7 +47,10 @@ def gain_of(seed: int, n: int, meter: EvMeter) -> float:
 
 
 def held_sum(fleet: Fleet, stop_at_ms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """All cars charge and stop at their own moment; the sum of the last readings and the truth, second by second [W]."""
+    """All cars charge and stop at their own moment.
+
+    Gives the sum of their last readings and the truth, second by second [W].
+    """
     n = len(fleet.spec)
     diary = idle_diary(n)
     diary["return_ms"] = START_MS - 120_000
@@ -92,7 +95,7 @@ def test_with_independent_switching_the_rms_error_falls_as_one_over_root_n() -> 
                 cars.spec["battery_mj"] // 2,
                 START_MS - 180_000,
             )
-            late = np.random.default_rng(seed).integers(-240_000, 360_000, n)  # noqa: NPY002, TID251
+            late = np.random.default_rng(seed).integers(-240_000, 360_000, n)  # noqa: TID251 - a test's own world
             stop = np.where(late < -60_000, NEVER_MS, START_MS + late)
             told, truth = held_sum(fleet, stop)
             share = (told - truth) / truth[0]

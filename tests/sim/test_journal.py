@@ -86,7 +86,9 @@ def test_steps_lines_volumes_and_beliefs_fill_their_tables():
     assert pages["settlement"]["line"] == (0, 1)
     assert pages["settlement"]["heard_ms"] == (99, 99)
     assert pages["settlement"]["amount_gbp_e5"] == (-3000, -3000)
+    assert pages["settlement"]["service"] == ("balancing", "balancing")
     assert pages["settled_volumes"]["delivered_wh"] == (6,)
+    assert pages["settled_volumes"]["service"] == ("dfs",)
     assert pages["beliefs"]["believed_turn_down_w"] == (900_000,)
 
 

@@ -30,7 +30,7 @@ name: everything
 question: "What is a cold evening worth?"
 seed: 7
 engine: fast
-clock: {start: 2024-01-16, days: 2, window: 1 min}
+clock: {start: 2024-01-16, days: 2, checkpoint_every: 1 min}
 record:
   level: devices
 homes:

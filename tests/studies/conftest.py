@@ -269,6 +269,14 @@ def tell_devices(recorder):
         arrival_ms=at(19, 38, 21),
         **sent,
     )
+    recorder.rows(
+        "device_messages",
+        at_ms=at(19, 50),
+        sequence=6,
+        fate="delivered",
+        arrival_ms=at(19, 50),
+        **sent,
+    )
     ack = {"row": 1, "what": "acks", "instruction_id": "", "limit_w": -1, "from_ms": NONE, "until_ms": NONE}
     recorder.rows(
         "device_messages",

@@ -17,11 +17,12 @@ Tue 16 Jan
   19:38:21  set-point arrived and was obeyed
   19:40:00  held back
   19:40:00  charging stopped at 66%
+  19:50:00  told once more to wait until 20:20 (_A/7)
   20:02:00  driver pressed boost: charges whatever is instructed
   20:02:00  charging at 7.4 kW
   22:31:00  charging stopped at 100%, full
 promise for Tue 16 Jan 07:00: 0.9 kWh short; kept without instructions
-_A/7: drew 2.5 kWh less than it would have, 1.16% of its unit's; paid to unit _A: £30.03"""
+_A/7: drew 2.7 kWh less than it would have, 1.28% of its unit's; paid to unit _A: £30.03"""
 
 
 def test_the_story_of_a_car_that_was_held_back_and_boosted(run):

@@ -2,10 +2,13 @@
 
 import shutil
 
+import pyarrow as pa
 import pytest
 
 from sim.run_folder import RunFolder, RunFolderError
-from studies.diff import compare_runs
+from studies.diff import _first_cell, compare_runs
+
+START = 1_705_363_200_000
 
 
 def test_a_run_written_twice_is_the_same(tmp_path, run, write_run):
@@ -27,6 +30,25 @@ def test_one_watt_in_one_second_is_found_and_told_with_its_time(tmp_path, run, w
     assert "unit _B, service dfs, Tue 16 Jan 18:20:00" in str(first)
     assert int(first.right) == int(first.left) + 1
     assert difference.causes == ()
+
+
+def test_the_first_row_counts_whatever_its_column(tmp_path, run, write_run):
+    def spoil(lived):
+        lived[8, 0] += 1  # changes published_w half a minute later, import_w at once
+
+    first = compare_runs(run, write_run(tmp_path / "spoilt", spoil=spoil)).tables[0]
+    assert "unit _C, service balancing, Tue 16 Jan 00:00:00" in str(first)
+
+
+def test_of_two_columns_the_earlier_row_is_told():
+    def rows(detail, who):
+        at_ms = [START, START + 1000]
+        return pa.table(
+            {"at_ms": at_ms, "kind": ["x", "x"], "who": who, "subject": ["s", "s"], "detail": detail}
+        )
+
+    told = _first_cell("events", rows(["a", "b"], ["w", "w"]), rows(["c", "b"], ["w", "v"]))
+    assert str(told) == "events: row 0 (Tue 16 Jan 00:00:00, kind x, who w, subject s), detail: a and c"
 
 
 def test_rows_that_one_run_has_more_are_told(tmp_path, run, write_run):

@@ -97,6 +97,7 @@ def test_page_figures_and_pictures_come_out_the_same_twice(run, page):
     first = [(run.path / name).read_bytes() for name in names]
     assert first[0].decode() == page
     assert json.loads(first[1]) == RunReading.of(run).kpis
+    assert b"date>" not in first[3]
     for name in names:
         (run.path / name).unlink()
     report_on(run)

@@ -1,4 +1,4 @@
-"""The information wall: whatever is hidden from a real aggregator may be poison, and its decisions are the same."""
+"""The information wall: what is hidden from a real aggregator may be poison; it decides the same."""
 
 from __future__ import annotations
 

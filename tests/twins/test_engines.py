@@ -30,7 +30,7 @@ def worlds(draw: Any) -> dict[str, Any]:
 
 def fleet_parts(seed: int, cars: int) -> tuple[Any, Any, Any, Any]:
     """Specification, groups, charge and diary of a random fleet."""
-    random = np.random.default_rng(seed)  # noqa: NPY002, TID251 - a test's own world
+    random = np.random.default_rng(seed)  # noqa: TID251 - a test's own world
     spec = make_spec(cars)
     spec["device"] = np.arange(cars)
     spec["battery_mj"] = random.integers(5_000, 90_000, cars) * WH
@@ -71,7 +71,7 @@ def fleet_parts(seed: int, cars: int) -> tuple[Any, Any, Any, Any]:
 
 def make_orders(seed: int, cars: int, count: int) -> Orders:
     """Orders for random rows at random times, with random windows and sequence numbers."""
-    random = np.random.default_rng(seed + 1)  # noqa: NPY002, TID251
+    random = np.random.default_rng(seed + 1)  # noqa: TID251
     rows = np.sort(random.integers(0, cars, count)).astype(np.int32)
     arrival = START_MS + random.integers(0, 24 * HOUR_MS, count)
     order = np.lexsort((arrival, rows))
@@ -95,7 +95,7 @@ def between(orders: Orders, from_ms: int, until_ms: int) -> Orders:
 
 def make_polls(seed: int, cars: int, from_ms: int, until_ms: int) -> Polls:
     """A few wishes for a reading within a stretch."""
-    random = np.random.default_rng(seed + until_ms % 1000)  # noqa: NPY002, TID251
+    random = np.random.default_rng(seed + until_ms % 1000)  # noqa: TID251
     count = int(random.integers(0, 4))
     rows, at_ms = random.integers(0, cars, count), random.integers(from_ms, until_ms, count)
     order = np.lexsort((at_ms, rows))
