@@ -132,7 +132,8 @@ def wants_w(s: Any, p: Any, d: Any, quiet_ms: Any, now_ms: int) -> int:
     """What the car would draw if nobody limited it [W]."""
     if s.phase != PLUGGED or s.charge_mj >= p.stop_mj:
         return 0
-    if s.marks & OVERRIDDEN == 0:
+    told_to_charge = s.limit_w != NO_LIMIT_W and s.limit_w >= p.charger_w
+    if s.marks & OVERRIDDEN == 0 and not told_to_charge:
         if d.return_ms <= now_ms < d.start_ms:
             return 0
         if p.traits & KEEPS_DEFAULT_SCHEDULE and in_quiet_hours(quiet_ms, int(d.delay_s), now_ms):

@@ -182,7 +182,7 @@ def rerun(
 
     folder = Path(folder)
     RunFolder(folder).manifest()
-    data = data or _stored_data(folder)
+    data = data or RunFolder(folder).read_json("inputs.json")["data"]
     scenario = _stored_scenario(folder, data)
     text = (folder / SCENARIO_FILE).read_text(encoding="utf-8")
     if out is not None:
@@ -250,21 +250,16 @@ def _span(scenario: Scenario) -> tuple[int, int]:
     return day_start_ms(clock.start), end_ms + clock.settlement_days * DAY_MS
 
 
-def _stored_data(folder: Path) -> Path | None:
-    from sim.run_folder import RunFolder
-
-    told = RunFolder(folder).read_json("inputs.json")["data"]
-    return None if told is None else Path(told)
-
-
 def _stored_scenario(folder: Path, data: str | Path | None) -> Scenario:
     from sim.manifest import SCENARIO_FILE
-    from sim.run_folder import RunFolderError
+    from sim.run_folder import RunFolder, RunFolderError
 
     path = folder / SCENARIO_FILE
     if not path.is_file():
         raise RunFolderError(f"{folder} holds no run: there is no {SCENARIO_FILE}")
-    return load_scenario(path, data_folder=data or _stored_data(folder))
+    inputs = RunFolder(folder).read_json("inputs.json")
+    overrides = {"seed": inputs["seed"]} if "seed" in inputs else {}
+    return load_scenario(path, data_folder=data or inputs["data"], overrides=overrides)
 
 
 def _report_on(folder: Path, scenario: Scenario, wall_s: float, workers: int) -> Run:

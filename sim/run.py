@@ -48,6 +48,8 @@ from sim.world import MORNING_AFTER_MS, World
 CHECKPOINTS = "checkpoints"
 INPUTS = "inputs.json"
 FORECAST_DAYS = 2
+LAST_LOOK_MS = 900_000
+"""So long after the last day the aggregator still wakes, to end what ended at midnight; nothing is recorded then."""
 Progress = Callable[[int, int, int], None]
 
 
@@ -148,7 +150,8 @@ class Run:
         self.journal = Journal()
         self.world = World(
             scenario, self.population, self.fleet, self.without, self.gateway, self.recorder,
-            start_ms=self.start_ms, quiet_from_ms=self.end_ms,
+            start_ms=self.start_ms, quiet_from_ms=self.end_ms + LAST_LOOK_MS,
+            end_ms=self.end_ms,
         )  # fmt: skip
         self.parties = self._parties()
         self.post = self._post()
@@ -230,7 +233,7 @@ class Run:
             seed=self.scenario.seed,
             latency_ms=comms.market_latency_ms,
             loss=comms.market_loss,
-            closing_ms={"aggregator": self.end_ms, "people": self.end_ms + MORNING_AFTER_MS},
+            closing_ms={"aggregator": self.end_ms + LAST_LOOK_MS, "people": self.end_ms + MORNING_AFTER_MS},
             heard=self._hear,
         )
 

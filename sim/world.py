@@ -47,12 +47,14 @@ class World:
         *,
         start_ms: int,
         quiet_from_ms: int,
+        end_ms: int,
     ) -> None:
         self.fleet = fleet
         self.without = without
         self.gateway = gateway
         self.recorder = recorder
         self.quiet_from_ms = quiet_from_ms
+        self.end_ms = end_ms
         self._units = len(population.homes.group_names)
         self._gsps = len(population.homes.gsp_names)
         self._tells_devices = scenario.record.level is RecordLevel.DEVICES
@@ -74,7 +76,7 @@ class World:
         played = self.fleet.play(until_ms, orders, polls=polls, read=heard)
         self.without.play(until_ms, Orders.none(), read=False)
         self.gateway.report(played, orders, until_ms)
-        if heard:
+        if now_ms < self.end_ms:
             self._write_down(now_ms)
 
     def _last_ms(self) -> int:

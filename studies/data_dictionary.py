@@ -30,7 +30,7 @@ def data_dictionary() -> str:
             "## Tables\n",
             *(_table(table) for table in TABLES.values()),
             "## Key figures\n",
-            "A run leaves out what it has nothing to say about. Bands of a scenario's `expect:` use these names.",
+            "A run leaves out what it has nothing to say about. A scenario's `expect:` uses these names.",
             f"\n| name | meaning |\n|---|---|\n{figures}\n",
         )
     )
