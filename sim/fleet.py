@@ -28,6 +28,7 @@ EVENT = np.dtype([("at_ms", "i8"), ("row", "i4"), ("kind", "i4"), ("value", "i8"
 """One thing that happened to one device; `value` as told by `devices.ev.EventKind`."""
 
 _happen, _obey, _next_event_ms = ev.happen, ev.obey, ev.next_event_ms
+_shortfall_mj = ev.shortfall_mj
 _next_reading_ms, _integrate, _status = ev.next_reading_ms, ev.integrate, ev.status
 _KINDS = tuple(int(kind) for kind in EventKind)
 _CHARGING, _STOPPED, _HELD_BACK = int(EventKind.CHARGING), int(EventKind.STOPPED), int(EventKind.HELD_BACK)
@@ -111,7 +112,7 @@ def _live(  # type: ignore[no-untyped-def]
     sessions,
     events,
     counts,
-    shortfall_wh,
+    promise_wh,
 ):
     """Live one row up to `until_ms`: the earliest of own event, order and reading, again and again.
 
@@ -172,8 +173,9 @@ def _live(  # type: ignore[no-untyped-def]
         if event_ms <= arrival_ms:
             bits, shortfall_mj = _happen(s, p, d, quiet_ms, now_ms)
             if shortfall_mj >= 0:
-                shortfall_wh[row] = shortfall_mj // MJ_PER_WH
+                promise_wh[row, 0] = shortfall_mj // MJ_PER_WH
             if bits & (1 << _PLUGGED_IN):
+                promise_wh[row, 1] = _shortfall_mj(s, p) // MJ_PER_WH
                 at = counts[2]
                 counts[2] = at + 1
                 sessions[0][at] = row
@@ -243,7 +245,7 @@ def _play(  # type: ignore[no-untyped-def]
     sessions,
     events,
     counts,
-    shortfall_wh,
+    promise_wh,
 ):
     """Live the rows [low, high): those that read in this stretch, then those with an event or an order."""
     for k in range(read_low.shape[0]):
@@ -274,7 +276,7 @@ def _play(  # type: ignore[no-untyped-def]
                     sessions,
                     events,
                     counts,
-                    shortfall_wh,
+                    promise_wh,
                 )
                 first_order[row] = -1
                 continue
@@ -322,7 +324,7 @@ def _play(  # type: ignore[no-untyped-def]
                 sessions,
                 events,
                 counts,
-                shortfall_wh,
+                promise_wh,
             )
             first_order[row] = -1
 
@@ -344,7 +346,7 @@ class FleetState:
     next_ms: I64
     quiet_ms: I64  # (windows, 2)
     levels_w: I64  # (groups,) power at the last whole second
-    shortfall_wh: I32  # last judged promise of each row; -1 where none since it was asked for
+    promise_wh: I32  # (rows, 2): missing at the last deadline judged, -1 where none since taken; needed at the last plug-in
     now_ms: int
     events_lived: int
 
@@ -380,7 +382,7 @@ class Fleet:
             next_ms=np.full(n, NEVER_MS, np.int64),
             quiet_ms=np.empty((0, 2), np.int64),
             levels_w=np.zeros(groups, np.int64),
-            shortfall_wh=np.full(n, -1, np.int32),
+            promise_wh=np.full((n, 2), -1, np.int32),
             now_ms=start_ms,
             events_lived=0,
         )
@@ -447,7 +449,7 @@ class Fleet:
             _play(
                 low, high, until_ms, state.now_ms, ranges[0], ranges[1], rows, spec, diary, state.next_ms,
                 state.quiet_ms, self.group, first_second, block.bins, first_order, columns, outcome,
-                *block.readings, block.sessions, block.events, block.counts, state.shortfall_wh,
+                *block.readings, block.sessions, block.events, block.counts, state.promise_wh,
             )  # fmt: skip
             return block
 

@@ -34,6 +34,7 @@ class Promises:
     rows: I64
     ready_by_ms: I64
     short_wh: I32
+    needed_wh: I32  # -1: plugged in before anybody looked
 
 
 class People:
@@ -97,10 +98,11 @@ class People:
 
 
 def _take_promises(fleet: Fleet) -> Promises:
-    short_wh = fleet.state.shortfall_wh
-    rows = np.flatnonzero(short_wh >= 0)
-    found = Promises(rows, _column(fleet.state.diary, "ready_ms")[rows], short_wh[rows].copy())
-    short_wh[:] = -1
+    promise_wh = fleet.state.promise_wh
+    rows = np.flatnonzero(promise_wh[:, 0] >= 0)
+    ready_by_ms = _column(fleet.state.diary, "ready_ms")[rows]
+    found = Promises(rows, ready_by_ms, promise_wh[rows, 0], promise_wh[rows, 1])
+    promise_wh[:, 0] = -1
     return found
 
 

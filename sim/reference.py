@@ -103,8 +103,9 @@ class _Diary:
     def _own_event(self, row: int, now_ms: int, s: Any, p: Any, d: Any, before_w: int) -> None:
         bits, shortfall_mj = self.plain.happen(s, p, d, self.fleet.state.quiet_ms, now_ms)
         if shortfall_mj >= 0:
-            self.fleet.state.shortfall_wh[row] = shortfall_mj // MJ_PER_WH
+            self.fleet.state.promise_wh[row, 0] = shortfall_mj // MJ_PER_WH
         if bits & (1 << EventKind.PLUGGED_IN):
+            self.fleet.state.promise_wh[row, 1] = self.plain.shortfall_mj(s, p) // MJ_PER_WH
             self.sessions.append((row, now_ms, _told_soc_pct(s, p, d)))
         values = {
             EventKind.READY_CHECK: shortfall_mj // MJ_PER_WH,

@@ -281,7 +281,8 @@ class Run:
             if now_ms < self.end_ms:
                 self.save()
         if progress is not None:
-            progress(now_ms, self.world.import_w, len(self.network.outage_rows()))
+            begun = sum(outage.from_ms <= now_ms for outage in self.network.outage_rows())
+            progress(now_ms, self.world.import_w, begun + sum(self.state.broken.counts.values()))
         return stop is not None and stop()
 
     def _take_truth(self) -> None:
@@ -294,12 +295,13 @@ class Run:
         for fleets in self.people.take_judged():
             for arm, judged in enumerate(fleets):
                 home = self.population.cars_home[judged.rows]
-                unknown = np.full(len(judged.rows), -1, np.int32)
-                self.recorder.promises(judged.rows, home, judged.ready_by_ms, unknown, judged.short_wh, arm)
+                self.recorder.promises(judged.rows, home, judged.ready_by_ms, judged.needed_wh, judged.short_wh, arm)
 
     def _hear(self, mail: Mail) -> None:
         """What the record keeps of messages on their way."""
         message = mail.message
+        if mail.to != "journal" and self.journal.hears(message):
+            self.journal.receive(message, mail.due_ms)
         if isinstance(message, OperationalMetering) and mail.to == "balancing":
             names = self.population.homes.group_names
             for place, unit in enumerate(message.unit_names):

@@ -135,7 +135,7 @@ def lived(
         "outcomes": sorted(told["outcome"]),
         "flags": [row[-2:] for row in rows],
         "registers": fleet.registers_mj().tolist(),
-        "shortfall": fleet.state.shortfall_wh.tolist(),
+        "shortfall": fleet.state.promise_wh.tolist(),
         "lived": fleet.state.events_lived,
     }
 
