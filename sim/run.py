@@ -20,7 +20,17 @@ from markets.dfs import DfsMarket
 from markets.exchange import Exchange
 from markets.settlement import Settlement
 from protocol import periods
-from protocol.messages import DfsUnitRegistration, OperationalMetering, Service
+from protocol.messages import (
+    AcceptanceResponse,
+    BidOfferAcceptance,
+    DfsBid,
+    DfsCancellation,
+    DfsRequirement,
+    DfsResult,
+    DfsUnitRegistration,
+    OperationalMetering,
+    Service,
+)
 from protocol.party import Party
 from sim import checkpoint, invariants, party_settings
 from sim.fleet import Fleet
@@ -48,6 +58,11 @@ from sim.world import MORNING_AFTER_MS, World
 CHECKPOINTS = "checkpoints"
 INPUTS = "inputs.json"
 FORECAST_DAYS = 2
+MARKET_TALK = (
+    AcceptanceResponse, BidOfferAcceptance, DfsBid, DfsCancellation, DfsRequirement, DfsResult,
+)  # fmt: skip
+"""What the events table tells of the talk between these; settlement hears copies of some, which are not told twice."""
+TRADERS = ("aggregator", "balancing", "dfs")
 LAST_LOOK_MS = 900_000
 """So long after the last day the aggregator still wakes, to end what ended at midnight; nothing is recorded then."""
 Progress = Callable[[int, int, int], None]
@@ -300,7 +315,7 @@ class Run:
     def _hear(self, mail: Mail) -> None:
         """What the record keeps of messages on their way."""
         message = mail.message
-        if mail.to != "journal" and self.journal.hears(message):
+        if isinstance(message, MARKET_TALK) and mail.to in TRADERS:
             self.journal.receive(message, mail.due_ms)
         if isinstance(message, OperationalMetering) and mail.to == "balancing":
             names = self.population.homes.group_names
