@@ -1,9 +1,9 @@
 """An electric car at its home charge point: what it is, what it does, and what happens to it.
 
-Power is constant between events, so energy needs no time step: import [W] x time [ms] = energy [mJ], exactly,
-in integers. The battery is counted on the AC side (`charge_mj`: the import that put the charge there), so that
-what the meter registers and what the battery gains are the same number; the charging loss is the fixed share
-`1 - efficiency` of it (about 10 %, realism.md section 1).
+Power is constant between events, so energy needs no time step: import [W] x time [ms] = energy [mJ],
+exactly, in integers. The battery is counted on the AC side (`charge_mj`: the import that put the charge
+there), so that what the meter registers and what the battery gains are the same number; the charging loss
+is the fixed share `1 - efficiency` of it (about 10 %, realism.md section 1).
 
 Ties: all that is due at one millisecond happens together, in the order of `happen`; orders come after it,
 readings last.
@@ -121,7 +121,7 @@ def in_quiet_hours(quiet_ms: Any, delay_s: int, now_ms: int) -> bool:
 
     No charging at peak (SI 2021/1467 reg. 10), nor in the random delay after it.
     """
-    for k in range(quiet_ms.shape[0]):
+    for k in range(quiet_ms.shape[0]):  # noqa: SIM110 - a loop compiles, a generator does not
         if quiet_ms[k, 0] <= now_ms < quiet_ms[k, 1] + delay_s * 1000:
             return True
     return False

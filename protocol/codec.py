@@ -1,8 +1,8 @@
 """Writes and reads party state and mail as a JSON tree plus a list of arrays.
 
-There is no pickling, and no code in the data. Understood: None, bool, int, float, str, tuples, lists and dicts
-(keys: str, int, tuple), `date`, `Decimal`, enums and dataclasses of the packages below, and NumPy arrays (shared
-arrays are written once).
+There is no pickling, and no code in the data. Understood: None, bool, int, float, str, tuples, lists and
+dicts (keys: str, int, tuple), `date`, `Decimal`, enums and dataclasses of the packages below, and NumPy
+arrays (shared arrays are written once).
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Everything that is ever said between the parties, with the unit in every field's name.
 
 Times are UTC milliseconds (`_ms`). Device and meter quantities are import-positive; levels of a BM Unit
-(`level_mw`) are export-positive, so a unit of loads has negative levels (rule: `protocol/units.py`). `rows` are
-the aggregator's own handles for assets (0 .. n-1, as registered); `homes` those of metering points. Arrays of one
-message have one length.
+(`level_mw`) are export-positive, so a unit of loads has negative levels (rule: `protocol/units.py`).
+`rows` are the aggregator's own handles for assets (0 .. n-1, as registered); `homes` those of metering
+points. Arrays of one message have one length.
 """
 
 from __future__ import annotations

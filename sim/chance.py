@@ -1,8 +1,9 @@
 """The only home of chance: counter-based draws, keyed by (seed, purpose) and (entity, moment, number).
 
-A draw is a pure function of what it is for, so that adding a device, a cause or a market moves no other draw, and
-two arms of a comparison differ only in what the change caused. Generator: Philox4x32-10 of Salmon et al.,
-"Parallel random numbers: as easy as 1, 2, 3", SC'11; known answers of Random123 in `tests/sim/test_chance.py`.
+A draw is a pure function of what it is for, so that adding a device, a cause or a market moves no other
+draw, and two arms of a comparison differ only in what the change caused. Generator: Philox4x32-10 of
+Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11; known answers of Random123 in
+`tests/sim/test_chance.py`.
 """
 
 from __future__ import annotations

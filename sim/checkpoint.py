@@ -1,8 +1,8 @@
 """Saves and finds again all that changes in a run.
 
-A checkpoint is one file, written to a temporary name, synced and renamed. Layout: magic, length of the tree, the
-tree (JSON), the arrays (NumPy format, no pickles), SHA-256 of all before. The two newest are kept, so that a
-damaged one leaves the one before it.
+A checkpoint is one file, written to a temporary name, synced and renamed. Layout: magic, length of the
+tree, the tree (JSON), the arrays (NumPy format, no pickles), SHA-256 of all before. The two newest are
+kept, so that a damaged one leaves the one before it.
 """
 
 from __future__ import annotations

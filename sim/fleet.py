@@ -1,11 +1,11 @@
 """The fleet engine: a device is a row, a day is its events, and power is the running sum of integer changes.
 
-`Fleet.play(until_ms, orders)` lives every row that has something to do before `until_ms` - its own events, orders
-at their own millisecond, readings at its own second - and touches no other. There is no global time step: what a
-stretch brings does not depend on how long the stretch is.
+`Fleet.play(until_ms, orders)` lives every row that has something to do before `until_ms` - its own
+events, orders at their own millisecond, readings at its own second - and touches no other. There is no
+global time step: what a stretch brings does not depend on how long the stretch is.
 
-Rows lie in the order (reading interval, moment of reading), so that the devices which report in a stretch are one
-or two runs of rows. Identity is `spec["device"]`, never the row.
+Rows lie in the order (reading interval, moment of reading), so that the devices which report in a stretch
+are one or two runs of rows. Identity is `spec["device"]`, never the row.
 """
 
 from __future__ import annotations
@@ -346,7 +346,8 @@ class FleetState:
     next_ms: I64
     quiet_ms: I64  # (windows, 2)
     levels_w: I64  # (groups,) power at the last whole second
-    promise_wh: I32  # (rows, 2): missing at the last deadline judged, -1 where none since taken; needed at the last plug-in
+    # (rows, 2): missing at the last deadline judged, -1 where none since taken; needed at the last plug-in
+    promise_wh: I32
     now_ms: int
     events_lived: int
 
@@ -421,9 +422,9 @@ class Fleet:
     ) -> Played:
         """Live up to `until_ms` (not included); `polls` asks some rows for a reading meanwhile.
 
-        Afterwards `seconds_w` (groups, whole seconds of the stretch) holds the power at each whole second after
-        all that happened up to it (no second at all unless `by_second`), and `events` what happened, in the order
-        (time, row), if events are kept.
+        Afterwards `seconds_w` (groups, whole seconds of the stretch) holds the power at each whole second
+        after all that happened up to it (no second at all unless `by_second`), and `events` what
+        happened, in the order (time, row), if events are kept.
         """
         state = self.state
         orders, is_order = with_polls(orders, polls)

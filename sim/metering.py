@@ -1,9 +1,9 @@
 """Meters: what half-hours they register and what of it arrives when.
 
-Party `meters`. At the end of each settlement period it takes the registers of every car's asset meter and of
-every enrolled home's boundary meter (whole Wh; gain error drawn once per meter, a maker's bias shared); on the
-morning after, it sends the day's readings. A half-hour without a reading stays MISSING_WH. Truth is taken at the
-same moments, for the recorder only.
+Party `meters`. At the end of each settlement period it takes the registers of every car's asset meter and
+of every enrolled home's boundary meter (whole Wh; gain error drawn once per meter, a maker's bias
+shared); on the morning after, it sends the day's readings. A half-hour without a reading stays
+MISSING_WH. Truth is taken at the same moments, for the recorder only.
 """
 
 from __future__ import annotations

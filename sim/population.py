@@ -257,7 +257,8 @@ def _make_drivers(scenario: Scenario, device: I64) -> Drivers:
 def _services(scenario: Scenario, homes: HomeTable, cars_home: I32) -> I8:
     """One service per car.
 
-    DFS needs a half-hourly boundary meter (unless it is metered at assets); the BM takes every car's asset meter.
+    DFS needs a half-hourly boundary meter (unless it is metered at assets); the BM takes every car's
+    asset meter.
     """
     markets = scenario.markets
     u = chance.units(_key(scenario, Purpose.ADDRESS), cars_home.astype(np.int64), number=1)[:, 0]

@@ -1,8 +1,9 @@
 """The clock and the mail: the only file that schedules.
 
-SimPy owns the clock. Between two moments at which somebody who sees devices has mail or a deadline, the world
-lives by itself (`World.live`). At a moment, in this order and no other: mail by (time, sender, number), deadlines
-by party name, then the outboxes; mail said for the same moment is delivered in a further round of it.
+SimPy owns the clock. Between two moments at which somebody who sees devices has mail or a deadline, the
+world lives by itself (`World.live`). At a moment, in this order and no other: mail by (time, sender,
+number), deadlines by party name, then the outboxes; mail said for the same moment is delivered in a
+further round of it.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ ROUNDS_AT_ONE_MOMENT = 1000
 AT_HAND = frozenset({"gateway", "journal", "meters", "people"})
 """Mail to and from these takes no time: they are part of the world, or the paper that it is written on."""
 SEES_DEVICES = ("aggregator", "gateway", "meters", "people")
-"""Before one of these is spoken to, every device has lived up to that moment; what has arrived since the listener
-last looked comes in one go, each row with its own time of arrival."""
+"""Before one of these is spoken to, every device has lived up to that moment.
+
+What has arrived since the listener last looked comes in one go, each row with its own time of arrival.
+"""
 
 
 class World(Protocol):

@@ -61,16 +61,22 @@ FORECAST_DAYS = 2
 MARKET_TALK = (
     AcceptanceResponse, BidOfferAcceptance, DfsBid, DfsCancellation, DfsRequirement, DfsResult,
 )  # fmt: skip
-"""What the events table tells of the talk between these; settlement hears copies of some, which are not told twice."""
+"""What the events table tells of the talk between `TRADERS`.
+
+Settlement hears copies of some of these, which are not told twice.
+"""
 TRADERS = ("aggregator", "balancing", "dfs")
 LAST_LOOK_MS = 900_000
-"""So long after the last day the aggregator still wakes, to end what ended at midnight; nothing is recorded then."""
+"""So long after the last day the aggregator still wakes, to end what ended at midnight.
+
+Nothing is recorded then.
+"""
 Progress = Callable[[int, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """Where the results lie, what is wrong with them (nothing, as a rule), and whether the run was stopped."""
+    """Where the results lie, what is wrong with them (as a rule nothing), and whether it was stopped."""
 
     folder: Path
     degraded: tuple[str, ...]
@@ -310,7 +316,9 @@ class Run:
         for fleets in self.people.take_judged():
             for arm, judged in enumerate(fleets):
                 home = self.population.cars_home[judged.rows]
-                self.recorder.promises(judged.rows, home, judged.ready_by_ms, judged.needed_wh, judged.short_wh, arm)
+                self.recorder.promises(
+                    judged.rows, home, judged.ready_by_ms, judged.needed_wh, judged.short_wh, arm
+                )
 
     def _hear(self, mail: Mail) -> None:
         """What the record keeps of messages on their way."""
@@ -496,8 +504,8 @@ class Run:
 def _keep_freed_memory() -> None:
     """Have glibc reuse the columns of the last minute for the next instead of giving them back page by page.
 
-    Freeing one array of just under 32 MB raises its thresholds for both. Measured: a reading carried takes 14 ns
-    instead of 20 ns.
+    Freeing one array of just under 32 MB raises its thresholds for both. Measured: a reading carried
+    takes 14 ns instead of 20 ns.
     """
     np.empty(2**25 - 2**17, np.uint8)
 

@@ -1,8 +1,8 @@
 """What a simulated day costs, per event and per home, and what one SimPy process per EV would cost.
 
-`python -m studies.bench` prints the table, writes `docs/performance.md` and draws `docs/images/performance.svg`.
-Every figure is taken in a process of its own, after one run that only compiles. Nothing here is a test: machines
-differ.
+`python -m studies.bench` prints the table, writes `docs/performance.md` and draws
+`docs/images/performance.svg`. Every figure is taken in a process of its own, after one run that only
+compiles. Nothing here is a test: machines differ.
 """
 
 from __future__ import annotations
@@ -248,7 +248,7 @@ MEASURES: dict[str, Callable[[int], Figure]] = {
 }
 
 
-# -------------------------------------------------------------------------------------------------- the report
+# ------------------------------------------------------------------------------------------------ the report
 
 
 def measure(name: str, size: int) -> Figure:
@@ -304,23 +304,25 @@ def _page(alone: list[Figure], whole: list[Figure], peer: Figure, twin: Figure, 
     head = "| homes | EVs | s per day | us per home | ns per event | peak GB |\n|---|---|---|---|---|---|"
     return f"""# Performance
 
-Written by `make bench`; measured on this machine in one go, {WORKERS} threads, kernels cached, each figure in its
-own process. Compare ratios, not seconds: shared machines drift.
+Written by `make bench`; measured on this machine in one go, {WORKERS} threads, kernels cached, each figure in
+its own process. Compare ratios, not seconds: shared machines drift.
 
 ## Fleet and homes alone
 
-No aggregator, no comms: cars' events in stretches of a minute, base load of every home by half-hour. State per
-EV: {alone[-1].detail["state_b_per_ev"]:.0f} B (52 B row, 8 B calendar), constant in the number of homes.
+No aggregator, no comms: cars' events in stretches of a minute, base load of every home by half-hour.
+State per EV: {alone[-1].detail["state_b_per_ev"]:.0f} B (52 B row, 8 B calendar), constant in the number
+of homes.
 
 {head}
 {_rows(alone)}
 
 ## The whole scenario
 
-`scenarios/million-homes.yaml` at several sizes: building the population, the day with realistic comms, a reading
-from every charge point every 60 s, the aggregator's loop (10 s during instructions, 60 s otherwise), 1 s
-operational metering, the counterfactual twin of the fleet, settlement and results on disk. Meter history (two
-weeks before) comes on top: {million.detail["history_s_per_day"]:.2f} s per day of it at a million homes.
+`scenarios/million-homes.yaml` at several sizes: building the population, the day with realistic comms, a
+reading from every charge point every 60 s, the aggregator's loop (10 s during instructions, 60 s
+otherwise), 1 s operational metering, the counterfactual twin of the fleet, settlement and results on
+disk. Meter history (two weeks before) comes on top: {million.detail["history_s_per_day"]:.2f} s per day
+of it at a million homes.
 
 {head}
 {_rows(whole)}
@@ -329,14 +331,16 @@ weeks before) comes on top: {million.detail["history_s_per_day"]:.2f} s per day 
 
 ## Against one SimPy process per EV
 
-{peer.devices:,} EVs, the same day, the same event functions, no messages: one SimPy process per EV takes
-{peer.seconds:.1f} s ({peer.ns_per_event:,.0f} ns per event), the fast engine on one thread {twin.seconds:.2f} s
-({twin.ns_per_event:.0f} ns per event): **{peer.ns_per_event / twin.ns_per_event:.0f} times** fewer seconds per event.
+{peer.devices:,} EVs, the same day, the same event functions, no messages. One SimPy process per EV takes
+{peer.seconds:.1f} s ({peer.ns_per_event:,.0f} ns per event).
+The fast engine on one thread takes {twin.seconds:.2f} s ({twin.ns_per_event:.0f} ns per event):
+**{peer.ns_per_event / twin.ns_per_event:.0f} times** fewer seconds per event.
 
 ## The floor
 
-Reading and writing the state of every EV once a minute for a day, and nothing else, takes {floor.seconds:.2f} s at
-this machine's memory bandwidth; fleet and homes alone take {alone[-1].seconds / floor.seconds:.1f} times that.
+Reading and writing the state of every EV once a minute for a day, and nothing else, takes
+{floor.seconds:.2f} s at this machine's memory bandwidth; fleet and homes alone take
+{alone[-1].seconds / floor.seconds:.1f} times that.
 """
 
 

@@ -1,8 +1,8 @@
 """Storms: thousands of small worlds with every kind of trouble, and laws watched in each.
 
-`python -m studies.storm --worlds 2000` plays seeds 1 .. 2000; `--seed N` plays one alone, loudly. A world fails
-when a law is broken, something raises, or money does not sum to nothing; the storm fails when a world does, or
-when a listed state was never reached: trouble that never comes up is not tested.
+`python -m studies.storm --worlds 2000` plays seeds 1 .. 2000; `--seed N` plays one alone, loudly. A world
+fails when a law is broken, something raises, or money does not sum to nothing; the storm fails when a
+world does, or when a listed state was never reached: trouble that never comes up is not tested.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Targets T1 and T2 of the fact sheet on realism: unmanaged charging as Electric Nation saw it.
 
-T1: after-diversity weekday half-hourly peak of 0.83-0.90 kW per EV, after 20:00 (Electric Nation, 1,200 EVs,
-scaled to 3 of 7 plug-ins; NGED plans 0.83). T2: about 3 plug-ins a week, plugged in for more than 12 h on average,
-state of charge at plug-in above 50 % on average (Electric Nation, 673 chargers). Another seed and another
-population must hold as well.
+T1: after-diversity weekday half-hourly peak of 0.83-0.90 kW per EV, after 20:00 (Electric Nation, 1,200
+EVs, scaled to 3 of 7 plug-ins; NGED plans 0.83). T2: about 3 plug-ins a week, plugged in for more than 12
+h on average, state of charge at plug-in above 50 % on average (Electric Nation, 673 chargers). Another
+seed and another population must hold as well.
 """
 
 from __future__ import annotations

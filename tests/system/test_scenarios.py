@@ -1,0 +1,113 @@
+"""Every shipped scenario does what it says; when a rule or a dispatch rule changes, one of them turns red."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import aggregator.loop
+import markets.metered_volume
+from sim.run import run_scenario
+from sim.scenario import Scenario
+from sim.scenario_file import load_scenario
+from studies.check import BandResult, judge
+from studies.kpis import compute_kpis
+from sim.run_folder import RunFolder
+
+FOLDER = Path(__file__).parents[2] / "scenarios"
+SMALL = (
+    "bm-turn-down",
+    "clock-change-march",
+    "clock-change-october",
+    "demo",
+    "nothing",
+    "vendor-outage",
+    "winter-evening-dfs",
+)
+
+
+def judged(scenario: Scenario, out: Path) -> tuple[BandResult, ...]:
+    """The bands of a scenario after a run."""
+    outcome = run_scenario(scenario, out, text="")
+    assert outcome.degraded == ()
+    return judge(scenario.expect, compute_kpis(RunFolder(out)))
+
+
+def red(results: tuple[BandResult, ...]) -> list[str]:
+    return [f"{band.kpi}: wanted {band.wanted}, found {band.found}" for band in results if not band.green]
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_shipped_scenario_keeps_within_its_bands(name: str, tmp_path: Path) -> None:
+    results = judged(load_scenario(FOLDER / f"{name}.yaml"), tmp_path / "run")
+    assert len(results) >= 5
+    assert red(results) == []
+
+
+def with_rule(book: str, rule: str, value: Any) -> Callable[[Scenario, pytest.MonkeyPatch], Scenario]:
+    """Another value for one rule."""
+    return lambda scenario, _: scenario.model_copy(
+        update={"markets": scenario.markets.model_copy(update={"rules": {book: {rule: value}}})}
+    )
+
+
+def shortest_slack_first(scenario: Scenario, patch: pytest.MonkeyPatch) -> Scenario:
+    honest = aggregator.loop.choose
+
+    def choose(*args: Any, longest_first: bool, **named: Any) -> Any:
+        return honest(*args, longest_first=not longest_first, **named)
+
+    patch.setattr(aggregator.loop, "choose", choose)
+    return scenario
+
+
+def let_go_all_at_once(scenario: Scenario, patch: pytest.MonkeyPatch) -> Scenario:
+    honest = aggregator.loop.spread_release
+    patch.setattr(aggregator.loop, "spread_release", lambda *args: honest(*args[:-1], 1))
+    return scenario
+
+
+def bid_a_tenth_more(scenario: Scenario, patch: pytest.MonkeyPatch) -> Scenario:
+    honest = aggregator.loop.dfs_megawatts
+    patch.setattr(
+        aggregator.loop,
+        "dfs_megawatts",
+        lambda *args, **named: tuple(1.1 * mw for mw in honest(*args, **named)),
+    )
+    return scenario
+
+
+def forget_the_newest_day(scenario: Scenario, patch: pytest.MonkeyPatch) -> Scenario:
+    honest = markets.metered_volume.bl01
+
+    def bl01(
+        history_wh: Any, days: Any, delivery_day: Any, metered: Any, event_days: Any, *rest: Any, **named: Any
+    ) -> Any:
+        return honest(
+            history_wh[:, :-1], days[:-1], delivery_day, metered, event_days[:, :-1], *rest, **named
+        )
+
+    patch.setattr(markets.metered_volume, "bl01", bl01)
+    return scenario
+
+
+PLANTED = {
+    "no in-day adjustment in 2022/23": ("winter-evening-dfs", with_rule("dfs", "in_day_adjustment", "none")),
+    "transmission losses of one per cent": ("clock-change-march", with_rule("bsc", "tlm", 0.99)),
+    "shortest slack first": ("winter-evening-dfs", shortest_slack_first),
+    "no staged release": ("winter-evening-dfs", let_go_all_at_once),
+    "bids a tenth above the forecast": ("winter-evening-dfs", bid_a_tenth_more),
+    "a baseline that forgets the newest day": ("winter-evening-dfs", forget_the_newest_day),
+}
+
+
+@pytest.mark.parametrize("plant", PLANTED)
+def test_a_planted_change_turns_a_shipped_scenario_red(
+    plant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, change = PLANTED[plant]
+    scenario = change(load_scenario(FOLDER / f"{name}.yaml"), monkeypatch)
+    assert red(judged(scenario, tmp_path / "run")) != []
