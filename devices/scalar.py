@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import FunctionType, ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from numba import njit
 from numba.core.dispatcher import Dispatcher
 
+F = TypeVar("F", bound=Callable[..., Any])
 
-def scalar(function: Callable[..., Any]) -> Any:
+
+def scalar(function: F) -> F:
     """Compile a scalar function (no threads, cached on disk)."""
-    return njit(cache=True, nogil=True)(function)
+    return cast(F, njit(cache=True, nogil=True)(function))
 
 
 def uncompiled(module: ModuleType) -> SimpleNamespace:

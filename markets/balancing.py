@@ -514,10 +514,10 @@ class BalancingMarket(Counterparty[BalancingState]):
                 )
 
     def _late_seconds(self, metering: OperationalMetering) -> int:
-        """How many seconds of data came later than read interval plus latency allow: all of the message, or none.
+        """How many seconds of data came later than read interval plus latency allow.
 
-        A message gathers seconds that the wire would carry one by one, so its newest second tells how far behind
-        the sender is.
+        All of a message, or none: it gathers seconds that the wire would carry one by one, so its newest
+        second tells how far behind the sender is.
         """
         rules = self.settings.rules.book("operational_metering", local_date(self.state.now_ms))
         column = METERING_COLUMNS[self.settings.operational_metering]

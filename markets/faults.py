@@ -126,7 +126,7 @@ def beyond_limits(profile: Profile, bound_mw: float) -> Profile:
     """The profile with its inner corners pushed beyond the bound, away from the FPN at its ends."""
     raised = max(point.level_mw for point in profile) > profile[0].level_mw
     level_mw = bound_mw + BEYOND_MW if raised else bound_mw - BEYOND_MW
-    inner = tuple(Point(point.at_ms, level_mw) for point in profile[1:-1])
+    inner = tuple(Point(point.at_ms, level_mw) for point in _inner_corners(profile))
     return (profile[0], *inner, profile[-1])
 
 
@@ -135,5 +135,12 @@ def too_fast(profile: Profile) -> Profile:
     end.
     """
     first, last = profile[0], profile[-1]
-    level_mw = max((point.level_mw for point in profile[1:-1]), key=lambda level: abs(level - first.level_mw))
+    levels = (point.level_mw for point in profile[1:])
+    level_mw = max(levels, key=lambda level: abs(level - first.level_mw))
     return (first, Point(first.at_ms, level_mw), Point(last.at_ms, level_mw), last)
+
+
+def _inner_corners(profile: Profile) -> Profile:
+    """The corners between the ends; of a profile without any (cut short at an unknown FPN), its middle."""
+    first, last = profile[0], profile[-1]
+    return profile[1:-1] or (Point((first.at_ms + last.at_ms) // 2, first.level_mw),)

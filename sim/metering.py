@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 
 from protocol import periods
-from protocol.messages import MISSING_WH, AssetReadings, BoundaryReadings, I16, I32, I64, Message, Service
+from protocol.messages import I16, I32, I64, MISSING_WH, AssetReadings, BoundaryReadings, Message, Service
 from protocol.party import NEVER_MS, Envelope
 from sim import chance
 from sim.chance import Purpose

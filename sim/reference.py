@@ -84,11 +84,11 @@ class _Diary:
             if now_ms > env.now:
                 yield env.timeout(now_ms - int(env.now))
             if reading_ms < event_ms and reading_ms < order_ms:
-                self._take_reading(row, now_ms, s, p, d)
+                self._take_reading(row, now_ms, s, p)
                 reading_ms += int(p.read_every_ms)
                 continue
             if order_ms < event_ms and self.orders.response_dsr[inbox[0]] == POLL:
-                self._take_reading(row, now_ms, s, p, d)
+                self._take_reading(row, now_ms, s, p)
                 inbox.pop(0)
                 continue
             before_w = int(s.import_w)
@@ -131,7 +131,7 @@ class _Diary:
         elif s.import_w == 0 and before_w > 0:
             self.events.append((now_ms, row, int(EventKind.STOPPED), int(s.charge_mj) // MJ_PER_WH))
 
-    def _take_reading(self, row: int, now_ms: int, s: Any, p: Any, d: Any) -> None:
+    def _take_reading(self, row: int, now_ms: int, s: Any, p: Any) -> None:
         lived_mj = int(s.import_w) * (now_ms - int(s.at_ms))
         register_wh = int((int(s.register_mj) + lived_mj) * float(p.wh_per_mj))
         soc_pct = int((int(s.charge_mj) + lived_mj) * float(p.pct_per_mj)) if p.traits & ev.TELLS_SOC else -1

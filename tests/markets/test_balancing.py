@@ -8,6 +8,7 @@ from datetime import date
 import numpy as np
 import pytest
 
+from markets import faults
 from markets.balancing import BalancingMarket
 from markets.settings import (
     FAULT_KINDS,
@@ -520,3 +521,10 @@ def test_late_seconds_depend_on_the_metering_rules_chosen(choice, late):
     party = market(metering=choice)
     party.receive(metering(FIVE, 10), FIVE + 16_000)
     assert party.state.metering[UNIT].late == late
+
+
+def test_a_profile_without_inner_corners_can_be_made_impossible_too():
+    # Storm seed 649: an acceptance cut short where no FPN is notified has two corners only.
+    short = (Point(FIVE, -3.0), Point(FIVE + 120_000, -2.0))
+    assert faults.too_fast(short)[1] == Point(FIVE, -2.0)
+    assert max(point.level_mw for point in faults.beyond_limits(short, 0.0)) > 0.0

@@ -11,11 +11,11 @@ import pytest
 import aggregator.loop
 import markets.metered_volume
 from sim.run import run_scenario
+from sim.run_folder import RunFolder
 from sim.scenario import Scenario
 from sim.scenario_file import load_scenario
 from studies.check import BandResult, judge
 from studies.kpis import compute_kpis
-from sim.run_folder import RunFolder
 
 FOLDER = Path(__file__).parents[2] / "scenarios"
 SMALL = (
