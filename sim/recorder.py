@@ -283,7 +283,7 @@ class Recorder:
             self._spill(table, state)
 
     def finish(self, pages: Iterable[Page]) -> dict[str, TableFile]:
-        """Add the journal's pages, work out deliveries, write every table and remove the parts."""
+        """Add the journal's pages, work out deliveries and write every table."""
         for page in pages:
             if page.rows:
                 self.rows(page.table, **{name: list(values) for name, values in page.columns().items()})
@@ -293,9 +293,11 @@ class Recorder:
         ):
             series.spill(state, self.layout.end_ms + CHUNK_MS + LATE_MS)
         self._work_out_deliveries()
-        written = {name: self._write(table) for name, table in self.tables.items()}
+        return {name: self._write(table) for name, table in self.tables.items()}
+
+    def forget_parts(self) -> None:
+        """Remove the part files. Only when nobody can resume any more: a checkpoint counts on them."""
         self.folder.remove_tree(PARTS)
-        return written
 
     def _work_out_deliveries(self) -> None:
         instructions, beliefs, volumes = (

@@ -171,8 +171,7 @@ class Run:
         self.journal = Journal()
         self.world = World(
             scenario, self.population, self.fleet, self.without, self.gateway, self.recorder,
-            start_ms=self.start_ms, quiet_from_ms=self.end_ms + LAST_LOOK_MS,
-            end_ms=self.end_ms,
+            quiet_from_ms=self.end_ms + LAST_LOOK_MS, end_ms=self.end_ms,
         )  # fmt: skip
         self.parties = self._parties()
         self.post = self._post()
@@ -470,8 +469,9 @@ class Run:
             self.scenario, text, self.recorder.layout, tables, inputs=self._inputs(), degraded=degraded,
             invariants=self.state.broken.counts,
         )  # fmt: skip
-        self.folder.remove_tree(CHECKPOINTS)
         self.folder.write_json(MANIFEST, manifest)
+        self.folder.remove_tree(CHECKPOINTS)
+        self.recorder.forget_parts()
         return RunOutcome(self.folder.path, degraded, interrupted=False)
 
     def _warnings(self) -> list[DataFault]:

@@ -5,7 +5,7 @@ The fleet as it is, the same fleet as it would have been, the wires, and the rec
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,10 +24,9 @@ MINUTE_S = 60
 
 @dataclass(slots=True)
 class WorldState:
-    """Seconds of a minute that is not yet whole, (2, GSPs, seconds) [W], and where they begin."""
+    """Seconds already lived whose counterfactual is still to be lived: (groups, seconds) [W] pieces, oldest first."""
 
-    minute_w: I64
-    minute_start_ms: int
+    lived_w: list[I64] = field(default_factory=list)
 
 
 class World:
@@ -45,7 +44,6 @@ class World:
         gateway: Gateway,
         recorder: Recorder,
         *,
-        start_ms: int,
         quiet_from_ms: int,
         end_ms: int,
     ) -> None:
@@ -58,7 +56,7 @@ class World:
         self._units = len(population.homes.group_names)
         self._gsps = len(population.homes.gsp_names)
         self._tells_devices = scenario.record.level is RecordLevel.DEVICES
-        self.state = WorldState(np.zeros((2, self._gsps, 0), np.int64), start_ms)
+        self.state = WorldState()
 
     @property
     def import_w(self) -> int:
@@ -74,28 +72,33 @@ class World:
         orders = self.gateway.orders_due(until_ms)
         polls = Polls(*self.gateway.polls_due(until_ms))
         played = self.fleet.play(until_ms, orders, polls=polls, read=heard)
-        self.without.play(until_ms, Orders.none(), read=False)
         self.gateway.report(played, orders, until_ms)
         if now_ms < self.end_ms:
-            self._write_down(now_ms)
+            self.state.lived_w.append(self.fleet.seconds_w)
+            self._tell_devices(0, self.fleet)
+        if until_ms % CATCH_UP_MS == 0:
+            self._catch_up(until_ms)
 
     def _last_ms(self) -> int:
         """Cars live on into the morning after, until every promise of the last night has been judged."""
         return self.quiet_from_ms + MORNING_AFTER_MS
 
-    def _write_down(self, from_ms: int) -> None:
-        start_ms = -(-from_ms // 1000) * 1000
-        lived, without = self._by_gsp(self.fleet.seconds_w), self._by_gsp(self.without.seconds_w)
-        if lived.shape[-1]:
+    def _catch_up(self, until_ms: int) -> None:
+        """Live the counterfactual up to now, in one go: nobody asks it anything in between."""
+        start_ms = self.without.state.now_ms
+        self.without.play(until_ms, Orders.none(), read=False)
+        if start_ms < self.end_ms:
+            self._tell_devices(1, self.without)
+            lived = self._by_gsp(np.concatenate(self.state.lived_w, axis=1))
+            without = self._by_gsp(self.without.seconds_w)
             self.recorder.seconds(start_ms, self._cells(lived), self._cells(without))
-            self._write_minutes(lived.sum(axis=1), without.sum(axis=1))
-        if self._tells_devices:
-            for arm, fleet in enumerate((self.fleet, self.without)):
-                told = fleet.events
-                if len(told):
-                    self.recorder.device_events(
-                        told["at_ms"], told["row"], told["kind"], told["value"], arm, KINDS
-                    )
+            self.recorder.minutes(start_ms, _minute_means(lived), _minute_means(without))
+            self.state.lived_w = []
+
+    def _tell_devices(self, arm: int, fleet: Fleet) -> None:
+        told = fleet.events
+        if self._tells_devices and len(told):
+            self.recorder.device_events(told["at_ms"], told["row"], told["kind"], told["value"], arm, KINDS)
 
     def _by_gsp(self, seconds_w: I64) -> I64:
         """(GSPs, services, seconds)."""
@@ -106,17 +109,15 @@ class World:
         by_unit = by_gsp.reshape(self._units, -1, len(Service), by_gsp.shape[-1]).sum(axis=1)
         return np.asarray(by_unit.reshape(-1, by_gsp.shape[-1]))
 
-    def _write_minutes(self, lived_w: I64, without_w: I64) -> None:
-        """Whole minutes as means; the rest waits for its minute to be whole."""
-        seconds = np.concatenate([self.state.minute_w, np.stack([lived_w, without_w])], axis=2)
-        minutes = seconds.shape[2] // MINUTE_S
-        if minutes:
-            whole = seconds[:, :, : minutes * MINUTE_S].reshape(2, self._gsps, minutes, MINUTE_S)
-            mean_w = (whole.sum(axis=3) + MINUTE_S // 2) // MINUTE_S
-            self.recorder.minutes(self.state.minute_start_ms, mean_w[0], mean_w[1])
-            self.state.minute_start_ms += minutes * MINUTE_S * 1000
-        self.state.minute_w = seconds[:, :, minutes * MINUTE_S :].copy()
+
+def _minute_means(by_gsp: I64) -> I64:
+    """Means of whole minutes over all services, (GSPs, minutes) [W]."""
+    total_w = by_gsp.sum(axis=1)
+    whole = total_w.reshape(len(total_w), -1, MINUTE_S)
+    return np.asarray((whole.sum(axis=2) + MINUTE_S // 2) // MINUTE_S)
 
 
+CATCH_UP_MS = 600_000
+"""The counterfactual is lived in stretches that end on whole ten minutes, as every settlement period does."""
 MORNING_AFTER_MS = 13 * 3_600_000
 """Until 13:00 on the morning after: by then every car has left that leaves, and every deadline has come."""

@@ -2,18 +2,22 @@
 
 `python -m studies.storm --worlds 2000` plays seeds 1 .. 2000; `--seed N` plays one alone, loudly. A world
 fails when a law is broken, something raises, or money does not sum to nothing; the storm fails when a
-world does, or when a listed state was never reached: trouble that never comes up is not tested.
+world does, or when a listed state was never reached: trouble that never comes up is not tested. `--kills N` kills a run N times at random and resumes it.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
+import shutil
+import subprocess
 import sys
 import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from multiprocessing import get_context
@@ -25,7 +29,7 @@ import numpy as np
 from protocol.periods import period_count
 from sim import chance
 from sim.chance import Purpose
-from sim.run import run_scenario
+from sim.run import CHECKPOINTS, resume_run, run_scenario
 from sim.run_folder import RunFolder
 from sim.scenario import Scenario
 
@@ -286,6 +290,76 @@ def _distinct(folder: RunFolder, table: str, column: str) -> list[str]:
     return [str(value) for value in folder.table(table, [column])[column].unique().to_pylist()]
 
 
+def kill_and_resume(times: int) -> int:
+    """Kill one scenario with SIGKILL at random moments and resume it; the tables must be the same bytes."""
+    path = Path(__file__).parents[1] / "scenarios" / "demo.yaml"
+    text = (
+        path.read_text(encoding="utf-8")
+        .replace("count: 10000", "count: 1500")
+        .replace("days: 14}", "days: 8, checkpoint_every: 30 min}")
+    )
+    text = text.split("\nexpect:")[0].replace("turn_down: 2 MW", "turn_down: 1 MW")
+    dice = Dice(times)
+    different = 0
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        (place / "scenario.yaml").write_text(text, encoding="utf-8")
+        for name in ("warm", "whole"):
+            seconds = _life(place, name, None)
+        told = _hashes(place / "whole")
+        for number in range(times):
+            _life(place, f"killed{number}", seconds * (0.3 + 0.75 * dice.share()))
+            resumed = _resume(place / f"killed{number}")
+            same = _hashes(place / f"killed{number}") == told
+            different += not same
+            print(
+                f"kill {number + 1}: {'resumed' if resumed else 'over or not begun'},",
+                "the same" if same else "DIFFERENT",
+                flush=True,
+            )
+    print(f"{times} kills, {different} different")
+    return int(different > 0)
+
+
+_ONE_LIFE = """
+import sys
+from pathlib import Path
+from sim.run import CHECKPOINTS, resume_run, run_scenario
+from sim.scenario_file import load_scenario
+path = Path(sys.argv[1])
+run_scenario(load_scenario(path), Path(sys.argv[2]), text=path.read_text(encoding="utf-8"))
+"""
+
+
+def _life(place: Path, name: str, kill_after_s: float | None) -> float:
+    """One run in a process of its own, killed after a while or not; gives how many seconds of CPU it took."""
+    command = [sys.executable, "-c", _ONE_LIFE, str(place / "scenario.yaml"), str(place / name)]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    process = subprocess.Popen(command, cwd=Path(__file__).parents[1])  # noqa: S603 - our own interpreter
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=kill_after_s)
+    process.kill()
+    process.wait()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def _resume(folder: Path) -> bool:
+    """Go on if there is something to go on from, or begin anew if it died before its first checkpoint."""
+    if (folder / "manifest.json").exists():
+        return False
+    if not list((folder / CHECKPOINTS).glob("*.checkpoint")):
+        shutil.rmtree(folder, ignore_errors=True)
+        _life(folder.parent, folder.name, None)
+        return False
+    resume_run(folder)
+    return True
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    return {name: table["sha256"] for name, table in RunFolder(folder).manifest()["tables"].items()}
+
+
 def main(arguments: list[str]) -> int:
     """Play the storm; the exit code is 0 only if no world failed and every listed state was reached."""
     parser = argparse.ArgumentParser(prog="python -m studies.storm", description=__doc__)
@@ -293,7 +367,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--first", type=int, default=1, help="first seed")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, help="play this world alone")
+    parser.add_argument(
+        "--kills", type=int, help="instead: kill a run so often at random moments, resume it, compare"
+    )
     options = parser.parse_args(arguments)
+    if options.kills is not None:
+        return kill_and_resume(options.kills)
     if options.seed is not None:
         world = live(options.seed)
         print(

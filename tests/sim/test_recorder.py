@@ -105,6 +105,7 @@ def test_parts_do_not_show_and_are_removed(tmp_path, monkeypatch):
             recorder.event(START + 1000 * ((k * 7) % 35), f"kind {k % 4}", "who", detail=f"word {k}")
     assert (tmp_path / "parts" / "parts").is_dir()
     assert bytes_of(in_memory) == bytes_of(in_parts)
+    in_parts.forget_parts()
     assert not (tmp_path / "parts" / "parts").exists()
 
 
