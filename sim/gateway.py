@@ -191,18 +191,19 @@ class Gateway:
 
     def _report_readings(self, readings: Readings, until_ms: int) -> None:
         carried = self.network.carry_up(readings.rows, readings.event_ms, Kind.TELEMETRY)
-        event_ms = self._by_own_clock(readings.rows, readings.event_ms)
         due = self.state.telemetry.take_due(until_ms)
-        arrived, later = self._sort_out(readings, event_ms, carried, due, until_ms)
+        arrived, later = self._sort_out(readings, carried, due, until_ms)
         self.state.telemetry.add(later)
         if len(arrived.rows):
             self._tell(arrived)
 
     def _sort_out(
-        self, readings: Readings, event_ms: I64, carried: Carried, due: list[Columns], until_ms: int
+        self, readings: Readings, carried: Carried, due: list[Columns], until_ms: int
     ) -> tuple[Telemetry, Columns]:
         """Readings that have arrived before `until_ms` (`due` ones, sent earlier, first), and all others."""
         pieces = self.network.pieces(len(readings.rows))
+        skew_ms = self.network.clock_skew_ms
+        skews = np.empty(0, np.int64) if skew_ms is None else np.asarray(skew_ms, np.int64)
         found = np.zeros((len(pieces), 2), np.int64)
 
         def look(piece: int) -> None:
@@ -224,8 +225,8 @@ class Gateway:
             now, later = (slice(starts[piece, column], starts[piece + 1, column]) for column in (0, 1))
             lo, hi = pieces[piece]
             _move(
-                lo, hi, until_ms, readings.rows, event_ms, readings.import_w, readings.register_wh,
-                readings.status, readings.soc_pct, carried.arrival_ms, carried.copy_ms, arrived.rows[now],
+                lo, hi, until_ms, skews, readings.rows, readings.event_ms, readings.import_w,
+                readings.register_wh, readings.status, readings.soc_pct, carried.arrival_ms, carried.copy_ms, arrived.rows[now],
                 arrived.event_ms[now], arrived.arrival_ms[now], arrived.import_w[now],
                 arrived.register_wh[now], arrived.status[now], arrived.soc_pct[now], later_at[later],
                 later_ms[later],
@@ -234,7 +235,7 @@ class Gateway:
         self.network.spread(move, len(pieces))
         return arrived, {
             "rows": readings.rows[later_at],
-            "event_ms": event_ms[later_at],
+            "event_ms": self._by_own_clock(readings.rows[later_at], readings.event_ms[later_at]),
             "arrival_ms": later_ms,
             "import_w": readings.import_w[later_at],
             "register_wh": readings.register_wh[later_at],
@@ -288,16 +289,18 @@ def _count(arrival_ms, copy_ms, until_ms, found):  # type: ignore[no-untyped-def
 
 @njit(cache=True, nogil=True)
 def _move(  # type: ignore[no-untyped-def]
-    lo, hi, until_ms, rows, event_ms, import_w, register_wh, status, soc_pct, arrival_ms, copy_ms, to_rows,
-    to_event_ms, to_arrival_ms, to_import_w, to_register_wh, to_status, to_soc_pct, later_at, later_ms,
+    lo, hi, until_ms, skews, rows, event_ms, import_w, register_wh, status, soc_pct, arrival_ms, copy_ms,
+    to_rows, to_event_ms, to_arrival_ms, to_import_w, to_register_wh, to_status, to_soc_pct, later_at, later_ms,
 ):  # fmt: skip
-    """Copy readings lo .. hi that have arrived, each duplicate behind its original; list the others."""
+    """Copy readings lo .. hi that have arrived, by their devices' own clocks; duplicates behind their originals."""
     now, later = 0, 0
+    skewed = skews.shape[0] > 0
     for i in range(lo, hi):
         comes_ms = arrival_ms[i]
+        told_ms = event_ms[i] + skews[rows[i]] if skewed else event_ms[i]
         for _ in range(2):
             if comes_ms < until_ms:
-                to_rows[now], to_event_ms[now], to_arrival_ms[now] = rows[i], event_ms[i], comes_ms
+                to_rows[now], to_event_ms[now], to_arrival_ms[now] = rows[i], told_ms, comes_ms
                 to_import_w[now], to_register_wh[now] = import_w[i], register_wh[i]
                 to_status[now], to_soc_pct[now] = status[i], soc_pct[i]
                 now += 1
