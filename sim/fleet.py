@@ -390,6 +390,7 @@ class Fleet:
         self.events: np.ndarray[Any, Any] = np.empty(0, EVENT)
         self.seconds_w: I64 = np.empty((groups, 0), np.int64)
         self._runs = reading_runs(spec)
+        self._first_order = np.full(len(spec), -1, np.int32)  # every stretch leaves it so
         self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
 
     def plan(self, diary: np.ndarray[Any, Any], quiet_ms: I64) -> None:
@@ -430,8 +431,7 @@ class Fleet:
         orders, is_order = with_polls(orders, polls)
         first_second = -(-state.now_ms // 1000)
         seconds = -(-until_ms // 1000) - first_second if by_second else 0
-        n = len(self.spec)
-        first_order = _first_orders(orders.rows, n)
+        first_order = self._place_orders(orders.rows)
         outcome = np.full(len(orders.rows), -1, np.int8)
         ranges = self._runs.between(state.now_ms, until_ms) if read else _no_runs()
         columns = _order_columns(orders)
@@ -479,6 +479,13 @@ class Fleet:
         """How rows are shared among workers. Results do not depend on it."""
         edges = np.linspace(0, len(self.spec), self.workers + 1).astype(int)
         return [(int(low), int(high)) for low, high in pairwise(edges)]
+
+    def _place_orders(self, order_rows: I32) -> I32:
+        """For each row the place of its first order, -1 where it has none; orders are sorted by row."""
+        if len(order_rows):
+            rows, places = np.unique(order_rows, return_index=True)
+            self._first_order[rows] = places
+        return self._first_order
 
     def _sessions(self, blocks: list[_Block]) -> Sessions:
         rows, at_ms, soc_pct = (
@@ -561,15 +568,6 @@ def reading_runs(spec: np.ndarray[Any, Any]) -> _Runs:
 
 def _no_runs() -> tuple[I64, I64]:
     return np.empty(0, np.int64), np.empty(0, np.int64)
-
-
-def _first_orders(order_rows: I32, n: int) -> I32:
-    """For each row the place of its first order, -1 where it has none; orders are sorted by row."""
-    first = np.full(n, -1, np.int32)
-    if len(order_rows):
-        rows, places = np.unique(order_rows, return_index=True)
-        first[rows] = places
-    return first
 
 
 def _order_columns(orders: Orders) -> tuple[Any, ...]:

@@ -226,7 +226,8 @@ class Gateway:
             lo, hi = pieces[piece]
             _move(
                 lo, hi, until_ms, skews, readings.rows, readings.event_ms, readings.import_w,
-                readings.register_wh, readings.status, readings.soc_pct, carried.arrival_ms, carried.copy_ms, arrived.rows[now],
+                readings.register_wh, readings.status, readings.soc_pct, carried.arrival_ms,
+                carried.copy_ms, arrived.rows[now],
                 arrived.event_ms[now], arrived.arrival_ms[now], arrived.import_w[now],
                 arrived.register_wh[now], arrived.status[now], arrived.soc_pct[now], later_at[later],
                 later_ms[later],
@@ -290,9 +291,13 @@ def _count(arrival_ms, copy_ms, until_ms, found):  # type: ignore[no-untyped-def
 @njit(cache=True, nogil=True)
 def _move(  # type: ignore[no-untyped-def]
     lo, hi, until_ms, skews, rows, event_ms, import_w, register_wh, status, soc_pct, arrival_ms, copy_ms,
-    to_rows, to_event_ms, to_arrival_ms, to_import_w, to_register_wh, to_status, to_soc_pct, later_at, later_ms,
+    to_rows, to_event_ms, to_arrival_ms, to_import_w, to_register_wh, to_status, to_soc_pct, later_at,
+    later_ms,
 ):  # fmt: skip
-    """Copy readings lo .. hi that have arrived, by their devices' own clocks; duplicates behind their originals."""
+    """Copy readings lo .. hi that have arrived, by their devices' own clocks; list the others.
+
+    A duplicate lies behind its original.
+    """
     now, later = 0, 0
     skewed = skews.shape[0] > 0
     for i in range(lo, hi):

@@ -28,6 +28,8 @@ CHUNK_MS = HOUR_MS
 """How much of a series one part file holds [ms]."""
 LATE_MS = HOUR_MS
 """Published metering may come so long after its second [ms]; later it is refused."""
+CHUNKS_AT_ONCE = 24
+"""How many chunks of a series are written together."""
 SPILL_ROWS = 1_000_000
 PARTS = "parts"
 BALANCING = Service.BALANCING.name.lower()
@@ -468,6 +470,7 @@ class Series:
     columns: int
     layout: Layout
     folder: RunFolder
+    _mapped: dict[int, I64] = field(default_factory=dict)
 
     def put(
         self, state: SeriesState, place: int, columns: slice, start_ms: int, values: NDArray[Any]
@@ -503,18 +506,19 @@ class Series:
             state.spilled += 1
 
     def chunks(self, column: int) -> Iterator[tuple[I64, I64]]:
-        """Times (n,) and values (fields, n) of one column from first to last chunk, once all are spilled."""
+        """Times (n,) and values (fields, n) of one column from first to last, once all chunks are spilled."""
         count = -(-(self.layout.end_ms - self.layout.start_ms) // CHUNK_MS)
-        for number in range(count):
-            start_ms = self._start_ms(number)
-            end_ms = min(start_ms + CHUNK_MS, self.layout.end_ms)
+        for first in range(0, count, CHUNKS_AT_ONCE):
+            numbers = range(first, min(first + CHUNKS_AT_ONCE, count))
+            start_ms, end_ms = self._start_ms(first), min(self._chunk_end_ms(numbers[-1]), self.layout.end_ms)
             at_ms = np.arange(start_ms, end_ms, self.step_ms, dtype=np.int64)
-            values = self._load(number)[:, column, : at_ms.size]
+            values = np.concatenate([self._load(number)[:, column] for number in numbers], axis=1)
+            values = values[:, : at_ms.size]
             if (values[:2] == NONE).any():
                 raise ValueError(
                     f"{self.name}: the world handed over nothing for a moment from {start_ms} on"
                 )
-            yield at_ms, np.array(values)
+            yield at_ms, values
 
     def read(self, column: int, start_ms: int, end_ms: int) -> I64:
         """Values (fields, n) of one column between two moments, once all chunks are spilled."""
@@ -546,8 +550,13 @@ class Series:
         return f"{PARTS}/{self.name}-{number}.npy"
 
     def _load(self, number: int) -> I64:
-        loaded: I64 = np.load(self.folder.path / self._part(number), mmap_mode="r", allow_pickle=False)
-        return loaded
+        """A chunk's file, mapped; some stay mapped, because columns are read one by one."""
+        if number not in self._mapped:
+            if len(self._mapped) >= 2 * CHUNKS_AT_ONCE:
+                self._mapped.clear()
+            path = self.folder.path / self._part(number)
+            self._mapped[number] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return self._mapped[number]
 
 
 def _append(state: RowsState, block: dict[str, NDArray[Any]]) -> None:

@@ -24,7 +24,10 @@ MINUTE_S = 60
 
 @dataclass(slots=True)
 class WorldState:
-    """Seconds already lived whose counterfactual is still to be lived: (groups, seconds) [W] pieces, oldest first."""
+    """Seconds already lived whose counterfactual is still to be lived, oldest first.
+
+    Pieces of (groups, seconds) [W].
+    """
 
     lived_w: list[I64] = field(default_factory=list)
 

@@ -2,7 +2,8 @@
 
 `python -m studies.storm --worlds 2000` plays seeds 1 .. 2000; `--seed N` plays one alone, loudly. A world
 fails when a law is broken, something raises, or money does not sum to nothing; the storm fails when a
-world does, or when a listed state was never reached: trouble that never comes up is not tested. `--kills N` kills a run N times at random and resumes it.
+world does, or when a listed state was never reached: trouble that never comes up is not tested.
+`--kills N` kills one run N times at random moments and resumes it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """One car's evening, with times worked out by hand; each story is told by both engines.
 
-The car: 7,000 W until 58.2 kWh, then 3,500 W until 60 kWh; it comes home at 18:00 with 38 kWh (48 less 10 driven).
-At 7,000 W a Wh takes 514.29 ms; 20.2 kWh take 10,388,571.4 ms, so the taper begins at 20:53:08.572 (whole
-milliseconds, rounded up); the 1.8 kWh that are left take 1,851,427.4 ms at half the power: full at 21:24:00.000.
+The car: 7,000 W until 58.2 kWh, then 3,500 W until 60 kWh; it comes home at 18:00 with 38 kWh (48 less 10).
+20.2 kWh at 7,000 W take 10,388,571.4 ms, so the taper begins at 20:53:08.572: whole milliseconds, rounded up.
+The 1.8 kWh that are left take 1,851,427.4 ms at half the power: full at 21:24:00.000.
 """
 
 import numpy as np
