@@ -35,36 +35,36 @@ STATE = np.dtype(
         ("charge_mj", "i8"),  # in the battery, AC side
         ("register_mj", "i8"),  # total import since the run began
         ("import_w", "i4"),
+        ("phase", "u1"),  # AWAY or PLUGGED
+        ("marks", "u1"),  # OVERRIDDEN | ASLEEP | HELD
+        ("pending_for_s", "u2"),
         ("limit_w", "i4"),  # NO_LIMIT_W or the limit in force
         ("limit_until_s", "i4"),
         ("pending_limit_w", "i4"),  # an order that waits for its start
         ("pending_from_s", "i4"),  # 0: none waits
         ("sequence", "i4"),  # of the last order taken
-        ("pending_for_s", "u2"),
-        ("phase", "u1"),  # AWAY or PLUGGED
-        ("marks", "u1"),  # OVERRIDDEN | ASLEEP | HELD
     ]
 )
 """What a car does: 52 bytes. With its place in the calendar (`next_ms`, 8 bytes) a row is 60 bytes."""
 
 SPEC = np.dtype(
     [
-        ("device", "i8"),  # stable identity
-        ("battery_mj", "i8"),  # usable battery, AC side
-        ("stop_mj", "i8"),  # where charging stops by itself
-        ("taper_mj", "i8"),  # above this the car asks for less
-        ("target_mj", "i8"),  # what the owner wants by the deadline
-        ("floor_mj", "i8"),  # below this the driver charges elsewhere
         ("wh_per_mj", "f8"),  # of its asset meter, gain error included
         ("pct_per_mj", "f8"),  # 100 / battery_mj
-        ("charger_w", "i4"),
-        ("taper_w", "i4"),
         ("read_every_ms", "i4"),
         ("read_at_ms", "i4"),  # its own moment within read_every_ms
         ("traits", "u1"),
+        ("stop_mj", "i8"),  # where charging stops by itself
+        ("device", "i8"),  # stable identity
+        ("battery_mj", "i8"),  # usable battery, AC side
+        ("taper_mj", "i8"),  # above this the car asks for less
+        ("target_mj", "i8"),  # what the owner wants by the deadline
+        ("floor_mj", "i8"),  # below this the driver charges elsewhere
+        ("charger_w", "i4"),
+        ("taper_w", "i4"),
     ]
 )
-"""What a car and its charge point are."""
+"""What a car and its charge point are; what a reading needs lies together, in front."""
 
 DIARY = np.dtype(
     [

@@ -247,9 +247,9 @@ def _play(  # type: ignore[no-untyped-def]
     counts,
     promise_wh,
 ):
-    """Live the rows [low, high): those that read in this stretch, then those with an event or an order."""
+    """Live the rows of the runs, which read in this stretch, then those of [low, high) with an event or an order."""
     for k in range(read_low.shape[0]):
-        for row in range(max(low, read_low[k]), min(high, read_high[k])):
+        for row in range(read_low[k], read_high[k]):
             if next_ms[row] < until_ms or first_order[row] >= 0:
                 _live(
                     row,
@@ -436,25 +436,26 @@ class Fleet:
         ranges = self._runs.between(state.now_ms, until_ms) if read else _no_runs()
         columns = _order_columns(orders)
         spec, rows, diary = (a.view(np.recarray) for a in (self.spec, state.rows, state.diary))
+        shares = [_share_of(ranges, worker, self.workers) for worker in range(self.workers)]
         room = _Room(
             self.blocks(),
-            ranges,
-            until_ms - state.now_ms,
-            self._runs.least_every_ms,
+            [int((high - low).sum()) for low, high in shares],
+            -(-(until_ms - state.now_ms) // self._runs.least_every_ms),
             int((~is_order).sum()),
             self.keep_events,
         )
+        blocks = [room.block(worker, self.groups, seconds) for worker in range(self.workers)]
 
-        def play_block(index: int, low: int, high: int) -> _Block:
-            block = room.block(index, self.groups, seconds)
+        def play(block: _Block, low: int, high: int, runs: tuple[I64, I64]) -> None:
             _play(
-                low, high, until_ms, state.now_ms, ranges[0], ranges[1], rows, spec, diary, state.next_ms,
+                low, high, until_ms, state.now_ms, runs[0], runs[1], rows, spec, diary, state.next_ms,
                 state.quiet_ms, self.group, first_second, block.bins, first_order, columns, outcome,
                 *block.readings, block.sessions, block.events, block.counts, state.promise_wh,
             )  # fmt: skip
-            return block
 
-        blocks = self._map_blocks(play_block)
+        # First the rows that read, shared out evenly: in a short stretch they are one run. Then all others.
+        self._map_blocks(lambda worker, _low, _high: play(blocks[worker], 0, 0, shares[worker]))
+        self._map_blocks(lambda worker, low, high: play(blocks[worker], low, high, _no_runs()))
         bins = blocks[0].bins
         for block in blocks[1:]:
             bins += block.bins
@@ -566,6 +567,12 @@ def reading_runs(spec: np.ndarray[Any, Any]) -> _Runs:
     )
 
 
+def _share_of(runs: tuple[I64, I64], worker: int, workers: int) -> tuple[I64, I64]:
+    """An even part of every run."""
+    low, high = runs
+    return low + (high - low) * worker // workers, low + (high - low) * (worker + 1) // workers
+
+
 def _no_runs() -> tuple[I64, I64]:
     return np.empty(0, np.int64), np.empty(0, np.int64)
 
@@ -612,20 +619,15 @@ class _Room:
     def __init__(
         self,
         blocks: list[tuple[int, int]],
-        runs: tuple[I64, I64],
-        span_ms: int,
-        least_every_ms: int,
+        shares: list[int],
+        readings_per_row: int,
         polls: int,
         keep_events: bool,
     ) -> None:
-        per_row = -(-span_ms // least_every_ms)
-        self._blocks = blocks
+        self._rows = [high - low + share for (low, high), share in zip(blocks, shares, strict=True)]
         self._keep = keep_events
-        shares = [
-            sum(max(0, min(high, h) - max(low, f)) for f, h in zip(*runs, strict=True))
-            for low, high in blocks
-        ]
-        self._edges = np.concatenate([[0], np.cumsum([share * per_row + polls for share in shares])])
+        room = [share * readings_per_row + 2 * polls for share in shares]
+        self._edges = np.concatenate([[0], np.cumsum(room)])
         total = int(self._edges[-1])
         self._columns: _ReadingColumns = (
             np.empty(total, np.int32),
@@ -637,9 +639,8 @@ class _Room:
         )
 
     def block(self, index: int, groups: int, seconds: int) -> _Block:
-        low, high = self._blocks[index]
         start, end = self._edges[index], self._edges[index + 1]
-        rows = high - low
+        rows = self._rows[index]
         return _Block(
             np.zeros((groups, seconds + 1), np.int64),
             _part(self._columns, int(start), int(end)),

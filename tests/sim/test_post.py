@@ -192,11 +192,11 @@ def test_an_onlooker_changes_nothing_for_the_others():
 
 
 def test_mail_between_markets_takes_its_time_and_what_is_at_hand_none():
+    says = [("dfs", "bid"), ("gateway", "limits"), ("journal", "note")]
+    readings = {6: [("aggregator", "readings")]}
     log = drive(
-        {"aggregator": {5: [("dfs", "bid"), ("gateway", "limits"), ("journal", "note")]}, "dfs": {}, "gateway": {},
-         "journal": {}, "meters": {6: [("aggregator", "readings")]}},
-        latency_ms=200,
-    )  # fmt: skip
+        {"aggregator": {5: says}, "dfs": {}, "gateway": {}, "journal": {}, "meters": readings}, latency_ms=200
+    )
     assert heard(log) == [
         (5, "gateway", "hears limits from aggregator"),
         (5, "journal", "hears note from aggregator"),

@@ -126,14 +126,13 @@ def lived(
             *(getattr(sessions, name).tolist() for name in type(sessions).__slots__), strict=True
         )
         told["outcome"] += played.outcome.tolist()
-    rows = [tuple(row)[1:] for row in fleet.state.rows.tolist()]
     return {
         "seconds": np.concatenate(told["seconds"], axis=1).tolist(),
         "events": told["events"],
         "readings": sorted(told["readings"]),
         "sessions": sorted(told["sessions"]),
         "outcomes": sorted(told["outcome"]),
-        "flags": [row[-2:] for row in rows],
+        "marks": fleet.state.rows[["phase", "marks", "limit_w", "sequence"]].tolist(),
         "registers": fleet.registers_mj().tolist(),
         "shortfall": fleet.state.promise_wh.tolist(),
         "lived": fleet.state.events_lived,
