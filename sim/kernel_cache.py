@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _ROOT = Path(__file__).parents[1]
-_PACKAGES = ("aggregator", "devices", "markets", "protocol", "sim", "studies")
+_PACKAGES = ("aggregator", "devices", "markets", "protocol", "sim")
 _STAMP = Path(__file__).parent / "__pycache__" / "kernels.sha256"
 
 

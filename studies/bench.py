@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -125,21 +126,23 @@ def whole_scenario(homes: int) -> Figure:
     from sim.scenario_file import load_scenario
 
     path = ROOT / "scenarios" / "million-homes.yaml"
-    share = homes / 1_000_000
     overrides: dict[str, object] = {"homes.count": homes}
     scenario = load_scenario(path, overrides=overrides)
     with tempfile.TemporaryDirectory() as folder:
         build_s, lived = _timed(lambda: run.Run(scenario, RunFolder(Path(folder)), workers=WORKERS))
         history_s, _ = _timed(lived.live_history)
+        turns_s = _time_turns(lived.parties["aggregator"])
         day_s, _ = _timed(lambda: lived.go(path.read_text(encoding="utf-8"), None, None))
+        comms = RunFolder(Path(folder)).table("comms", ["kind", "count"]).to_pandas()
     history_days = scenario.clock.history_days
     events = lived.fleet.state.events_lived
     detail = {
         "build_s": build_s,
         "history_s_per_day": history_s / history_days,
         "day_s": day_s,
-        "readings_million": float(lived.network_messages() / 1e6),
-        "size": share,
+        "readings_million": float(comms.loc[comms["kind"] == "telemetry", "count"].sum() / 1e6),
+        "decision_ms_median": 1000 * statistics.median(turns_s),
+        "decision_ms_max": 1000 * max(turns_s),
     }
     return Figure(
         "whole scenario, one day",
@@ -150,6 +153,28 @@ def whole_scenario(homes: int) -> Figure:
         _peak_gb(),
         detail,
     )
+
+
+def _time_turns(aggregator: Any) -> list[float]:
+    """How long each turn of the loop takes that ends in set-points [s]: the list fills as the run goes."""
+    from protocol.messages import Setpoints
+
+    taken_s = [0.0]
+    last_s = 0.0
+    on_deadline, take_outbox = aggregator.on_deadline, aggregator.take_outbox
+
+    def timed(now_ms: int) -> None:
+        nonlocal last_s
+        last_s, _ = _timed(lambda: on_deadline(now_ms))
+
+    def taken() -> list[Any]:
+        outbox: list[Any] = take_outbox()
+        if any(isinstance(envelope.message, Setpoints) for envelope in outbox):
+            taken_s.append(last_s)
+        return outbox
+
+    aggregator.on_deadline, aggregator.take_outbox = timed, taken
+    return taken_s
 
 
 def simpy_peer(evs: int) -> Figure:
