@@ -558,6 +558,8 @@ def reading_runs(spec: np.ndarray[Any, Any]) -> _Runs:
     Raises ValueError when the rows do not lie in the order (interval, moment of reading).
     """
     every_ms, at_ms = spec["read_every_ms"].astype(np.int64), spec["read_at_ms"].astype(np.int64)
+    if np.any(every_ms <= 0):
+        raise ValueError("every row of a fleet must report at some interval: read_every_ms above 0")
     if np.any(np.diff(every_ms * 2**32 + at_ms) < 0):
         raise ValueError("fleet rows must lie in the order (read_every_ms, read_at_ms)")
     intervals, first = np.unique(every_ms, return_index=True)
