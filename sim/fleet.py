@@ -334,7 +334,8 @@ def _replan(low, high, now_ms, state, spec, diary, next_ms, quiet_ms):  # type: 
     """Bring the rows to the planning moment and find what comes next under the new diary."""
     for row in range(low, high):
         _integrate(state[row], now_ms)
-        next_ms[row] = _next_event_ms(state[row], spec[row], diary[row], quiet_ms)
+        if next_ms[row] != now_ms:  # what is due at this very millisecond still happens, first of all
+            next_ms[row] = _next_event_ms(state[row], spec[row], diary[row], quiet_ms)
 
 
 @dataclass(slots=True)

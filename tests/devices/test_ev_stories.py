@@ -399,9 +399,6 @@ def test_a_limit_goes_on_past_the_planning_moment_and_ends_in_its_time(kind):
     assert car.live("30:00")[0] == ("29:00:00.000", "LIMIT_ENDED", 0)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="what is due at the very millisecond of planning is forgotten"
-)
 def test_a_limit_that_ends_at_the_planning_moment_ends(kind):
     car = Car(kind, charge_wh=20_000, return_ms="27:00")
     car.order("28:00", 0, "28:30")

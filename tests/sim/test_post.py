@@ -8,7 +8,7 @@ import pytest
 from protocol import codec
 from protocol.messages import Remark
 from protocol.party import NEVER_MS, Envelope
-from sim.post import RESEND_AFTER_MS, Post, PostError
+from sim.post import RESEND_AFTER_MS, Mail, Post, PostError
 
 TOLD = "told"
 
@@ -87,6 +87,18 @@ def test_within_a_millisecond_mail_comes_by_sender_and_number_and_then_deadlines
         (100, "a", "rings"),
         (100, "c", "rings"),
     ]
+
+
+def test_mail_for_one_moment_comes_by_sender_whenever_it_was_sent():
+    # As when an older letter of `b` was lost and sent again.
+    log = []
+    it = Post({name: Scripted(name, log) for name in "abc"}, Devices(log), start_ms=0, seed=1)
+    letters = (("b", 1), ("a", 3), ("a", 2))
+    it.state.mail = [
+        Mail(100, who, number, "c", Remark(0, who, TOLD, str(number))) for who, number in letters
+    ]
+    it.run(200)
+    assert [what for _, _, what in heard(log)] == ["hears 2 from a", "hears 3 from a", "hears 1 from b"]
 
 
 def test_the_order_in_which_parties_are_given_changes_nothing():
