@@ -247,7 +247,10 @@ def _play(  # type: ignore[no-untyped-def]
     counts,
     promise_wh,
 ):
-    """Live the rows of the runs, which read in this stretch, then those of [low, high) with an event or an order."""
+    """Live the rows of the runs, which read in this stretch, then those of [low, high).
+
+    The latter only where there is an event or an order.
+    """
     for k in range(read_low.shape[0]):
         for row in range(read_low[k], read_high[k]):
             if next_ms[row] < until_ms or first_order[row] >= 0:

@@ -131,6 +131,11 @@ def test_a_car_plugs_in_charges_tapers_and_is_full_to_the_millisecond(kind):
     )  # whole milliseconds: at most one of 7 kW over
 
 
+def test_a_time_that_is_whole_already_is_not_rounded_up(kind):
+    car = Car(kind, charge_wh=57_500, drive_wh=0)  # 700 Wh to the taper: six minutes at 7 kW
+    assert car.live("18:10")[-1] == ("18:06:00.000", "CHARGING", 3_500)
+
+
 def test_a_session_waits_for_its_random_delay(kind):
     car = Car(kind, start_ms="18:07:13")
     assert car.live("18:07:13")[-1] == ("18:00:00.000", "PLUGGED_IN", 38_000)
