@@ -35,6 +35,7 @@ _CHARGING, _STOPPED, _HELD_BACK = int(EventKind.CHARGING), int(EventKind.STOPPED
 _READY, _ORDER = int(EventKind.READY_CHECK), int(EventKind.ORDER)
 _RETURNED, _PLUGGED_IN = int(EventKind.RETURNED), int(EventKind.PLUGGED_IN)
 MJ_PER_WH = 3_600_000
+DAY_MS = 86_400_000
 POLL = 2
 """In the `response_dsr` column of what reaches a device: no order at all, but the wish for a reading now."""
 
@@ -354,6 +355,7 @@ class FleetState:
     promise_wh: I32
     now_ms: int
     events_lived: int
+    deadline_step_ms: int  # from this morning's deadline to tomorrow's: 23, 24 or 25 h
 
 
 class Fleet:
@@ -390,6 +392,7 @@ class Fleet:
             promise_wh=np.full((n, 2), -1, np.int32),
             now_ms=start_ms,
             events_lived=0,
+            deadline_step_ms=DAY_MS,
         )
         self.events: np.ndarray[Any, Any] = np.empty(0, EVENT)
         self.seconds_w: I64 = np.empty((groups, 0), np.int64)
@@ -397,11 +400,12 @@ class Fleet:
         self._first_order = np.full(len(spec), -1, np.int32)  # every stretch leaves it so
         self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
 
-    def plan(self, diary: np.ndarray[Any, Any], quiet_ms: I64) -> None:
+    def plan(self, diary: np.ndarray[Any, Any], quiet_ms: I64, deadline_step_ms: int = DAY_MS) -> None:
         """Take the diary of the coming day; everything before now has been lived."""
         state = self.state
         state.diary = diary
         state.quiet_ms = quiet_ms
+        state.deadline_step_ms = deadline_step_ms
         rows = state.rows.view(np.recarray)
         self.each_block(
             lambda low, high: _replan(
@@ -446,7 +450,7 @@ class Fleet:
             [int((high - low).sum()) for low, high in shares],
             -(-(until_ms - state.now_ms) // self._runs.least_every_ms),
             int((~is_order).sum()),
-            self.keep_events,
+            (32 * len(self.spec) + 8 * len(is_order) + 1024) if self.keep_events else 0,
         )
         blocks = [room.block(worker, self.groups, seconds) for worker in range(self.workers)]
 
@@ -470,6 +474,10 @@ class Fleet:
         state.now_ms = until_ms
         state.events_lived += sum(int(block.counts[3]) for block in blocks)
         if self.keep_events:
+            if any(block.counts[0] == len(block.events) for block in blocks):
+                raise RuntimeError(
+                    "more happened in one stretch than there is room to tell: shorten the loop"
+                )
             told = np.concatenate([block.events[: block.counts[0]] for block in blocks])
             self.events = told[np.lexsort((told["row"], told["at_ms"]))]
         return Played(room.readings(blocks), self._sessions(blocks), outcome[is_order])
@@ -498,8 +506,12 @@ class Fleet:
         )
         target_pct = (self.spec["target_mj"][rows] * 100 // self.spec["battery_mj"][rows]).astype(np.int8)
         return Sessions(
-            rows, at_ms, soc_pct, target_pct, _next_deadline_ms(self.state.diary["ready_ms"][rows], at_ms)
+            rows, at_ms, soc_pct, target_pct, self._deadline_ms(self.state.diary["ready_ms"][rows], at_ms)
         )
+
+    def _deadline_ms(self, ready_ms: I64, from_ms: I64) -> I64:
+        """The first deadline after a session began: this morning's, or the same clock time tomorrow."""
+        return np.where(ready_ms > from_ms, ready_ms, ready_ms + self.state.deadline_step_ms)
 
     def each_block(self, work: Callable[[int, int], None]) -> None:
         """Do `work(low, high)` for every block of rows."""
@@ -510,14 +522,6 @@ class Fleet:
         if self._pool is None:
             return [work(*block) for block in blocks]
         return list(self._pool.map(lambda block: work(*block), blocks))
-
-
-DAY_MS = 86_400_000
-
-
-def _next_deadline_ms(ready_ms: I64, from_ms: I64) -> I64:
-    """The first deadline after a session began: this morning's, or the same clock time a day later."""
-    return np.where(ready_ms > from_ms, ready_ms, ready_ms + DAY_MS)
 
 
 def idle_diary(n: int) -> np.ndarray[Any, Any]:
@@ -628,10 +632,10 @@ class _Room:
         shares: list[int],
         readings_per_row: int,
         polls: int,
-        keep_events: bool,
+        events: int,
     ) -> None:
         self._rows = [high - low + share for (low, high), share in zip(blocks, shares, strict=True)]
-        self._keep = keep_events
+        self._events = events
         room = [share * readings_per_row + 2 * polls for share in shares]
         self._edges = np.concatenate([[0], np.cumsum(room)])
         total = int(self._edges[-1])
@@ -651,7 +655,7 @@ class _Room:
             np.zeros((groups, seconds + 1), np.int64),
             _part(self._columns, int(start), int(end)),
             (np.empty(rows, np.int32), np.empty(rows, np.int64), np.empty(rows, np.int8)),
-            np.empty(16 * rows + 64 if self._keep else 0, EVENT),
+            np.empty(self._events, EVENT),
             np.zeros(4, np.int64),
         )
 

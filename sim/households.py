@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,8 @@ The energy of the day is the published one whatever this is.
 _WEEKEND_LIE_IN_HALF_HOURS = 2
 """The morning of a weekend begins this much later: assumed."""
 
+FUSE_WH = 11_500
+"""More than this a home cannot draw in half an hour: a 100 A cut-out at 230 V."""
 _DAY_MEMORY = 6
 """Days that one day's factor remembers: a finite moving average, so that any day can be drawn alone."""
 _QUANTILES = 65_536
@@ -93,7 +95,7 @@ def _base_day(homes, scale, shape_wh, clock_half_hour, day, day_key, hour_key, d
             word = words[(period % 8) // 2]
             sixteen = (word >> np.uint64(16)) if period % 2 else (word & np.uint64(0xFFFF))
             out[i, period] = min(
-                int(mean * shape_wh[clock_half_hour[period]] * factors[sixteen] + 0.5), 32_000
+                int(mean * shape_wh[clock_half_hour[period]] * factors[sixteen] + 0.5), FUSE_WH
             )
 
 
@@ -191,7 +193,8 @@ def make_diary(
         evs.return_weekday if day.weekday() < 5 else evs.return_weekend, u[:, 1], ndtri(u[:, 2])
     )
     home += np.where(w[:, 0] < evs.late_arrival_share, 1.0 + 2.0 * w[:, 1], 0.0)
-    home = np.clip(home, leave + 0.5, _LAST_RETURN_HOUR)
+    hours = (plan_moment_ms(day + timedelta(days=1)) - plan_ms) / HOUR_MS
+    home = np.clip(home, leave + 0.5, _LAST_RETURN_HOUR - 24.0 + hours)
     diary = np.zeros(len(drivers.device), DIARY)
     diary["leave_ms"] = np.where(drives, _clock_ms(plan_ms, leave), NEVER_MS)
     return_ms = _clock_ms(plan_ms, home)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from protocol import periods
 from protocol.messages import I32, I64, Message
 from protocol.party import Envelope
 from sim.fleet import Fleet
@@ -77,8 +78,13 @@ class People:
             self._scenario.seed,
         )
         for fleet in self.fleets:
-            fleet.plan(diary.copy(), quiet_windows_ms(day))
+            fleet.plan(diary.copy(), quiet_windows_ms(day), self._deadline_step_ms(day))
         self.state.day = day + timedelta(days=1)
+
+    def _deadline_step_ms(self, day: date) -> int:
+        """From the deadline of `day` to that of the next: 23, 24 or 25 h."""
+        clock = divmod(self._scenario.evs.ready_by, 60)
+        return periods.local_clock_ms(day + timedelta(days=1), *clock) - periods.local_clock_ms(day, *clock)
 
     def _mean_c(self, day: date) -> float:
         return float(self._temperatures.mean_c[day.toordinal() - int(self._temperatures.day[0])])

@@ -8,6 +8,7 @@ further round of it.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -56,6 +57,7 @@ class PostState:
     number: int = 0
     mail: list[Mail] = field(default_factory=list)
     lost: int = 0
+    letters: dict[str, int] = field(default_factory=dict)  # by "sender>recipient": how many so far
 
 
 class PostError(RuntimeError):
@@ -84,6 +86,7 @@ class Post:
         self.closing_ms = dict(closing_ms or {})
         self.heard = heard
         self.state = PostState(start_ms)
+        self._lived_ms = -1
         self._key = chance.stream(seed, Purpose.MARKET_MAIL)
 
     def run(self, until_ms: int, after_each: Callable[[int], bool] | None = None) -> bool:
@@ -102,13 +105,19 @@ class Post:
             stop_ms = self._next_stop_ms(until_ms)
             yield env.timeout(stop_ms - int(env.now))
             if stop_ms >= until_ms or self._touches_world(stop_ms):
-                self.world.live(stop_ms)
+                self._let_live(stop_ms)
             self.state.now_ms = stop_ms
             self._moment(stop_ms)
             if stop_ms >= until_ms:
                 return True
             if after_each is not None and after_each(stop_ms):
                 return False
+
+    def _let_live(self, now_ms: int) -> None:
+        """Have the devices live up to now, once."""
+        if self._lived_ms < now_ms:
+            self._lived_ms = now_ms
+            self.world.live(now_ms)
 
     def _touches_world(self, now_ms: int) -> bool:
         """Whether somebody who sees or moves devices has mail or a deadline now.
@@ -138,6 +147,8 @@ class Post:
             if not due and not ringing:
                 return
             self.state.mail = [m for m in self.state.mail if m.due_ms > now_ms]
+            if any(mail.to in SEES_DEVICES for mail in due):
+                self._let_live(now_ms)
             for mail in due:
                 if self.heard is not None:
                     self.heard(mail)
@@ -162,13 +173,16 @@ class Post:
             )
         self.state.number += 1
         travel_ms = 0 if sender in AT_HAND or to in AT_HAND else self.latency_ms
-        if travel_ms and self.loss and self._is_lost():
+        if travel_ms and self.loss and self._is_lost(sender, to):
             self.state.lost += 1
             travel_ms += RESEND_AFTER_MS
         self.state.mail.append(Mail(now_ms + travel_ms, sender, self.state.number, to, message))
 
-    def _is_lost(self) -> bool:
-        word, _, _, _ = chance.words(self._key, 0, self.state.number, 0)
+    def _is_lost(self, sender: str, to: str) -> bool:
+        """Whether this letter is lost: drawn by who writes to whom and by the number of their letters."""
+        pair = f"{sender}>{to}"
+        number = self.state.letters[pair] = self.state.letters.get(pair, 0) + 1
+        word, _, _, _ = chance.words(self._key, zlib.crc32(pair.encode()), number, 0)
         return float(chance.unit(word)) < self.loss
 
 

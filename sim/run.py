@@ -460,6 +460,8 @@ class Run:
         )
 
     def _finish(self, text: str) -> RunOutcome:
+        self.people.judge()
+        self._take_truth()
         self._watch()
         self._watch_ledger()
         self.recorder.comms(self.network.take_counts(2**62))

@@ -120,7 +120,7 @@ class Evs(Model):
     wifi_share: Share = Field(
         default=0.6, description="charge points on home broadband; the rest on 4G; assumed"
     )
-    charger_w: tuple[tuple[Annotated[Power, Field(ge=1_000, le=350_000)], Share], ...] = Field(
+    charger_w: tuple[tuple[Annotated[Power, Field(ge=1_000, le=40_000)], Share], ...] = Field(
         default=((7400, 0.90), (3600, 0.05), (11_000, 0.04), (22_000, 0.01)), description="charger mix [mem]"
     )
     battery_mean_wh: Energy = Field(default=62_000, ge=1_000, le=1_000_000, description="60-65 kWh [mem]")

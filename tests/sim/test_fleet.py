@@ -1,6 +1,6 @@
 """What the engine tells beside the physics: rows, sessions, events."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pytest
@@ -35,7 +35,8 @@ def plugged_in(kind, day, hour=18, count=1):
     diary["return_ms"] = diary["start_ms"] = periods.local_clock_ms(day, hour)
     diary["plug_below_mj"] = 2**60
     diary["ready_ms"] = periods.local_clock_ms(day, 7)
-    fleet.plan(diary, np.empty((0, 2), np.int64))
+    step_ms = periods.local_clock_ms(day + timedelta(days=1), 7) - periods.local_clock_ms(day, 7)
+    fleet.plan(diary, np.empty((0, 2), np.int64), step_ms)
     return fleet
 
 
@@ -62,11 +63,6 @@ def test_a_session_is_told_with_the_deadline_of_the_next_morning(kind):
     assert sessions.soc_pct.tolist() == [-1]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="the next morning's deadline is taken to be 24 h after this morning's",
-)
 def test_on_the_eve_of_a_clock_change_the_deadline_told_is_that_of_the_clock(kind):
     fleet = plugged_in(kind, EVE_OF_SPRING)
     sessions = fleet.play(fleet.state.now_ms + 20 * HOUR_MS, Orders.none()).sessions
@@ -103,8 +99,5 @@ def test_every_order_and_every_change_of_power_is_an_event(kind):
     assert kinds.count(EventKind.CHARGING) == 1 + 15
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the fast engine's event buffer holds 16 a row and 64; the rest are dropped"
-)
 def test_a_stretch_full_of_events_loses_none():
     assert events_of(Fleet, 100) == events_of(ReferenceFleet, 100)

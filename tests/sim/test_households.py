@@ -170,11 +170,6 @@ def test_so_it_is_for_those_who_come_home_in_the_small_hours():
     assert_in_order(LONG_DAY - timedelta(days=1), NIGHT_OWLS)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="that night is an hour shorter: who returns after 27.5 h is forgotten",
-)
 def test_so_it_is_for_them_on_the_eve_of_the_short_day():
     assert_in_order(SHORT_DAY - timedelta(days=1), NIGHT_OWLS)
 

@@ -199,10 +199,7 @@ def test_base_load_of_all_homes_is_the_sum_of_homes(street):
         assert by_gsp[place].tolist() == every_home[gsp == place].sum(axis=0).tolist()
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="half-hours are int16: above 65 kW a charger's reading wraps"
-)
-def test_half_hours_of_a_rapid_charger_fit():
-    street = Street(charger_w=((150_000, 1.0),), battery_mean_wh=110_000)
-    assert max(int(truth.row_import_wh.max()) for truth in street.truths) > 32_767
+def test_half_hours_of_the_largest_charger_allowed_fit():
+    street = Street(charger_w=((40_000, 1.0),), battery_mean_wh=110_000)
+    assert max(int(truth.row_import_wh.max()) for truth in street.truths) > 19_000
     assert street.told(AssetReadings).import_wh.min() >= 0

@@ -3,7 +3,6 @@
 from datetime import date, timedelta
 
 import numpy as np
-import pytest
 
 from protocol import periods
 from sim.fleet import Fleet
@@ -70,11 +69,6 @@ def test_every_deadline_of_a_plugged_in_car_is_taken_down_once():
     assert people.take_judged() == []
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="people are silent after 13:00 and nobody judges what came at 07:00",
-)
 def test_promises_of_the_night_after_the_last_day_are_in_the_results(tmp_path):
     outcome = run_scenario(SCENARIO, tmp_path / "run", text="")
     deadlines = RunFolder(outcome.folder).table("promises", ["ready_by_ms"])["ready_by_ms"].to_pylist()

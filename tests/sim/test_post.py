@@ -183,9 +183,6 @@ def test_devices_have_lived_up_to_the_moment_at_which_a_market_s_letter_is_heard
     ]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="whether devices must live is judged before the first round of a moment"
-)
 def test_devices_have_lived_also_when_a_market_s_letter_takes_no_time():
     log = drive({"dfs": {90: [("aggregator", "go")]}, "aggregator": {}}, latency_ms=0)
     assert log.index((90, "devices", "have lived")) < log.index((90, "aggregator", "hears go from dfs"))
@@ -230,9 +227,6 @@ def test_a_lost_message_is_sent_again_and_counted():
     assert min(late) >= 11 + RESEND_AFTER_MS
 
 
-@pytest.mark.xfail(
-    strict=True, reason="losses are drawn by the number of the letter, which counts everybody's"
-)
 def test_more_letters_between_others_lose_no_other_letter():
     letters = {now_ms: [("b", f"letter {now_ms}")] for now_ms in range(1, 51)}
     chatter = {"c": {now_ms: [("d", "chatter")] for now_ms in range(1, 51, 7)}, "d": {}}

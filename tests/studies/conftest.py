@@ -407,6 +407,7 @@ def make_run(
     tell_comms(recorder)
     tell_devices(recorder)
     tables = recorder.finish(journal.pages)
+    recorder.forget_parts()
     folder.write_text("scenario.yaml", text)
     folder.write_json(
         MANIFEST, make_manifest(scenario, text, LAYOUT, tables, degraded=degraded, invariants=invariants)
@@ -442,5 +443,6 @@ def nothing(tmp_path_factory):
     recorder.seconds(START, without, without)
     recorder.minutes(START, *[without.reshape(len(CELLS), 1440, 60).mean(axis=2).astype(int)[:6]] * 2)
     tables = recorder.finish(())
+    recorder.forget_parts()
     folder.write_json(MANIFEST, make_manifest(scenario, TEXT, LAYOUT, tables))
     return folder
