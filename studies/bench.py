@@ -212,7 +212,7 @@ def fast_twin_of_peer(evs: int) -> Figure:
             fleet.plan(diary, quiet_windows_ms(DAY))
             while fleet.state.now_ms < periods.day_end_ms(DAY):
                 fleet.play(
-                    min(fleet.state.now_ms + 3_600_000, periods.day_end_ms(DAY)), Orders.none(), read=False
+                    min(fleet.state.now_ms + 21_600_000, periods.day_end_ms(DAY)), Orders.none(), read=False
                 )
 
         return _timed(live)[0], fleet
