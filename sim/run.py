@@ -464,6 +464,7 @@ class Run:
         self._take_truth()
         self._watch()
         self._watch_ledger()
+        self._watch_money()
         self.recorder.comms(self.network.take_counts(2**62))
         tables = self.recorder.finish(self.journal.pages)
         degraded = self._degraded()
@@ -475,6 +476,15 @@ class Run:
         self.folder.remove_tree(CHECKPOINTS)
         self.recorder.forget_parts()
         return RunOutcome(self.folder.path, degraded, interrupted=False)
+
+    def _watch_money(self) -> None:
+        page = self.journal.state.settlement.columns() if self.journal.state.settlement.rows else {}
+        balance_gbp_e5: dict[str, int] = {}
+        lines = zip(*(page.get(name, ()) for name in ("payer", "payee", "amount_gbp_e5")), strict=True)
+        for payer, payee, amount_gbp_e5 in lines:
+            balance_gbp_e5[payer] = balance_gbp_e5.get(payer, 0) - amount_gbp_e5
+            balance_gbp_e5[payee] = balance_gbp_e5.get(payee, 0) + amount_gbp_e5
+        invariants.watch_money(balance_gbp_e5, self.state.broken)
 
     def _warnings(self) -> list[DataFault]:
         """What importers found odd and did not refuse."""
