@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from devices.scalar import scalar
+from devices.standing_order import APPLIED, NO_LIMIT_W, forget, next_turn_ms, refusal, sooner, take, turn
 
 NEVER_MS = 2**62
-NO_LIMIT_W = -1
 PAUSE_BELOW_W = 1380
 """Below 6 A (230 V) a Type 2 charge point can only pause: IEC 61851-1."""
 HOLD_CAP_S = 4 * 3600
@@ -178,8 +178,7 @@ def unplug(s: Any) -> None:
     """End the session: limits, boost and sleep end with it."""
     s.phase = AWAY
     s.marks = 0
-    s.limit_w = NO_LIMIT_W
-    s.pending_from_s = 0
+    forget(s)
 
 
 @scalar
@@ -222,27 +221,12 @@ def happen(s: Any, p: Any, d: Any, quiet_ms: Any, now_ms: int) -> tuple[int, int
         come_home(s, p, d)
         if s.phase == PLUGGED:
             bits |= 1 << 1
-    if s.pending_from_s and int(s.pending_from_s) * 1000 <= now_ms:
-        s.limit_w = s.pending_limit_w
-        s.limit_until_s = int(s.pending_from_s) + int(s.pending_for_s)
-        s.pending_from_s = 0
-        bits |= 1 << 5
-    if s.limit_w != NO_LIMIT_W and int(s.limit_until_s) * 1000 <= now_ms:
-        s.limit_w = NO_LIMIT_W
-        bits |= 1 << 6
+    bits |= turn(s, now_ms)
     if is_due(before_ms, d.look_ms, now_ms) and s.marks & HELD:
         s.marks = s.marks | OVERRIDDEN
         bits |= 1 << 7
     decide(s, p, d, quiet_ms, now_ms)
     return bits, shortfall
-
-
-@scalar
-def sooner(at_ms: int, candidate_ms: int, best_ms: int) -> int:
-    """The earlier of a candidate and the best so far, if the candidate is still to come."""
-    if at_ms < candidate_ms < best_ms:
-        return candidate_ms
-    return best_ms
 
 
 @scalar
@@ -255,10 +239,7 @@ def next_event_ms(s: Any, p: Any, d: Any, quiet_ms: Any) -> int:
         return best_ms
     best_ms = sooner(at_ms, int(d.unplug_ms), best_ms)
     best_ms = sooner(at_ms, int(d.ready_ms), best_ms)
-    if s.pending_from_s:
-        best_ms = sooner(at_ms, int(s.pending_from_s) * 1000, best_ms)
-    if s.limit_w != NO_LIMIT_W:
-        best_ms = sooner(at_ms, int(s.limit_until_s) * 1000, best_ms)
+    best_ms = next_turn_ms(s, best_ms)
     if s.marks & HELD:
         best_ms = sooner(at_ms, int(d.look_ms), best_ms)
     if s.charge_mj >= p.stop_mj:
@@ -292,40 +273,23 @@ def obey(
 ) -> int:
     """Take or refuse one order; gives its AckOutcome. Own events due until now have happened already.
 
-    Schedules run in whole seconds (OCPP): starts round up, ends round down. The random delay applies to every
-    change of rate but those of response DSR, and to the return to own will at the end (SI 2021/1467 reg. 11).
+    The random delay applies to every change of rate but those of response DSR, and to the return to own will at
+    the end (SI 2021/1467 reg. 11).
     """
     integrate(s, now_ms)
-    if sequence <= s.sequence:
-        return 1  # OLD_SEQUENCE
-    if until_ms <= now_ms:
-        return 2  # EXPIRED
+    outcome = refusal(s, now_ms, until_ms, sequence)
+    if outcome != APPLIED:
+        return outcome
     if s.phase != PLUGGED:
         return 3  # UNPLUGGED
     if s.marks & OVERRIDDEN:
         return 4  # OVERRIDDEN
-    s.sequence = sequence
-    delay_s = 0 if response_dsr else int(d.delay_s)
-    now_s = (now_ms + 999) // 1000
-    begin_s = max((from_ms + 999) // 1000, now_s) + delay_s
-    if limit_w == NO_LIMIT_W:
-        s.pending_from_s = 0
-        if s.limit_w != NO_LIMIT_W:
-            s.limit_until_s = min(int(s.limit_until_s), begin_s)
-    else:
-        end_s = min(until_ms // 1000, begin_s + HOLD_CAP_S) + int(d.delay_s)
-        if from_ms <= now_ms and delay_s == 0:
-            s.limit_w = limit_w
-            s.limit_until_s = end_s
-            s.pending_from_s = 0
-        else:
-            s.pending_limit_w = limit_w
-            s.pending_from_s = begin_s
-            s.pending_for_s = max(end_s - begin_s, 1)
-    if s.limit_w != NO_LIMIT_W and int(s.limit_until_s) * 1000 <= now_ms:
-        s.limit_w = NO_LIMIT_W
+    delay_s = int(d.delay_s)
+    take(
+        s, now_ms, limit_w, from_ms, until_ms, sequence, 0 if response_dsr else delay_s, delay_s, HOLD_CAP_S
+    )
     decide(s, p, d, quiet_ms, now_ms)
-    return 0  # APPLIED
+    return APPLIED
 
 
 @scalar

@@ -24,7 +24,7 @@ def forget_stale_kernels() -> bool:
             return False
     for package in _PACKAGES:
         for pattern in ("*.nbi", "*.nbc"):
-            for kernel in (_ROOT / package / "__pycache__").glob(pattern):
+            for kernel in (_ROOT / package).rglob(f"__pycache__/{pattern}"):
                 kernel.unlink(missing_ok=True)
     with suppress(OSError):  # an installation that nobody may write to has no kernels of ours beside it
         _STAMP.parent.mkdir(exist_ok=True)
@@ -35,6 +35,6 @@ def forget_stale_kernels() -> bool:
 def _hash_of_sources() -> str:
     digest = hashlib.sha256()
     for package in _PACKAGES:
-        for path in sorted((_ROOT / package).glob("*.py")):
+        for path in sorted((_ROOT / package).rglob("*.py")):
             digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
