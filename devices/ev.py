@@ -273,8 +273,8 @@ def obey(
 ) -> int:
     """Take or refuse one order; gives its AckOutcome. Own events due until now have happened already.
 
-    The random delay applies to every change of rate but those of response DSR, and to the return to own will at
-    the end (SI 2021/1467 reg. 11).
+    The random delay applies to every change of rate but those of response DSR, and to the return to own will
+    at the end (SI 2021/1467 reg. 11).
     """
     integrate(s, now_ms)
     outcome = refusal(s, now_ms, until_ms, sequence)
@@ -285,9 +285,7 @@ def obey(
     if s.marks & OVERRIDDEN:
         return 4  # OVERRIDDEN
     delay_s = int(d.delay_s)
-    take(
-        s, now_ms, limit_w, from_ms, until_ms, sequence, 0 if response_dsr else delay_s, delay_s, HOLD_CAP_S
-    )
+    take(s, now_ms, limit_w, from_ms, until_ms, sequence, 0 if response_dsr else delay_s, delay_s, HOLD_CAP_S)
     decide(s, p, d, quiet_ms, now_ms)
     return APPLIED
 

@@ -1,0 +1,62 @@
+"""The seam between one kind of device and the world: how its rows are drawn, and what each day brings them.
+
+The physics is `devices/<kind>.py`'s; what the owners have and do is `sim/kinds/<kind>.py`'s. The world knows
+kinds by this contract alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from types import ModuleType
+from typing import Any, Protocol
+
+import numpy as np
+
+from protocol.messages import I8, I32
+
+F64 = np.ndarray[Any, np.dtype[np.float64]]
+
+HALF_HOUR_MS = 1_800_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sky:
+    """The weather from one planning moment to the next, by half-hour of UTC; shape (regions, half-hours).
+
+    `first_ms` is the start of the first half-hour. Regions are GSP Groups, in the population's order.
+    """
+
+    first_ms: int
+    outdoor_c: F64
+    global_w_per_m2: F64  # on the horizontal
+    diffuse_w_per_m2: F64  # on the horizontal
+    direct_w_per_m2: F64  # on a surface that faces the sun
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """The devices of one kind: rows in the order (read_every_ms, read_at_ms, device)."""
+
+    home: I32  # place in the HomeTable
+    spec: np.ndarray[Any, Any]  # SPEC of the kind's module
+    state: np.ndarray[Any, Any]  # STATE of the kind's module, as the first history day begins
+    rating_w: I32  # the most it can draw, or give where it only gives
+    capacity_wh: I32  # what it can store; UNKNOWN where it stores nothing or nobody knows
+    route: I8  # place in sim.scenario.ROUTE_NAMES; -1: nobody can reach it
+
+
+class Kind(Protocol):
+    """One kind of device of one scenario."""
+
+    name: str
+    device: ModuleType
+
+    def draw(self, start_ms: int) -> Drawn:
+        """Who owns one, and of what make; a pure function of scenario and seed."""
+
+    def diary(self, drawn: Drawn, day: date, sky: Sky) -> np.ndarray[Any, Any]:
+        """DIARY of every row from the planning moment of `day` to the next: keyed draws alone."""
+
+    def today(self, day: date, sky: Sky) -> Any:
+        """What all rows share from the planning moment of `day` to the next: the module's `Today`."""
