@@ -54,6 +54,26 @@ class Purpose(IntEnum):
     PRICE = 21
     SYSTEM_NEED = 22
     STORM = 23
+    OWNER = 24
+    HOUSE = 25
+    HEAT_PUMP = 26
+    HEAT_DAY = 27
+    STORAGE_HEATER = 28
+    TELESWITCH = 29
+    HOT_WATER = 30
+    HOT_WATER_DAY = 31
+    BATTERY = 32
+    PV = 33
+    SKY = 34
+    APPLIANCE = 35
+    APPLIANCE_DAY = 36
+    BUSINESS = 37
+    BUSINESS_DAY = 38
+    OPT_IN = 39
+    HEAD_END = 40
+    LIFE = 41
+    KETTLE = 42
+    RESISTIVE = 43
 
 
 @njit(cache=True, inline="always")
