@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from aggregator.prefetch import AHEAD, prefetch
 from aggregator.sending import (
     ACKNOWLEDGED,
     FAILED,
@@ -269,7 +270,12 @@ def look_kernel(
     need_sds: float,
 ) -> None:
     """See `look` and the module."""
+    final = rows.shape[0] - 1
     for p in range(rows.shape[0]):
+        ahead = np.int64(rows[min(p + AHEAD, final)])
+        prefetch(board, ahead)
+        prefetch(control, ahead)
+        prefetch(sessions, ahead)
         row = rows[p]
         held = board[row]
         c = control[row]

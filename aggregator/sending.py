@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from aggregator.prefetch import AHEAD, prefetch
 from aggregator.settings import AggregatorSettings, Assumptions
 from aggregator.telemetry import Records
 from protocol.messages import I64, NO_LIMIT_W, Acks, Setpoints
@@ -216,7 +217,9 @@ def due_kernel(
     intent, told, answer = control["intent"], control["told"], control["answer"]
     attempts, next_ms, until_ms = control["attempts"], control["next_ms"], control["until_ms"]
     count = 0
+    final = rows.shape[0] - 1
     for p in range(rows.shape[0]):
+        prefetch(control, np.int64(rows[min(p + AHEAD, final)]))
         row = rows[p]
         why = NOT_DUE
         if intent[row] != told[row]:

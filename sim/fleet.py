@@ -21,6 +21,7 @@ from numba import njit
 
 from devices import ev
 from devices.ev import DIARY, NEVER_MS, SPEC, STATE, EventKind
+from devices.standing_order import NO_LIMIT_W
 from protocol.messages import I8, I16, I32, I64
 from sim.play import Orders, Played, Polls, Readings, Sessions
 
@@ -381,7 +382,7 @@ class Fleet:
         rows = np.zeros(len(spec), STATE)
         rows["at_ms"] = start_ms
         rows["charge_mj"] = charge_mj
-        rows["limit_w"] = ev.NO_LIMIT_W
+        rows["limit_w"] = NO_LIMIT_W
         n = len(spec)
         self.state = FleetState(
             rows=rows,

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-from numba import njit
 
 from protocol.messages import (
     I32,
@@ -25,7 +24,7 @@ from protocol.messages import (
     Telemetry,
 )
 from protocol.party import NEVER_MS, Envelope
-from sim.flight import Columns, Flight, by_arrival
+from sim.flight import Columns, Flight, joined
 from sim.network import Carried, Kind, Network, Outcome
 from sim.play import Orders, Played, Readings
 
@@ -141,35 +140,32 @@ class Gateway:
     def orders_due(self, until_ms: int) -> Orders:
         """Set-points arriving before `until_ms`, by (row, arrival, sequence); a doubled one comes twice."""
         due = self.state.orders.take_due(until_ms)
-        if not due:
+        if due is None:
             return Orders.none()
-        columns = {name: np.concatenate([run[name] for run in due]) for name in due[0]}
-        order = np.lexsort((columns["sequence"], columns["arrival_ms"], columns["rows"]))
-        return Orders(**{name: column[order] for name, column in columns.items()})
+        order = np.lexsort((due["sequence"], due["arrival_ms"], due["rows"]))
+        return Orders(**{name: column[order] for name, column in due.items()})
 
     def polls_due(self, until_ms: int) -> tuple[I32, I64]:
         """Devices that are asked for a reading before `until_ms`, by (row, moment): rows and moments [ms]."""
         due = self.state.polls.take_due(until_ms)
-        if not due:
+        if due is None:
             return np.empty(0, np.int32), np.empty(0, np.int64)
-        columns = by_arrival(due)
-        order = np.argsort(columns["rows"], kind="stable")
-        return columns["rows"][order], columns["arrival_ms"][order]
+        order = np.argsort(due["rows"], kind="stable")
+        return due["rows"][order], due["arrival_ms"][order]
 
     # --------------------------------------------------------------------------------------------- upwards
 
     def report(self, played: Played, orders: Orders, until_ms: int) -> None:
         """Send up what a stretch brought, and put what has arrived before `until_ms` into the outbox.
 
-        At most one message of each kind. Readings that were in flight come first, by arrival; those of this
-        stretch follow in the order of the fleet, each with its exact `arrival_ms`. Acks and session starts
-        are sorted by arrival.
+        Readings come in several messages, each row with its exact `arrival_ms`; acks and session starts in
+        one of each, sorted by arrival.
         """
         self._report_readings(played.readings, until_ms)
         sessions = played.sessions
         told: Columns = {
             "rows": sessions.rows,
-            "event_ms": self._by_own_clock(sessions.rows, sessions.event_ms),
+            "event_ms": self.network.by_own_clock(sessions.rows, sessions.event_ms),
             "soc_pct": sessions.soc_pct,
             "target_pct": sessions.target_pct,
             "ready_by_ms": sessions.ready_by_ms,
@@ -181,7 +177,7 @@ class Gateway:
             "rows": orders.rows,
             "sequence": orders.sequence,
             "outcome": played.outcome,
-            "event_ms": self._by_own_clock(orders.rows, orders.arrival_ms),
+            "event_ms": self.network.by_own_clock(orders.rows, orders.arrival_ms),
         }
         carried = self.network.carry_up(orders.rows, orders.arrival_ms, Kind.ACKS)
         if self._witness is not None:
@@ -190,64 +186,16 @@ class Gateway:
             self._tell(Acks(**due))
 
     def _report_readings(self, readings: Readings, until_ms: int) -> None:
-        carried = self.network.carry_up(readings.rows, readings.event_ms, Kind.TELEMETRY)
+        """Readings in flight come first, by arrival; then those of this stretch in the fleet's order."""
         due = self.state.telemetry.take_due(until_ms)
-        arrived, later = self._sort_out(readings, carried, due, until_ms)
-        self.state.telemetry.add(later)
-        if len(arrived.rows):
-            self._tell(arrived)
-
-    def _sort_out(
-        self, readings: Readings, carried: Carried, due: list[Columns], until_ms: int
-    ) -> tuple[Telemetry, Columns]:
-        """Readings that have arrived before `until_ms` (`due` ones, sent earlier, first), and all others."""
-        pieces = self.network.pieces(len(readings.rows))
-        skew_ms = self.network.clock_skew_ms
-        skews = np.empty(0, np.int64) if skew_ms is None else np.asarray(skew_ms, np.int64)
-        found = np.zeros((len(pieces), 2), np.int64)
-
-        def look(piece: int) -> None:
-            part = slice(*pieces[piece])
-            _count(carried.arrival_ms[part], carried.copy_ms[part], until_ms, found[piece])
-
-        self.network.spread(look, len(pieces))
-        earlier = sum(len(run["rows"]) for run in due)
-        starts = np.cumsum(np.vstack([[[earlier, 0]], found]), axis=0)
-        arrived = _room(int(starts[-1, 0]))
-        at = 0
-        for run in due:
-            for name, column in run.items():
-                getattr(arrived, name)[at : at + len(column)] = column
-            at += len(run["rows"])
-        later_at, later_ms = np.empty(starts[-1, 1], np.int64), np.empty(starts[-1, 1], np.int64)
-
-        def move(piece: int) -> None:
-            now, later = (slice(starts[piece, column], starts[piece + 1, column]) for column in (0, 1))
-            lo, hi = pieces[piece]
-            _move(
-                lo, hi, until_ms, skews, readings.rows, readings.event_ms, readings.import_w,
-                readings.register_wh, readings.status, readings.soc_pct, carried.arrival_ms,
-                carried.copy_ms, arrived.rows[now],
-                arrived.event_ms[now], arrived.arrival_ms[now], arrived.import_w[now],
-                arrived.register_wh[now], arrived.status[now], arrived.soc_pct[now], later_at[later],
-                later_ms[later],
-            )  # fmt: skip
-
-        self.network.spread(move, len(pieces))
-        return arrived, {
-            "rows": readings.rows[later_at],
-            "event_ms": self._by_own_clock(readings.rows[later_at], readings.event_ms[later_at]),
-            "arrival_ms": later_ms,
-            "import_w": readings.import_w[later_at],
-            "register_wh": readings.register_wh[later_at],
-            "status": readings.status[later_at],
-            "soc_pct": readings.soc_pct[later_at],
-        }
-
-    def _by_own_clock(self, rows: I32, event_ms: I64) -> I64:
-        """What the devices' own clocks say of a moment."""
-        skew_ms = self.network.clock_skew_ms
-        return event_ms if skew_ms is None else event_ms + skew_ms[rows]
+        if due is not None:
+            self._tell(Telemetry(**due))
+        pieces = self.network.carry_readings(readings, until_ms)
+        if pieces:
+            self.state.telemetry.add(joined([later for _, later in pieces]))
+        for arrived, _ in pieces:
+            if len(arrived.rows):
+                self._tell(arrived)
 
     def _tell(self, message: Message) -> None:
         self._outbox.append(Envelope("aggregator", message))
@@ -265,53 +213,4 @@ def _arriving(columns: Columns, carried: Carried) -> Columns:
 def _now(flight: Flight, columns: Columns, until_ms: int) -> Columns | None:
     """Send messages on their way and take all that have arrived, by arrival; None if none has."""
     flight.add(columns)
-    due = flight.take_due(until_ms)
-    return by_arrival(due) if due else None
-
-
-def _room(count: int) -> Telemetry:
-    i32, i64, i8 = np.int32, np.int64, np.int8
-    rows, import_w, register_wh = np.empty(count, i32), np.empty(count, i32), np.empty(count, i32)
-    event_ms, arrival_ms = np.empty(count, i64), np.empty(count, i64)
-    return Telemetry(
-        rows, event_ms, arrival_ms, import_w, register_wh, np.empty(count, i8), np.empty(count, i8)
-    )
-
-
-@njit(cache=True, nogil=True)
-def _count(arrival_ms, copy_ms, until_ms, found):  # type: ignore[no-untyped-def]
-    """How many readings, duplicates included, have arrived, and how many are still under way."""
-    now, all_that_arrive = 0, 0
-    for i in range(arrival_ms.shape[0]):
-        now += (arrival_ms[i] < until_ms) + ((copy_ms[i] > 0) & (copy_ms[i] < until_ms))
-        all_that_arrive += (arrival_ms[i] < NEVER_MS) + (copy_ms[i] > 0)
-    found[0], found[1] = now, all_that_arrive - now
-
-
-@njit(cache=True, nogil=True)
-def _move(  # type: ignore[no-untyped-def]
-    lo, hi, until_ms, skews, rows, event_ms, import_w, register_wh, status, soc_pct, arrival_ms, copy_ms,
-    to_rows, to_event_ms, to_arrival_ms, to_import_w, to_register_wh, to_status, to_soc_pct, later_at,
-    later_ms,
-):  # fmt: skip
-    """Copy readings lo .. hi that have arrived, by their devices' own clocks; list the others.
-
-    A duplicate lies behind its original.
-    """
-    now, later = 0, 0
-    skewed = skews.shape[0] > 0
-    for i in range(lo, hi):
-        comes_ms = arrival_ms[i]
-        told_ms = event_ms[i] + skews[rows[i]] if skewed else event_ms[i]
-        for _ in range(2):
-            if comes_ms < until_ms:
-                to_rows[now], to_event_ms[now], to_arrival_ms[now] = rows[i], told_ms, comes_ms
-                to_import_w[now], to_register_wh[now] = import_w[i], register_wh[i]
-                to_status[now], to_soc_pct[now] = status[i], soc_pct[i]
-                now += 1
-            elif comes_ms < NEVER_MS:
-                later_at[later], later_ms[later] = i, comes_ms
-                later += 1
-            comes_ms = copy_ms[i]
-            if comes_ms == 0:
-                break
+    return flight.take_due(until_ms)

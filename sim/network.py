@@ -13,15 +13,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from protocol.messages import I8, I32, I64
+from protocol.messages import I8, I32, I64, Telemetry
 from protocol.party import NEVER_MS
 from protocol.periods import MINUTE_MS, day_start_ms, local_date
 from sim.chance import Purpose, stream, units, words
+from sim.flight import Columns
 from sim.outages import (
     CLOUDS,
     OutageWindow,
@@ -31,9 +33,12 @@ from sim.outages import (
     own_outages,
     return_order,
 )
-from sim.play import Plant
+from sim.play import Plant, Readings
 from sim.routes import FINE, FINEST, latency_table, routes_of
 from sim.scenario import ROUTE_NAMES, Clock, Comms, Route
+
+T = TypeVar("T")
+_TelemetryColumns = tuple[I32, I64, I64, I32, I32, I8, I8]
 
 
 class Kind(IntEnum):
@@ -78,6 +83,8 @@ _TOUCHED = {
 _CHUNK = 1_024
 """Messages whose words are drawn at once: their scratch columns stay in the first-level cache."""
 _WORTH_A_THREAD = 16_384
+_PIECE = 65_536
+"""Readings that travel as one message: as many as the second-level cache holds."""
 _SEQUENCE_BITS = 0x1FFF
 """Draws hold 16 bits of number: three of kind, thirteen of sequence."""
 _WINDOW_NUMBERS = 0x7FFF
@@ -359,43 +366,69 @@ def _settle(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _scratch():  # type: ignore[no-untyped-def]
+    """Columns for one chunk: entity, number, place, four words, what is odd, and which are."""
+    words_of = np.empty((4, _CHUNK), np.uint32)
+    return (
+        np.empty(_CHUNK, np.int64),
+        np.empty(_CHUNK, np.uint64),
+        np.empty(_CHUNK, np.uint8),
+        words_of[0],
+        words_of[1],
+        words_of[2],
+        words_of[3],
+        np.empty(_CHUNK, np.bool_),
+        np.empty(_CHUNK, np.int64),
+    )
+
+
+@njit(cache=True, nogil=True)
+def _carry_chunk(  # type: ignore[no-untyped-def]
+    scratch, down, kind, rows, sent_ms, first_minute, key, own_key, drop_key, device, route_of,
+    report_every_ms, routes, block_from_ms, most_loss, most_duplicate, tables, hull_from_ms, hull_to_ms,
+    calendar, suspect, windows, places, order, members, return_over_ms, arrival_ms, copy_ms, outcome,
+    messages, latency_ms,
+):  # fmt: skip
+    """Settle the fate of one chunk; the numbers of its draws lie in the scratch columns already."""
+    entity, number, place, slow, lose, twice, later, odd, oddities = scratch
+    size = rows.shape[0]
+    _gather(
+        rows, sent_ms, outcome, device, route_of, hull_from_ms, hull_to_ms, block_from_ms, suspect, entity,
+        place, odd,
+    )  # fmt: skip
+    _draw(key, entity, sent_ms, number, slow, lose, twice, later)
+    _arrive(sent_ms, place, slow, tables.ravel(), _CELLS, first_minute, arrival_ms, messages, latency_ms)
+    found = _look_closer(slow[:size], lose, twice, most_loss, most_duplicate, odd[:size], oddities)
+    _settle(
+        oddities[:found], down, kind, rows, sent_ms, entity, number, slow, lose, twice, later, place,
+        own_key, drop_key, first_minute, report_every_ms, routes, tables, hull_from_ms, hull_to_ms, calendar,
+        windows, places, order, members, return_over_ms, arrival_ms, copy_ms, outcome, messages, latency_ms,
+    )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
 def _carry(  # type: ignore[no-untyped-def]
     down, kind, rows, sent_ms, sequence, first_minute, key, own_key, drop_key, device, route_of,
     report_every_ms, routes, tables, hull_from_ms, hull_to_ms, calendar, suspect, windows, places, order,
     members, return_over_ms, arrival_ms, copy_ms, outcome, messages, latency_ms,
 ):  # fmt: skip
     """Settle the fate of messages; those whose `outcome` is set already were refused by their cloud."""
-    entity, number, place = (
-        np.empty(_CHUNK, np.int64),
-        np.empty(_CHUNK, np.uint64),
-        np.empty(_CHUNK, np.uint8),
-    )
-    slow, lose = np.empty(_CHUNK, np.uint32), np.empty(_CHUNK, np.uint32)
-    twice, later = np.empty(_CHUNK, np.uint32), np.empty(_CHUNK, np.uint32)
-    odd, oddities = np.empty(_CHUNK, np.bool_), np.empty(_CHUNK, np.int64)
+    scratch = _scratch()
+    number = scratch[1]
+    number[:] = np.uint64(kind)
     most_loss = np.uint32(min(routes.loss[:, down].max(), _MOST))
     most_duplicate = np.uint32(min(routes.duplicate.max(), _MOST))
     block_from_ms = np.ascontiguousarray(routes.block_from_ms)
-    number[:] = np.uint64(kind)
     for start in range(0, rows.shape[0], _CHUNK):
-        size = min(rows.shape[0] - start, _CHUNK)
-        end = start + size
-        moment, arrives = sent_ms[start:end], arrival_ms[start:end]
+        end = min(rows.shape[0], start + _CHUNK)
         if down:
-            for i in range(size):
-                number[i] = np.uint64(kind + (sequence[start + i] & _SEQUENCE_BITS) * 8)
-        _gather(
-            rows[start:end], moment, outcome[start:end], device, route_of, hull_from_ms, hull_to_ms,
-            block_from_ms, suspect, entity, place, odd,
-        )  # fmt: skip
-        _draw(key, entity, moment, number, slow, lose, twice, later)
-        _arrive(moment, place, slow, tables.ravel(), _CELLS, first_minute, arrives, messages, latency_ms)
-        found = _look_closer(slow[:size], lose, twice, most_loss, most_duplicate, odd[:size], oddities)
-        _settle(
-            oddities[:found], down, kind, rows[start:end], moment, entity, number, slow, lose, twice, later,
-            place, own_key, drop_key, first_minute, report_every_ms, routes, tables, hull_from_ms,
-            hull_to_ms, calendar, windows, places, order, members, return_over_ms, arrives,
-            copy_ms[start:end], outcome[start:end], messages, latency_ms,
+            for i in range(start, end):
+                number[i - start] = np.uint64(kind + (sequence[i] & _SEQUENCE_BITS) * 8)
+        _carry_chunk(
+            scratch, down, kind, rows[start:end], sent_ms[start:end], first_minute, key, own_key, drop_key,
+            device, route_of, report_every_ms, routes, block_from_ms, most_loss, most_duplicate, tables,
+            hull_from_ms, hull_to_ms, calendar, suspect, windows, places, order, members, return_over_ms,
+            arrival_ms[start:end], copy_ms[start:end], outcome[start:end], messages, latency_ms,
         )  # fmt: skip
 
 
@@ -412,6 +445,71 @@ def _carry_quietly(  # type: ignore[no-untyped-def]
         _arrive(
             sent_ms[start:end], place, cell, median_ms, 1, first_minute, arrival_ms[start:end], messages,
             latency_ms )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def _carry_readings(  # type: ignore[no-untyped-def]
+    quiet, until_ms, skew_ms, readings, first_minute, key, own_key, drop_key, device, route_of,
+    report_every_ms, routes, tables, median_ms, hull_from_ms, hull_to_ms, calendar, suspect, windows, places,
+    order, members, return_over_ms, arrived, later_at, later_ms, messages, latency_ms,
+):  # fmt: skip
+    """Carry readings up and sort them out, chunk by chunk while they are at hand.
+
+    What arrives before `until_ms` is copied into the columns of `arrived`, by its device's own clock, a
+    duplicate behind its original; of the rest that arrives `later_at` says which and `later_ms` when. Gives
+    how many there are of both.
+    """
+    scratch = _scratch()
+    scratch[1][:] = np.uint64(_TELEMETRY)
+    most_loss = np.uint32(min(routes.loss[:, 0].max(), _MOST))
+    most_duplicate = np.uint32(min(routes.duplicate.max(), _MOST))
+    block_from_ms = np.ascontiguousarray(routes.block_from_ms)
+    arrival_ms, copy_ms = np.empty(_CHUNK, np.int64), np.zeros(_CHUNK, np.int64)
+    outcome = np.zeros(_CHUNK, np.int8)
+    rows, event_ms, import_w, register_wh, status, soc_pct = readings
+    to_rows, to_event_ms, to_arrival_ms, to_import_w, to_register_wh, to_status, to_soc_pct = arrived
+    now, later = np.uint64(0), np.uint64(0)
+    for start in range(0, rows.shape[0], _CHUNK):
+        end = min(rows.shape[0], start + _CHUNK)
+        size = end - start
+        if quiet:
+            _carry_quietly(
+                rows[start:end], event_ms[start:end], first_minute, route_of, median_ms, arrival_ms[:size],
+                messages, latency_ms,
+            )  # fmt: skip
+        else:
+            copy_ms[:size], outcome[:size] = 0, _DELIVERED
+            _carry_chunk(
+                scratch, 0, _TELEMETRY, rows[start:end], event_ms[start:end], first_minute, key, own_key,
+                drop_key, device, route_of, report_every_ms, routes, block_from_ms, most_loss,
+                most_duplicate, tables, hull_from_ms, hull_to_ms, calendar, suspect, windows, places, order,
+                members, return_over_ms, arrival_ms[:size], copy_ms[:size], outcome[:size], messages,
+                latency_ms,
+            )  # fmt: skip
+        for k in range(size):
+            i = np.uint64(start + k)  # unsigned, or every access below is checked for counting from the end
+            comes_ms = arrival_ms[k]
+            if comes_ms < until_ms:
+                to_rows[now], to_event_ms[now], to_arrival_ms[now] = rows[i], event_ms[i], comes_ms
+                to_import_w[now], to_register_wh[now] = import_w[i], register_wh[i]
+                to_status[now], to_soc_pct[now] = status[i], soc_pct[i]
+                now += np.uint64(1)
+            elif comes_ms < NEVER_MS:
+                later_at[later], later_ms[later] = i, comes_ms
+                later += np.uint64(1)
+            if copy_ms[k] != 0:
+                if copy_ms[k] < until_ms:
+                    to_rows[now], to_event_ms[now], to_arrival_ms[now] = rows[i], event_ms[i], copy_ms[k]
+                    to_import_w[now], to_register_wh[now] = import_w[i], register_wh[i]
+                    to_status[now], to_soc_pct[now] = status[i], soc_pct[i]
+                    now += np.uint64(1)
+                else:
+                    later_at[later], later_ms[later] = i, copy_ms[k]
+                    later += np.uint64(1)
+    if skew_ms.shape[0] > 0:
+        for k in range(now):
+            to_event_ms[k] += skew_ms[to_rows[k]]
+    return now, later
 
 
 @njit(cache=True, nogil=True)
@@ -495,7 +593,7 @@ class Network:
         self._limits = _Limits.of(self.routes)
         self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
         self._workers = workers
-        self.clock_skew_ms = _clock_skews(plant, self.routes, seed)
+        self._skew_ms = _clock_skews(plant, self.routes, seed)
         self.state = self._fresh_state(clock)
 
     def _fresh_state(self, clock: Clock) -> NetworkState:
@@ -540,44 +638,98 @@ class Network:
         )  # fmt: skip
         return outcome
 
+    def carry_readings(self, readings: Readings, until_ms: int) -> list[tuple[Telemetry, Columns]]:
+        """Carry a stretch's readings up: what has arrived before `until_ms`, and what still will, by pieces.
+
+        The pieces depend on how many readings there are and on nothing else. Events are told by the devices'
+        own clocks.
+        """
+        if len(readings.rows) == 0:
+            return []
+        trip = self._set_out(readings.event_ms, Kind.TELEMETRY, may_be_refused=False)
+        pieces = _pieces(len(readings.rows), 2 * -(-len(readings.rows) // (2 * _PIECE)))
+        messages, latency_ms = trip.accounts(len(pieces))
+        # Made here, not by the threads: memory that one thread frees for another goes back to the system.
+        rooms = [
+            (_room(2 * (end - begin)), np.empty((2, 2 * (end - begin)), np.int64)) for begin, end in pieces
+        ]
+
+        def carry(piece: int) -> tuple[Telemetry, Columns]:
+            part = readings.part(*pieces[piece])
+            arrived, (later_at, later_ms) = rooms[piece]
+            now, later = _carry_readings(
+                trip.quiet, until_ms, self._skew_ms, part.columns(), trip.first_minute, self._key_up,
+                self._own.key, self._drop_key, self.plant.device, self.plant.route, self._report_every_ms,
+                self._route, self._tables, self._limits.median_ms, self._own.hull_from_ms,
+                self._own.hull_to_ms, self._own.calendar, trip.suspect, trip.windows, self._places,
+                self._order, self._members, self._return_over_ms, arrived, later_at, later_ms,
+                messages[piece], latency_ms[piece],
+            )  # fmt: skip
+            return _telemetry(arrived, now), self._on_the_way(part, later_at[:later], later_ms[:later])
+
+        found = self.spread(carry, len(pieces))
+        self._count(trip.first_minute, Kind.TELEMETRY, messages.sum(axis=0), latency_ms.sum(axis=0))
+        return found
+
+    def _on_the_way(self, readings: Readings, at: I64, arrival_ms: I64) -> Columns:
+        """Readings that are still to arrive, as they will."""
+        rows = readings.rows[at]
+        return {
+            "rows": rows,
+            "event_ms": self.by_own_clock(rows, readings.event_ms[at]),
+            "arrival_ms": arrival_ms.copy(),
+            "import_w": readings.import_w[at],
+            "register_wh": readings.register_wh[at],
+            "status": readings.status[at],
+            "soc_pct": readings.soc_pct[at],
+        }
+
+    def by_own_clock(self, rows: I32, event_ms: I64) -> I64:
+        """What the devices' own clocks say of a moment."""
+        return event_ms + self._skew_ms[rows] if len(self._skew_ms) else event_ms
+
     def _travel(self, rows: I32, sent_ms: I64, sequence: I32, kind: Kind, outcome: I8) -> Carried:
         count = len(rows)
         arrival_ms, copy_ms = np.empty(count, np.int64), np.zeros(count, np.int64)
         if count == 0:
             return Carried(arrival_ms, copy_ms, outcome)
         rows, sent_ms = np.ascontiguousarray(rows), np.ascontiguousarray(sent_ms)
-        first_ms, last_ms = int(sent_ms.min()), int(sent_ms.max())
-        first_minute, minutes = first_ms // MINUTE_MS, last_ms // MINUTE_MS - first_ms // MINUTE_MS + 1
-        windows = self._standing(first_ms, kind)
         down = kind in DOWN
-        quiet = self._limits.quiet and len(windows) == 0 and not (down and outcome.any())
-        if not quiet:
-            self._turn_calendar(last_ms)
-            suspect = self._suspects(windows, last_ms)
-        pieces = self.pieces(count)
-        shape = (len(pieces), minutes, len(ROUTE_NAMES), len(Outcome) + 1)
-        messages, latency_ms = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+        trip = self._set_out(sent_ms, kind, may_be_refused=down and bool(outcome.any()))
+        pieces = _pieces(count, min(self._workers, count // _WORTH_A_THREAD) or 1)
+        messages, latency_ms = trip.accounts(len(pieces))
 
         def carry(piece: int) -> None:
             part = slice(*pieces[piece])
-            if quiet:
+            if trip.quiet:
                 _carry_quietly(
-                    rows[part], sent_ms[part], first_minute, self.plant.route, self._limits.median_ms,
+                    rows[part], sent_ms[part], trip.first_minute, self.plant.route, self._limits.median_ms,
                     arrival_ms[part], messages[piece], latency_ms[piece],
                 )  # fmt: skip
             else:
                 _carry(
-                    int(down), int(kind), rows[part], sent_ms[part], sequence[part], first_minute,
+                    int(down), int(kind), rows[part], sent_ms[part], sequence[part], trip.first_minute,
                     self._key_down if down else self._key_up, self._own.key, self._drop_key,
                     self.plant.device, self.plant.route, self._report_every_ms, self._route, self._tables,
-                    self._own.hull_from_ms, self._own.hull_to_ms, self._own.calendar, suspect, windows,
-                    self._places, self._order, self._members, self._return_over_ms, arrival_ms[part],
-                    copy_ms[part], outcome[part], messages[piece], latency_ms[piece],
+                    self._own.hull_from_ms, self._own.hull_to_ms, self._own.calendar, trip.suspect,
+                    trip.windows, self._places, self._order, self._members, self._return_over_ms,
+                    arrival_ms[part], copy_ms[part], outcome[part], messages[piece], latency_ms[piece],
                 )  # fmt: skip
 
         self.spread(carry, len(pieces))
-        self._count(first_minute, kind, messages.sum(axis=0), latency_ms.sum(axis=0))
+        self._count(trip.first_minute, kind, messages.sum(axis=0), latency_ms.sum(axis=0))
         return Carried(arrival_ms, copy_ms, outcome)
+
+    def _set_out(self, sent_ms: I64, kind: Kind, *, may_be_refused: bool) -> _Trip:
+        """What is known before a batch (not empty) travels."""
+        first_ms, last_ms = int(sent_ms.min()), int(sent_ms.max())
+        windows = self._standing(first_ms, kind)
+        quiet = self._limits.quiet and len(windows) == 0 and not may_be_refused
+        if not quiet:
+            self._turn_calendar(last_ms)
+        minutes = last_ms // MINUTE_MS - first_ms // MINUTE_MS + 1
+        suspect = self._suspects(windows[:0] if quiet else windows, last_ms)
+        return _Trip(first_ms // MINUTE_MS, minutes, windows, suspect, quiet)
 
     def _turn_calendar(self, until_ms: int) -> None:
         self._own.hold(until_ms)
@@ -601,18 +753,11 @@ class Network:
 
     # --------------------------------------------------------------------------------------------- threads
 
-    def pieces(self, count: int) -> list[tuple[int, int]]:
-        """Equal stretches of a batch, one per thread; a small batch is one piece."""
-        parts = min(self._workers, count // _WORTH_A_THREAD) or 1
-        return list(pairwise(count * part // parts for part in range(parts + 1)))
-
-    def spread(self, work: Callable[[int], None], parts: int) -> None:
-        """Do `work(0)` .. `work(parts - 1)` on the threads there are; the first error of any is raised."""
+    def spread(self, work: Callable[[int], T], parts: int) -> list[T]:
+        """`work(0)` .. `work(parts - 1)`, done on the threads there are; the first error of any is raised."""
         if self._pool is None or parts == 1:
-            for part in range(parts):
-                work(part)
-        else:
-            list(self._pool.map(work, range(parts)))
+            return [work(part) for part in range(parts)]
+        return list(self._pool.map(work, range(parts)))
 
     # -------------------------------------------------------------------------------------------- accounts
 
@@ -652,6 +797,46 @@ class Network:
             )
             for window in self.windows
         ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Trip:
+    """What a batch meets on its way: its minutes, the shared outages that stand, whom they may touch."""
+
+    first_minute: int
+    minutes: int
+    windows: NDArray[np.void]
+    suspect: I8
+    quiet: bool
+
+    def accounts(self, pieces: int) -> tuple[I64, I64]:
+        """Room for the counts of messages and their latencies, (pieces, minutes, routes, fates) each."""
+        shape = (pieces, self.minutes, len(ROUTE_NAMES), len(Outcome) + 1)
+        return np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+
+
+def _pieces(count: int, parts: int) -> list[tuple[int, int]]:
+    """Equal stretches of a batch."""
+    return list(pairwise(count * part // parts for part in range(parts + 1)))
+
+
+def _room(count: int) -> _TelemetryColumns:
+    """Empty columns of `Telemetry`."""
+    i32, i64, i8 = np.int32, np.int64, np.int8
+    event_ms, arrival_ms = np.empty(count, i64), np.empty(count, i64)
+    return (
+        np.empty(count, i32), event_ms, arrival_ms, np.empty(count, i32), np.empty(count, i32),
+        np.empty(count, i8), np.empty(count, i8),
+    )  # fmt: skip
+
+
+def _telemetry(columns: _TelemetryColumns, count: int) -> Telemetry:
+    """The first `count` readings, shared and not copied."""
+    rows, event_ms, arrival_ms, import_w, register_wh, status, soc_pct = columns
+    return Telemetry(
+        rows[:count], event_ms[:count], arrival_ms[:count], import_w[:count], register_wh[:count],
+        status[:count], soc_pct[:count],
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -740,11 +925,11 @@ def _return_over_ms(routes: tuple[Route, ...], members: I64) -> I64:
     return over_ms
 
 
-def _clock_skews(plant: Plant, routes: tuple[Route, ...], seed: int) -> I64 | None:
-    """How far each clock is ahead (rows,) [ms], even over its route's range; None where all are right."""
+def _clock_skews(plant: Plant, routes: tuple[Route, ...], seed: int) -> I64:
+    """How far each clock is ahead (rows,) [ms], even over its route's range; (0,) where all are right."""
     widest_ms = _column([route.clock_skew_ms for route in routes])[plant.route]
     if not widest_ms.any():
-        return None
+        return np.empty(0, np.int64)
     # No message is sent at the epoch, so that this draw is nobody else's.
     share = units(stream(seed, Purpose.CARRY_UP), plant.device)[:, 0]
     return np.rint((2.0 * share - 1.0) * widest_ms).astype(np.int64)

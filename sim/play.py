@@ -62,6 +62,16 @@ class Readings:
     status: I8
     soc_pct: I8
 
+    def columns(self) -> tuple[I32, I64, I32, I32, I8, I8]:
+        """The columns, in the order of the class."""
+        return self.rows, self.event_ms, self.import_w, self.register_wh, self.status, self.soc_pct
+
+    def part(self, begin: int, end: int) -> Readings:
+        """The readings [begin, end), shared and not copied."""
+        rows, event_ms, import_w, register_wh, status, soc_pct = self.columns()
+        at = slice(begin, end)
+        return Readings(rows[at], event_ms[at], import_w[at], register_wh[at], status[at], soc_pct[at])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sessions:

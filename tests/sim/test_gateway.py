@@ -21,7 +21,7 @@ from protocol.periods import local_clock_ms
 from sim.flight import Flight
 from sim.gateway import Gateway
 from sim.network import DUPLICATED, Kind, Network, Outcome
-from sim.play import Plant, Played, Readings, Sessions
+from sim.play import Orders, Plant, Played, Readings, Sessions
 from sim.scenario import ROUTE_NAMES, Clock, Comms, Outage, Route
 
 DAY = date(2024, 1, 16)
@@ -103,11 +103,21 @@ def live(gateway, until_ms, told=None, sessions=None):
     """One stretch: devices obey what reached them and report. What the aggregator hears, by kind."""
     orders = gateway.orders_due(until_ms)
     gateway.report(played(told, sessions, orders), orders, until_ms)
-    return {type(envelope.message): envelope.message for envelope in gateway.take_outbox()}
+    return by_kind([envelope.message for envelope in gateway.take_outbox()])
+
+
+def by_kind(messages):
+    """What was heard by kind, the several messages of readings as one."""
+    heard = {type(message): message for message in messages}
+    told = [message for message in messages if isinstance(message, Telemetry)]
+    if told:
+        columns = [np.concatenate([getattr(part, name) for part in told]) for name in TELEMETRY_COLUMNS]
+        heard[Telemetry] = Telemetry(*columns)
+    return heard
 
 
 def in_flight(flight, column="arrival_ms"):
-    return np.concatenate([run[column] for run in flight.runs] or [np.empty(0, np.int64)])
+    return np.concatenate([run[column] for run in (*flight.near, *flight.far)] or [np.empty(0, np.int64)])
 
 
 # ------------------------------------------------------------------------------------------- being a party
@@ -238,6 +248,16 @@ def test_a_reading_still_under_way_is_told_when_it_has_arrived():
     assert live(gateway, SIX + HOUR_MS)[Telemetry].rows.tolist() == [2]
 
 
+def test_a_minute_of_many_readings_comes_in_pieces_that_leave_none_out():
+    count = 200_000
+    for workers in (1, 3):
+        gateway = make_gateway(count, workers=workers)
+        gateway.report(played(readings(range(count), SIX), None, Orders.none()), Orders.none(), SIX + 1)
+        told = [envelope.message.rows for envelope in gateway.take_outbox()]
+        assert [len(rows) for rows in told] == [50_000] * 4
+        assert np.array_equal(np.concatenate(told), np.arange(count))
+
+
 def test_every_reading_is_told_lost_or_under_way():
     count = 30_000
     gateway = make_gateway(count, np.arange(count) % 3, profile="realistic", workers=2)
@@ -330,7 +350,7 @@ def test_sessions_and_acknowledgements_are_told_by_arrival():
 
 def test_a_device_tells_the_time_of_its_own_clock_and_the_cloud_its_own():
     gateway = make_gateway(2, [FOUR_G, WIFI], {FOUR_G: Route(clock_skew_ms=5 * MINUTE_MS)})
-    skew_ms = int(gateway.network.clock_skew_ms[0])
+    skew_ms = int(gateway.network.by_own_clock(np.zeros(1, np.int32), np.zeros(1, np.int64))[0])
     assert skew_ms != 0
     gateway.receive(setpoints([0, 1]), SIX)
     heard = live(gateway, SIX + MINUTE_MS, readings([0, 1], SIX + 10))
@@ -362,17 +382,24 @@ def test_a_witness_is_shown_each_setpoint_and_each_acknowledgement():
 # -------------------------------------------------------------------------------------------------- flight
 
 
-def test_many_short_runs_become_one_and_keep_their_order():
-    flight = Flight()
-    for k in range(500):
-        flight.add({"arrival_ms": np.array([k % 7, 100 + k]), "rows": np.array([k, k])})
-    assert len(flight.runs) <= 65
-    assert len(flight) == 1000
-    due = flight.take_due(100)
-    assert sorted(np.concatenate([run["rows"] for run in due]).tolist()) == list(range(500))
-    assert all((np.diff(run["arrival_ms"]) >= 0).all() for run in due)
-    assert len(flight) == 500
-    assert flight.take_due(100) == []
+def test_what_is_on_its_way_arrives_once_by_arrival_and_ties_in_the_order_of_sending():
+    flight, hour = Flight(), 3_600_000
+    sent = [(number, (number * 7919) % 97 * hour // 24) for number in range(5000)]
+    heard = []
+    for k in range(100):
+        part = sent[50 * k : 50 * k + 50]
+        late_ms = [max(arrival_ms, k * 60_000) for _, arrival_ms in part]
+        flight.add({"rows": np.array([number for number, _ in part]), "arrival_ms": np.array(late_ms)})
+        due = flight.take_due((k + 1) * 60_000)
+        if due is not None:
+            assert (due["arrival_ms"] < (k + 1) * 60_000).all()
+            heard += list(zip(due["arrival_ms"].tolist(), due["rows"].tolist(), strict=True))
+        assert len(heard) + len(flight) == 50 * (k + 1)
+    rest = flight.take_due(5 * hour)
+    heard += list(zip(rest["arrival_ms"].tolist(), rest["rows"].tolist(), strict=True))
+    assert heard == sorted(heard)
+    assert len(heard) == 5000
+    assert flight.take_due(10 * hour) is None
 
 
 def test_kinds_of_message_that_the_gateway_sends_are_all_there_are():
