@@ -11,9 +11,7 @@ are one or two runs of rows. Identity is `spec["device"]`, never the row.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,7 +21,8 @@ from devices import ev
 from devices.ev import DIARY, NEVER_MS, SPEC, STATE, EventKind
 from devices.standing_order import NO_LIMIT_W
 from protocol.messages import I8, I16, I32, I64
-from sim.play import Orders, Played, Polls, Readings, Sessions
+from sim.play import Hear, Orders, Played, Polls, Readings, Sessions
+from sim.threads import Threads, cache_parts, equal_parts
 
 EVENT = np.dtype([("at_ms", "i8"), ("row", "i4"), ("kind", "i4"), ("value", "i8")])
 """One thing that happened to one device; `value` as told by `devices.ev.EventKind`."""
@@ -221,117 +220,29 @@ def _told_soc_pct(s, p, d):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _play(  # type: ignore[no-untyped-def]
-    low,
-    high,
-    until_ms,
-    read_from_ms,
-    read_low,
-    read_high,
-    state,
-    spec,
-    diary,
-    next_ms,
-    quiet_ms,
-    group,
-    first_second,
-    bins,
-    first_order,
-    orders,
-    outcome,
-    r_rows,
-    r_ms,
-    r_import_w,
-    r_register_wh,
-    r_status,
-    r_soc_pct,
-    sessions,
-    events,
-    counts,
-    promise_wh,
-):
-    """Live the rows of the runs, which read in this stretch, then those of [low, high).
-
-    The latter only where there is an event or an order.
-    """
-    for k in range(read_low.shape[0]):
-        for row in range(read_low[k], read_high[k]):
+    low, high, reads, until_ms, read_from_ms, state, spec, diary, next_ms, quiet_ms, group, first_second,
+    bins, first_order, orders, outcome, r_rows, r_ms, r_import_w, r_register_wh, r_status, r_soc_pct,
+    sessions, events, counts, promise_wh,
+):  # fmt: skip
+    """Live the rows of the runs low .. high, where there is an event or an order; read all if `reads`."""
+    for k in range(low.shape[0]):
+        for row in range(low[k], high[k]):
             if next_ms[row] < until_ms or first_order[row] >= 0:
                 _live(
-                    row,
-                    until_ms,
-                    read_from_ms,
-                    True,
-                    state,
-                    spec,
-                    diary,
-                    next_ms,
-                    quiet_ms,
-                    group,
-                    first_second,
-                    bins,
-                    first_order,
-                    orders,
-                    outcome,
-                    r_rows,
-                    r_ms,
-                    r_import_w,
-                    r_register_wh,
-                    r_status,
-                    r_soc_pct,
-                    sessions,
-                    events,
-                    counts,
-                    promise_wh,
-                )
+                    row, until_ms, read_from_ms, reads, state, spec, diary, next_ms, quiet_ms, group,
+                    first_second, bins, first_order, orders, outcome, r_rows, r_ms, r_import_w,
+                    r_register_wh, r_status, r_soc_pct, sessions, events, counts, promise_wh,
+                )  # fmt: skip
                 first_order[row] = -1
-                continue
-            reading_ms = _next_reading_ms(spec[row], read_from_ms)
-            while reading_ms < until_ms:
-                _read(
-                    row,
-                    reading_ms,
-                    state[row],
-                    spec[row],
-                    counts[1],
-                    r_rows,
-                    r_ms,
-                    r_import_w,
-                    r_register_wh,
-                    r_status,
-                    r_soc_pct,
-                )
-                counts[1] += 1
-                reading_ms += int(spec[row].read_every_ms)
-    for row in range(low, high):
-        if next_ms[row] < until_ms or first_order[row] >= 0:
-            _live(
-                row,
-                until_ms,
-                read_from_ms,
-                False,
-                state,
-                spec,
-                diary,
-                next_ms,
-                quiet_ms,
-                group,
-                first_second,
-                bins,
-                first_order,
-                orders,
-                outcome,
-                r_rows,
-                r_ms,
-                r_import_w,
-                r_register_wh,
-                r_status,
-                r_soc_pct,
-                sessions,
-                events,
-                counts,
-                promise_wh,
-            )
-            first_order[row] = -1
+            elif reads:
+                reading_ms = _next_reading_ms(spec[row], read_from_ms)
+                while reading_ms < until_ms:
+                    _read(
+                        row, reading_ms, state[row], spec[row], counts[1], r_rows, r_ms, r_import_w,
+                        r_register_wh, r_status, r_soc_pct,
+                    )  # fmt: skip
+                    counts[1] += 1
+                    reading_ms += int(spec[row].read_every_ms)
 
 
 @njit(cache=True, nogil=True)
@@ -371,13 +282,13 @@ class Fleet:
         start_ms: int,
         *,
         workers: int = 1,
+        threads: Threads | None = None,
         keep_events: bool = False,
     ) -> None:
         """All cars away until the first diary, with `charge_mj` in the battery."""
         self.spec = spec
         self.group = group
         self.groups = groups
-        self.workers = workers
         self.keep_events = keep_events
         rows = np.zeros(len(spec), STATE)
         rows["at_ms"] = start_ms
@@ -399,7 +310,8 @@ class Fleet:
         self.seconds_w: I64 = np.empty((groups, 0), np.int64)
         self._runs = reading_runs(spec)
         self._first_order = np.full(len(spec), -1, np.int32)  # every stretch leaves it so
-        self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
+        self.threads = threads or Threads(workers)
+        self.workers = self.threads.workers
 
     def plan(self, diary: np.ndarray[Any, Any], quiet_ms: I64, deadline_step_ms: int = DAY_MS) -> None:
         """Take the diary of the coming day; everything before now has been lived."""
@@ -429,12 +341,14 @@ class Fleet:
         polls: Polls | None = None,
         read: bool = True,
         by_second: bool = True,
+        hear: Hear | None = None,
     ) -> Played:
         """Live up to `until_ms` (not included); `polls` asks some rows for a reading meanwhile.
 
         Afterwards `seconds_w` (groups, whole seconds of the stretch) holds the power at each whole second
         after all that happened up to it (no second at all unless `by_second`), and `events` what
-        happened, in the order (time, row), if events are kept.
+        happened, in the order (time, row), if events are kept. Readings go piece by piece to `hear`, while
+        they are at hand; what it gives is found in `Played.heard`. Without it they come back all together.
         """
         state = self.state
         orders, is_order = with_polls(orders, polls)
@@ -442,57 +356,59 @@ class Fleet:
         seconds = -(-until_ms // 1000) - first_second if by_second else 0
         first_order = self._place_orders(orders.rows)
         outcome = np.full(len(orders.rows), -1, np.int8)
-        ranges = self._runs.between(state.now_ms, until_ms) if read else _no_runs()
         columns = _order_columns(orders)
         spec, rows, diary = (a.view(np.recarray) for a in (self.spec, state.rows, state.diary))
-        shares = [_share_of(ranges, worker, self.workers) for worker in range(self.workers)]
-        room = _Room(
-            self.blocks(),
-            [int((high - low).sum()) for low, high in shares],
-            -(-(until_ms - state.now_ms) // self._runs.least_every_ms),
-            int((~is_order).sum()),
-            (32 * len(self.spec) + 8 * len(is_order) + 1024) if self.keep_events else 0,
-        )
-        blocks = [room.block(worker, self.groups, seconds) for worker in range(self.workers)]
+        parts = self._parts(self._runs.between(state.now_ms, until_ms) if read else _no_runs())
+        per_row = -(-(until_ms - state.now_ms) // self._runs.least_every_ms)
+        asked = int((~is_order).sum())
+        bins = [np.zeros((self.groups, seconds + 1), np.int64) for _ in range(self.workers)]
 
-        def play(block: _Block, low: int, high: int, runs: tuple[I64, I64]) -> None:
+        def play(worker: int, number: int) -> _Block:
+            part = parts[number]
+            events = 32 * part.rows + 8 * len(is_order) + 1024 if self.keep_events else 0
+            block = _Block.of(part.rows, part.rows * per_row * part.reads + asked, events)
             _play(
-                low, high, until_ms, state.now_ms, runs[0], runs[1], rows, spec, diary, state.next_ms,
-                state.quiet_ms, self.group, first_second, block.bins, first_order, columns, outcome,
+                part.low, part.high, part.reads, until_ms, state.now_ms, rows, spec, diary, state.next_ms,
+                state.quiet_ms, self.group, first_second, bins[worker], first_order, columns, outcome,
                 *block.readings, block.sessions, block.events, block.counts, state.promise_wh,
             )  # fmt: skip
+            if hear is not None and block.counts[1]:
+                block.heard = hear(block.taken())
+            return block
 
-        # First the rows that read, shared out evenly: in a short stretch they are one run. Then all others.
-        self._map_blocks(lambda worker, _low, _high: play(blocks[worker], 0, 0, shares[worker]))
-        self._map_blocks(lambda worker, low, high: play(blocks[worker], low, high, _no_runs()))
-        bins = blocks[0].bins
-        for block in blocks[1:]:
-            bins += block.bins
-        np.cumsum(bins, axis=1, out=bins)
-        bins += state.levels_w[:, None]
-        self.seconds_w = bins[:, :seconds]
-        state.levels_w = bins[:, seconds].copy()
-        state.now_ms = until_ms
-        state.events_lived += sum(int(block.counts[3]) for block in blocks)
+        blocks = self.threads.each(play, len(parts))
+        self._end_stretch(until_ms, seconds, bins, sum(int(block.counts[3]) for block in blocks))
         if self.keep_events:
-            if any(block.counts[0] == len(block.events) for block in blocks):
-                raise RuntimeError(
-                    "more happened in one stretch than there is room to tell: shorten the loop"
-                )
-            told = np.concatenate([block.events[: block.counts[0]] for block in blocks])
-            self.events = told[np.lexsort((told["row"], told["at_ms"]))]
-        return Played(room.readings(blocks), self._sessions(blocks), outcome[is_order])
+            self.events = _told(blocks)
+        heard = [block.heard for block in blocks if block.heard is not None]
+        readings = _together([block.taken() for block in blocks]) if hear is None else _together([])
+        return Played(readings, self._sessions(blocks), outcome[is_order], heard)
+
+    def _end_stretch(self, until_ms: int, seconds: int, bins: list[I64], lived: int) -> None:
+        """Sum up what the workers saw change, second by second."""
+        power_w = bins[0]
+        for more in bins[1:]:
+            power_w += more
+        np.cumsum(power_w, axis=1, out=power_w)
+        power_w += self.state.levels_w[:, None]
+        self.seconds_w = power_w[:, :seconds]
+        self.state.levels_w = power_w[:, seconds].copy()
+        self.state.now_ms = until_ms
+        self.state.events_lived += lived
+
+    def _parts(self, reading: tuple[I64, I64]) -> list[_Part]:
+        """All rows in parts, whatever the number of threads: those that read now, then the rest."""
+        parts = []
+        for reads, (low, high) in ((True, reading), (False, _rest_of(reading, len(self.spec)))):
+            count = cache_parts(int((high - low).sum()))
+            parts += [_Part(*_share_of((low, high), k, count), reads) for k in range(count)]
+        return parts
 
     def registers_mj(self) -> I64:
         """Cumulative true import of every row now [mJ]."""
         rows = self.state.rows
         lived_ms = self.state.now_ms - rows["at_ms"]
         return np.asarray(rows["register_mj"] + rows["import_w"].astype(np.int64) * lived_ms)
-
-    def blocks(self) -> list[tuple[int, int]]:
-        """How rows are shared among workers. Results do not depend on it."""
-        edges = np.linspace(0, len(self.spec), self.workers + 1).astype(int)
-        return [(int(low), int(high)) for low, high in pairwise(edges)]
 
     def _place_orders(self, order_rows: I32) -> I32:
         """For each row the place of its first order, -1 where it has none; orders are sorted by row."""
@@ -516,13 +432,8 @@ class Fleet:
 
     def each_block(self, work: Callable[[int, int], None]) -> None:
         """Do `work(low, high)` for every block of rows."""
-        self._map_blocks(lambda _index, low, high: work(low, high))
-
-    def _map_blocks(self, work: Any) -> list[Any]:
-        blocks = [(index, low, high) for index, (low, high) in enumerate(self.blocks())]
-        if self._pool is None:
-            return [work(*block) for block in blocks]
-        return list(self._pool.map(lambda block: work(*block), blocks))
+        blocks = equal_parts(len(self.spec), self.workers)
+        self.threads.each(lambda _worker, part: work(*blocks[part]), self.workers)
 
 
 def idle_diary(n: int) -> np.ndarray[Any, Any]:
@@ -584,6 +495,12 @@ def _share_of(runs: tuple[I64, I64], worker: int, workers: int) -> tuple[I64, I6
     return low + (high - low) * worker // workers, low + (high - low) * (worker + 1) // workers
 
 
+def _rest_of(runs: tuple[I64, I64], count: int) -> tuple[I64, I64]:
+    """The rows 0 .. count - 1 that lie in none of the runs, as runs."""
+    low, high = np.concatenate([[0], runs[1]]), np.concatenate([runs[0], [count]])
+    return low[low < high], high[low < high]
+
+
 def _no_runs() -> tuple[I64, I64]:
     return np.empty(0, np.int64), np.empty(0, np.int64)
 
@@ -613,70 +530,62 @@ _ReadingColumns = tuple[I32, I64, I32, I32, I8, I8]
 """The columns of `Readings`, in its order."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """Some runs of rows: what one thread lives in one go."""
+
+    low: I64
+    high: I64
+    reads: bool
+
+    @property
+    def rows(self) -> int:
+        return int((self.high - self.low).sum())
+
+
 @dataclass(slots=True)
 class _Block:
-    """What one worker writes."""
+    """What one part writes."""
 
-    bins: I64
     readings: _ReadingColumns
     sessions: tuple[I32, I64, I8]
     events: np.ndarray[Any, Any]
     counts: I64  # events told, readings, sessions, events lived
+    heard: Any = None
 
-
-class _Room:
-    """Space for what a stretch may bring: each worker writes into its own part of shared columns."""
-
-    def __init__(
-        self,
-        blocks: list[tuple[int, int]],
-        shares: list[int],
-        readings_per_row: int,
-        polls: int,
-        events: int,
-    ) -> None:
-        self._rows = [high - low + share for (low, high), share in zip(blocks, shares, strict=True)]
-        self._events = events
-        room = [share * readings_per_row + 2 * polls for share in shares]
-        self._edges = np.concatenate([[0], np.cumsum(room)])
-        total = int(self._edges[-1])
-        self._columns: _ReadingColumns = (
-            np.empty(total, np.int32),
-            np.empty(total, np.int64),
-            np.empty(total, np.int32),
-            np.empty(total, np.int32),
-            np.empty(total, np.int8),
-            np.empty(total, np.int8),
-        )
-
-    def block(self, index: int, groups: int, seconds: int) -> _Block:
-        start, end = self._edges[index], self._edges[index + 1]
-        rows = self._rows[index]
+    @staticmethod
+    def of(rows: int, readings: int, events: int) -> _Block:
+        """Room for so much."""
+        i8, i32, i64 = np.int8, np.int32, np.int64
         return _Block(
-            np.zeros((groups, seconds + 1), np.int64),
-            _part(self._columns, int(start), int(end)),
-            (np.empty(rows, np.int32), np.empty(rows, np.int64), np.empty(rows, np.int8)),
-            np.empty(self._events, EVENT),
-            np.zeros(4, np.int64),
-        )
+            (
+                np.empty(readings, i32), np.empty(readings, i64), np.empty(readings, i32),
+                np.empty(readings, i32), np.empty(readings, i8), np.empty(readings, i8),
+            ),
+            (np.empty(rows, i32), np.empty(rows, i64), np.empty(rows, i8)),
+            np.empty(events, EVENT),
+            np.zeros(4, i64),
+        )  # fmt: skip
 
-    def readings(self, blocks: list[_Block]) -> Readings:
-        """All readings, one behind the other, without copying what already lies in its place."""
-        filled = 0
-        for index, block in enumerate(blocks):
-            count, start = int(block.counts[1]), int(self._edges[index])
-            if start != filled:
-                for column in self._columns:
-                    column[filled : filled + count] = column[start : start + count].copy()
-            filled += count
-        return Readings(*_part(self._columns, 0, filled))
+    def taken(self) -> Readings:
+        """The readings taken, without copying."""
+        return Readings(*self.readings).part(0, int(self.counts[1]))
 
 
-def _part(columns: _ReadingColumns, begin: int, end: int) -> _ReadingColumns:
-    """The places [begin, end) of each column, shared and not copied."""
-    rows, event_ms, import_w, register_wh, status, soc_pct = columns
-    part = slice(begin, end)
-    return rows[part], event_ms[part], import_w[part], register_wh[part], status[part], soc_pct[part]
+def _together(parts: list[Readings]) -> Readings:
+    """All readings, one part behind the other."""
+    none = np.empty(0, np.int32)
+    kinds = (none, none.astype(np.int64), none, none, none.astype(np.int8), none.astype(np.int8))
+    columns = zip(kinds, *(part.columns() for part in parts), strict=True)
+    return Readings(*(np.concatenate(column) for column in columns))
+
+
+def _told(blocks: list[_Block]) -> np.ndarray[Any, Any]:
+    """All that was told, by (time, row)."""
+    if any(len(block.events) and block.counts[0] == len(block.events) for block in blocks):
+        raise RuntimeError("more happened in one stretch than there is room to tell: shorten the loop")
+    told = np.concatenate([block.events[: block.counts[0]] for block in blocks])
+    return np.asarray(told[np.lexsort((told["row"], told["at_ms"]))])
 
 
 def make_spec(n: int) -> np.ndarray[Any, Any]:

@@ -25,8 +25,8 @@ from protocol.messages import (
 )
 from protocol.party import NEVER_MS, Envelope
 from sim.flight import Columns, Flight, joined
-from sim.network import Carried, Kind, Network, Outcome
-from sim.play import Orders, Played, Readings
+from sim.network import Carried, CarriedReadings, Kind, Network, Outcome, ReadingsTrip
+from sim.play import Orders, Played
 
 _TOLD_AS = np.full(len(Outcome), AckOutcome.UNREACHABLE, np.int8)
 _TOLD_AS[[Outcome.RATE_LIMITED, Outcome.BUDGET]] = AckOutcome.RATE_LIMITED
@@ -155,13 +155,19 @@ class Gateway:
 
     # --------------------------------------------------------------------------------------------- upwards
 
-    def report(self, played: Played, orders: Orders, until_ms: int) -> None:
+    def listen(self, from_ms: int, until_ms: int) -> ReadingsTrip:
+        """Get ready for the readings of a stretch: `play` them with its `carry`, then `report` it."""
+        return self.network.listen(from_ms, until_ms)
+
+    def report(self, played: Played, trip: ReadingsTrip | None, orders: Orders, until_ms: int) -> None:
         """Send up what a stretch brought, and put what has arrived before `until_ms` into the outbox.
 
         Readings come in several messages, each row with its exact `arrival_ms`; acks and session starts in
-        one of each, sorted by arrival.
+        one of each, sorted by arrival. Without a trip nobody has read anything.
         """
-        self._report_readings(played.readings, until_ms)
+        if trip is not None:
+            trip.book(played.heard)
+        self._report_readings(played.heard, until_ms)
         sessions = played.sessions
         told: Columns = {
             "rows": sessions.rows,
@@ -185,17 +191,16 @@ class Gateway:
         if due := _now(self.state.acks, _arriving(answers, carried), until_ms):
             self._tell(Acks(**due))
 
-    def _report_readings(self, readings: Readings, until_ms: int) -> None:
+    def _report_readings(self, pieces: list[CarriedReadings], until_ms: int) -> None:
         """Readings in flight come first, by arrival; then those of this stretch in the fleet's order."""
         due = self.state.telemetry.take_due(until_ms)
         if due is not None:
             self._tell(Telemetry(**due))
-        pieces = self.network.carry_readings(readings, until_ms)
         if pieces:
-            self.state.telemetry.add(joined([later for _, later in pieces]))
-        for arrived, _ in pieces:
-            if len(arrived.rows):
-                self._tell(arrived)
+            self.state.telemetry.add(joined([piece.later for piece in pieces]))
+        for piece in pieces:
+            if len(piece.arrived.rows):
+                self._tell(piece.arrived)
 
     def _tell(self, message: Message) -> None:
         self._outbox.append(Envelope("aggregator", message))

@@ -8,12 +8,8 @@ other rows of a batch, nor on the length of a stretch, nor on the number of thre
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import IntEnum
-from itertools import pairwise
-from typing import TypeVar
 
 import numpy as np
 from numba import njit
@@ -36,8 +32,8 @@ from sim.outages import (
 from sim.play import Plant, Readings
 from sim.routes import FINE, FINEST, latency_table, routes_of
 from sim.scenario import ROUTE_NAMES, Clock, Comms, Route
+from sim.threads import Threads, equal_parts
 
-T = TypeVar("T")
 _TelemetryColumns = tuple[I32, I64, I64, I32, I32, I8, I8]
 
 
@@ -83,8 +79,6 @@ _TOUCHED = {
 _CHUNK = 1_024
 """Messages whose words are drawn at once: their scratch columns stay in the first-level cache."""
 _WORTH_A_THREAD = 16_384
-_PIECE = 65_536
-"""Readings that travel as one message: as many as the second-level cache holds."""
 _SEQUENCE_BITS = 0x1FFF
 """Draws hold 16 bits of number: three of kind, thirteen of sequence."""
 _WINDOW_NUMBERS = 0x7FFF
@@ -572,6 +566,7 @@ class Network:
         region_names: tuple[str, ...],
         wakes_per_day: int = 15,  # Tesla fleet API [src]; cars' clouds only
         workers: int = 1,
+        threads: Threads | None = None,
     ) -> None:
         self.routes = routes_of(comms)
         self.windows = outage_windows(comms, self.routes, clock, region_names, seed)
@@ -591,8 +586,7 @@ class Network:
         self._until_ms = self._window["to_ms"] + int(self._return_over_ms.max())
         self._allowance = _allowances(self.routes, wakes_per_day)
         self._limits = _Limits.of(self.routes)
-        self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
-        self._workers = workers
+        self.threads = threads or Threads(workers)
         self._skew_ms = _clock_skews(plant, self.routes, seed)
         self.state = self._fresh_state(clock)
 
@@ -638,38 +632,26 @@ class Network:
         )  # fmt: skip
         return outcome
 
-    def carry_readings(self, readings: Readings, until_ms: int) -> list[tuple[Telemetry, Columns]]:
-        """Carry a stretch's readings up: what has arrived before `until_ms`, and what still will, by pieces.
+    def listen(self, from_ms: int, until_ms: int) -> ReadingsTrip:
+        """Get ready to carry up the readings of a stretch, piece by piece."""
+        return ReadingsTrip(self, self._set_out(from_ms, until_ms - 1, Kind.TELEMETRY), until_ms)
 
-        The pieces depend on how many readings there are and on nothing else. Events are told by the devices'
-        own clocks.
-        """
-        if len(readings.rows) == 0:
-            return []
-        trip = self._set_out(readings.event_ms, Kind.TELEMETRY, may_be_refused=False)
-        pieces = _pieces(len(readings.rows), 2 * -(-len(readings.rows) // (2 * _PIECE)))
-        messages, latency_ms = trip.accounts(len(pieces))
-        # Made here, not by the threads: memory that one thread frees for another goes back to the system.
-        rooms = [
-            (_room(2 * (end - begin)), np.empty((2, 2 * (end - begin)), np.int64)) for begin, end in pieces
-        ]
-
-        def carry(piece: int) -> tuple[Telemetry, Columns]:
-            part = readings.part(*pieces[piece])
-            arrived, (later_at, later_ms) = rooms[piece]
-            now, later = _carry_readings(
-                trip.quiet, until_ms, self._skew_ms, part.columns(), trip.first_minute, self._key_up,
-                self._own.key, self._drop_key, self.plant.device, self.plant.route, self._report_every_ms,
-                self._route, self._tables, self._limits.median_ms, self._own.hull_from_ms,
-                self._own.hull_to_ms, self._own.calendar, trip.suspect, trip.windows, self._places,
-                self._order, self._members, self._return_over_ms, arrived, later_at, later_ms,
-                messages[piece], latency_ms[piece],
-            )  # fmt: skip
-            return _telemetry(arrived, now), self._on_the_way(part, later_at[:later], later_ms[:later])
-
-        found = self.spread(carry, len(pieces))
-        self._count(trip.first_minute, Kind.TELEMETRY, messages.sum(axis=0), latency_ms.sum(axis=0))
-        return found
+    def carry_readings(self, trip: _Trip, readings: Readings, until_ms: int) -> CarriedReadings:
+        """Carry one piece of the readings of a stretch up; `ReadingsTrip` counts them."""
+        count = len(readings.rows)
+        messages, latency_ms = trip.accounts()
+        arrived = _room(2 * count)
+        later_at, later_ms = np.empty(2 * count, np.int64), np.empty(2 * count, np.int64)
+        now, later = _carry_readings(
+            trip.quiet, until_ms, self._skew_ms, readings.columns(), trip.first_minute, self._key_up,
+            self._own.key, self._drop_key, self.plant.device, self.plant.route, self._report_every_ms,
+            self._route, self._tables, self._limits.median_ms, self._own.hull_from_ms,
+            self._own.hull_to_ms, self._own.calendar, trip.suspect, trip.windows, self._places,
+            self._order, self._members, self._return_over_ms, arrived, later_at, later_ms,
+            messages, latency_ms,
+        )  # fmt: skip
+        on_the_way = self._on_the_way(readings, later_at[:later], later_ms[:later])
+        return CarriedReadings(_telemetry(arrived, int(now)), on_the_way, messages, latency_ms)
 
     def _on_the_way(self, readings: Readings, at: I64, arrival_ms: I64) -> Columns:
         """Readings that are still to arrive, as they will."""
@@ -695,16 +677,18 @@ class Network:
             return Carried(arrival_ms, copy_ms, outcome)
         rows, sent_ms = np.ascontiguousarray(rows), np.ascontiguousarray(sent_ms)
         down = kind in DOWN
-        trip = self._set_out(sent_ms, kind, may_be_refused=down and bool(outcome.any()))
-        pieces = _pieces(count, min(self._workers, count // _WORTH_A_THREAD) or 1)
-        messages, latency_ms = trip.accounts(len(pieces))
+        refused = down and bool(outcome.any())
+        trip = self._set_out(int(sent_ms.min()), int(sent_ms.max()), kind, may_be_refused=refused)
+        pieces = equal_parts(count, min(self.threads.workers, count // _WORTH_A_THREAD) or 1)
+        accounts = [trip.accounts() for _ in pieces]
 
-        def carry(piece: int) -> None:
+        def carry(_worker: int, piece: int) -> None:
             part = slice(*pieces[piece])
+            messages, latency_ms = accounts[piece]
             if trip.quiet:
                 _carry_quietly(
                     rows[part], sent_ms[part], trip.first_minute, self.plant.route, self._limits.median_ms,
-                    arrival_ms[part], messages[piece], latency_ms[piece],
+                    arrival_ms[part], messages, latency_ms,
                 )  # fmt: skip
             else:
                 _carry(
@@ -713,16 +697,16 @@ class Network:
                     self.plant.device, self.plant.route, self._report_every_ms, self._route, self._tables,
                     self._own.hull_from_ms, self._own.hull_to_ms, self._own.calendar, trip.suspect,
                     trip.windows, self._places, self._order, self._members, self._return_over_ms,
-                    arrival_ms[part], copy_ms[part], outcome[part], messages[piece], latency_ms[piece],
+                    arrival_ms[part], copy_ms[part], outcome[part], messages, latency_ms,
                 )  # fmt: skip
 
-        self.spread(carry, len(pieces))
-        self._count(trip.first_minute, kind, messages.sum(axis=0), latency_ms.sum(axis=0))
+        self.threads.each(carry, len(pieces))
+        for messages, latency_ms in accounts:
+            self.count(trip.first_minute, kind, messages, latency_ms)
         return Carried(arrival_ms, copy_ms, outcome)
 
-    def _set_out(self, sent_ms: I64, kind: Kind, *, may_be_refused: bool) -> _Trip:
-        """What is known before a batch (not empty) travels."""
-        first_ms, last_ms = int(sent_ms.min()), int(sent_ms.max())
+    def _set_out(self, first_ms: int, last_ms: int, kind: Kind, *, may_be_refused: bool = False) -> _Trip:
+        """What is known before messages sent between two moments travel."""
         windows = self._standing(first_ms, kind)
         quiet = self._limits.quiet and len(windows) == 0 and not may_be_refused
         if not quiet:
@@ -751,17 +735,10 @@ class Network:
             self._suspected = numbers, suspect
         return self._suspected[1]
 
-    # --------------------------------------------------------------------------------------------- threads
-
-    def spread(self, work: Callable[[int], T], parts: int) -> list[T]:
-        """`work(0)` .. `work(parts - 1)`, done on the threads there are; the first error of any is raised."""
-        if self._pool is None or parts == 1:
-            return [work(part) for part in range(parts)]
-        return list(self._pool.map(work, range(parts)))
-
     # -------------------------------------------------------------------------------------------- accounts
 
-    def _count(self, minute: int, kind: Kind, messages: I64, latency_ms: I64) -> None:
+    def count(self, minute: int, kind: Kind, messages: I64, latency_ms: I64) -> None:
+        """Write a batch on the account: (minutes, routes, fates) from `minute` on."""
         state = self.state
         before = max(0, state.first_minute - minute)
         state.first_minute -= before
@@ -809,15 +786,38 @@ class _Trip:
     suspect: I8
     quiet: bool
 
-    def accounts(self, pieces: int) -> tuple[I64, I64]:
-        """Room for the counts of messages and their latencies, (pieces, minutes, routes, fates) each."""
-        shape = (pieces, self.minutes, len(ROUTE_NAMES), len(Outcome) + 1)
+    def accounts(self) -> tuple[I64, I64]:
+        """Room for the counts of messages and their latencies, (minutes, routes, fates) each."""
+        shape = (self.minutes, len(ROUTE_NAMES), len(Outcome) + 1)
         return np.zeros(shape, np.int64), np.zeros(shape, np.int64)
 
 
-def _pieces(count: int, parts: int) -> list[tuple[int, int]]:
-    """Equal stretches of a batch."""
-    return list(pairwise(count * part // parts for part in range(parts + 1)))
+@dataclass(frozen=True, slots=True, eq=False)
+class CarriedReadings:
+    """A piece of the readings: what has arrived by the end of the stretch, and what still will."""
+
+    arrived: Telemetry
+    later: Columns
+    messages: I64
+    latency_ms: I64
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingsTrip:
+    """Carries the readings of one stretch: `carry` each piece, on any thread, then `book` them all."""
+
+    network: Network
+    trip: _Trip
+    until_ms: int
+
+    def carry(self, readings: Readings) -> CarriedReadings:
+        """What becomes of a piece; events are told by the devices' own clocks."""
+        return self.network.carry_readings(self.trip, readings, self.until_ms)
+
+    def book(self, pieces: list[CarriedReadings]) -> None:
+        """Write what was carried on the network's account."""
+        for piece in pieces:
+            self.network.count(self.trip.first_minute, Kind.TELEMETRY, piece.messages, piece.latency_ms)
 
 
 def _room(count: int) -> _TelemetryColumns:

@@ -5,7 +5,9 @@ Each is a set of columns of one length.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -91,6 +93,11 @@ class Played:
     readings: Readings
     sessions: Sessions
     outcome: I8  # protocol.messages.AckOutcome of each order, in the order of the orders
+    heard: list[Any] = field(default_factory=list)  # what `Hear` gave for each piece of the readings
+
+
+Hear = Callable[[Readings], Any]
+"""Takes a piece of the readings of a stretch, on any thread."""
 
 
 def _i32() -> I32:

@@ -16,7 +16,7 @@ from devices.ev import NEVER_MS, EventKind
 from devices.scalar import uncompiled
 from protocol.messages import I64
 from sim.fleet import EVENT, MJ_PER_WH, POLL, Fleet, with_polls
-from sim.play import Orders, Played, Polls, Readings
+from sim.play import Hear, Orders, Played, Polls, Readings
 
 _TOLD = (
     EventKind.READY_CHECK, EventKind.UNPLUGGED, EventKind.RETURNED, EventKind.PLUGGED_IN, EventKind.HELD_BACK,
@@ -36,6 +36,7 @@ class ReferenceFleet(Fleet):
         polls: Polls | None = None,
         read: bool = True,
         by_second: bool = True,
+        hear: Hear | None = None,
     ) -> Played:
         """As `Fleet.play`."""
         orders, is_order = with_polls(orders, polls)
@@ -50,7 +51,9 @@ class ReferenceFleet(Fleet):
         self.state.events_lived += diary.lived
         told = np.array(diary.events, EVENT) if diary.events else np.empty(0, EVENT)
         self.events = told[np.lexsort((told["row"], told["at_ms"]))] if self.keep_events else told[:0]
-        return Played(diary.readings_taken(), self._sessions([diary.block()]), diary.outcome[is_order])
+        readings = diary.readings_taken()
+        heard = [hear(readings)] if hear is not None and len(readings.rows) else []
+        return Played(readings, self._sessions([diary.block()]), diary.outcome[is_order], heard)
 
 
 class _Diary:

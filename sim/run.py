@@ -52,6 +52,7 @@ from sim.reference import ReferenceFleet
 from sim.run_folder import MANIFEST, RunFolder
 from sim.scenario import Scenario
 from sim.scenario_file import load_scenario
+from sim.threads import Threads
 from sim.weather import make_weather
 from sim.world import MORNING_AFTER_MS, World
 
@@ -157,14 +158,15 @@ class Run:
         )
         lived_days = clock.history_days + clock.days + FORECAST_DAYS
         self.temperatures = make_weather(scenario.weather, first_day, lived_days, scenario.seed, data)
-        self.fleet = self._fleet(periods.day_start_ms(first_day), workers)
-        self.without = self._fleet(periods.day_start_ms(first_day), workers)
+        threads = Threads(workers)
+        self.fleet = self._fleet(periods.day_start_ms(first_day), threads)
+        self.without = self._fleet(periods.day_start_ms(first_day), threads)
         base = BaseLoad(self.population.homes, scenario.homes, scenario.seed, workers)
         self.meters = Meters(scenario, self.population, base, self.fleet, self.without, first_day)
         self.people = People(
             scenario, self.population, self.temperatures, [self.fleet, self.without], first_day
         )
-        self.network = self._network(workers)
+        self.network = self._network(threads)
         self.recorder = Recorder(folder, self._layout(), scenario.record)
         witness = self.recorder if self.recorder.wants("device_messages") else None
         self.gateway = Gateway(self.network, self.population.registration, witness=witness)
@@ -185,7 +187,7 @@ class Run:
 
     # ----------------------------------------------------------------------------------------------- building
 
-    def _fleet(self, start_ms: int, workers: int) -> Fleet:
+    def _fleet(self, start_ms: int, threads: Threads) -> Fleet:
         kind = ReferenceFleet if self.scenario.engine == "reference" else Fleet
         population = self.population
         groups = len(population.homes.gsp_names) * len(Service)
@@ -196,11 +198,11 @@ class Run:
             groups,
             population.charge_mj,
             start_ms,
-            workers=workers,
+            threads=threads,
             keep_events=keep,
         )
 
-    def _network(self, workers: int) -> Network:
+    def _network(self, threads: Threads) -> Network:
         return Network(
             self.population.plant,
             self.scenario.comms,
@@ -209,7 +211,7 @@ class Run:
             report_every_ms=self.population.spec["read_every_ms"].astype(np.int64),
             region_names=self.population.homes.group_names,
             wakes_per_day=self.scenario.evs.wakes_per_day,
-            workers=workers,
+            threads=threads,
         )
 
     def _layout(self) -> Layout:

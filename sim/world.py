@@ -74,8 +74,10 @@ class World:
         heard = now_ms < self.quiet_from_ms
         orders = self.gateway.orders_due(until_ms)
         polls = Polls(*self.gateway.polls_due(until_ms))
-        played = self.fleet.play(until_ms, orders, polls=polls, read=heard)
-        self.gateway.report(played, orders, until_ms)
+        trip = self.gateway.listen(now_ms, until_ms) if heard else None
+        hear = None if trip is None else trip.carry
+        played = self.fleet.play(until_ms, orders, polls=polls, read=heard, hear=hear)
+        self.gateway.report(played, trip, orders, until_ms)
         if now_ms < self.end_ms:
             self.state.lived_w.append(self.fleet.seconds_w)
             self._tell_devices(0, self.fleet)

@@ -82,7 +82,12 @@ class Evening:
         orders = self.gateway.orders_due(ms(clock))
         arrivals = clocks(orders.arrival_ms)
         self.orders += list(zip(orders.rows.tolist(), orders.sequence.tolist(), arrivals, strict=True))
-        self.gateway.report(self.fleet.play(orders, told), orders, ms(clock))
+        brought = self.fleet.play(orders, told)
+        from_ms = min([*brought.readings.event_ms.tolist(), ms(clock) - 1])
+        trip = self.gateway.listen(from_ms, ms(clock))
+        if told:
+            brought.heard.append(trip.carry(brought.readings))
+        self.gateway.report(brought, trip, orders, ms(clock))
         for envelope in self.gateway.take_outbox():
             self.heard[type(envelope.message)].append(envelope.message)
 
