@@ -109,6 +109,9 @@ NAME = "aggregator"
 KEPT_MS = 3 * DAY_MS
 """How long plans and declarations are remembered after they ended: the meters' days come later than they."""
 
+Each = Callable[[Callable[[int, int], Any], int], list[Any]]
+"""Gives `[work(worker, part) for part in range(parts)]`, done in any order and by any number of workers."""
+
 PerRow = TypeVar("PerRow", Telemetry, SessionStarts, Acks, AssetReadings)
 
 
@@ -170,14 +173,37 @@ class AggregatorState:
     outbox: list[Envelope] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One unit at one turn of the loop: what governs it and until when, and what was seen of its assets."""
+
+    place: int
+    leading: list[Plan]
+    at_ms: int
+    end_ms: int
+    view: View
+
+
+def one_by_one(work: Callable[[int, int], Any], parts: int) -> list[Any]:
+    """`Each` of a single worker."""
+    return [work(0, part) for part in range(parts)]
+
+
 class Aggregator:
     """The control code under test. It knows nothing but what it was told."""
 
     name = NAME
 
     def __init__(
-        self, settings: AggregatorSettings, rules: Rules, assumed: Assumptions | None = None
+        self,
+        settings: AggregatorSettings,
+        rules: Rules,
+        assumed: Assumptions | None = None,
+        *,
+        each: Each | None = None,
     ) -> None:
+        """`each` looks at several units side by side; without it they are looked at one after the other."""
+        self._each = each or one_by_one
         self.settings = settings
         self.rules = rules
         self.assumed = assumed or Assumptions()
@@ -611,26 +637,37 @@ class Aggregator:
         ]
         # Whoever is first when set-points run short changes from turn to turn.
         first = self.state.now_ms // self.settings.loop_active_ms % max(len(places), 1)
-        for place in places[first:] + places[:first]:
-            room -= self._steer(portfolio, place, [plan for plan in near if plan.group == place], room)
+        places = places[first:] + places[:first]
 
-    def _steer(self, portfolio: Portfolio, place: int, near: list[Plan], room: int) -> int:
-        """One turn for one unit: look, correct, send; gives how many set-points went out."""
+        def look_at(_worker: int, part: int) -> Turn:
+            place = places[part]
+            return self._turn(portfolio, place, [plan for plan in near if plan.group == place])
+
+        for turn in self._each(look_at, len(places)):
+            room -= self._steer(portfolio, turn, room)
+
+    def _turn(self, portfolio: Portfolio, place: int, near: list[Plan]) -> Turn:
+        """Look at one unit; touches nothing of the others."""
         now_ms = self.state.now_ms
-        rows = portfolio.registry.rows_of(place)
         at_ms = self._aim_ms(near)
         leading = governing(near, at_ms)
         end_ms = max((plan.end_ms for plan in leading), default=now_ms)
         hold_ms = min(end_ms - now_ms, self.settings.maximum_hold_ms)
         view = self._look(portfolio, place, active=bool(leading), hold_ms=hold_ms)
+        return Turn(place, leading, at_ms, end_ms, view)
+
+    def _steer(self, portfolio: Portfolio, turn: Turn, room: int) -> int:
+        """One turn for one unit: correct, send; gives how many set-points went out."""
+        now_ms, place, leading, view = self.state.now_ms, turn.place, turn.leading, turn.view
+        rows = portfolio.registry.rows_of(place)
         if leading:
             if portfolio.releasing[place]:
                 portfolio.releasing[place] = 0
                 keep_holding(portfolio.control, rows)
             portfolio.serving[place] = leading[-1].instruction_id
-            portfolio.hold_until_ms[place] = end_ms + self.settings.release_over_ms
+            portfolio.hold_until_ms[place] = turn.end_ms + self.settings.release_over_ms
             self._poll(portfolio, rows, leading)
-            wanted_w = sum(plan.turn_down_w(at_ms) for plan in leading)
+            wanted_w = sum(plan.turn_down_w(turn.at_ms) for plan in leading)
             acted = self._correct(portfolio, place, view, wanted_w, leading[-1])
         else:
             acted = self._let_go(portfolio, place, view)

@@ -158,7 +158,7 @@ class Run:
         )
         lived_days = clock.history_days + clock.days + FORECAST_DAYS
         self.temperatures = make_weather(scenario.weather, first_day, lived_days, scenario.seed, data)
-        threads = Threads(workers)
+        threads = self.threads = Threads(workers)
         self.fleet = self._fleet(periods.day_start_ms(first_day), threads)
         self.without = self._fleet(periods.day_start_ms(first_day), threads)
         base = BaseLoad(self.population.homes, scenario.homes, scenario.seed, workers)
@@ -231,7 +231,9 @@ class Run:
     def _parties(self) -> dict[str, Party]:
         scenario = self.scenario
         aggregator = Aggregator(
-            party_settings.aggregator_settings(scenario), party_settings.aggregator_rules(scenario)
+            party_settings.aggregator_settings(scenario),
+            party_settings.aggregator_rules(scenario),
+            each=self.threads.each,
         )
         parties: list[Any] = [
             aggregator,
