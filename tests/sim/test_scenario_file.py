@@ -472,6 +472,8 @@ def test_a_time_that_occurs_twice_in_october_is_warned_of_and_taken_as_the_first
          [("W003", 4)]),
         (f"markets: {{dfs: {{share: 0, events: [{EVENT}]}}}}\n", [("W004", 4)]),
         ("markets: {balancing: {need: {enabled: true}}}\n", [("W004", 4)]),
+        ("markets: {faults: {late: 20 %, duplicate: 0 %}}\n", [("W004", 4)]),
+        (f"markets: {{faults: {{late: 20 %}}, dfs: {{events: [{EVENT}]}}}}\n", []),
         ("evs: {ready_by: 20:00, return_weekday: [[18.5, 1, 1]]}\n", [("W005", 4)]),
         ("", []),
     ],
