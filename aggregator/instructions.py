@@ -52,7 +52,7 @@ from protocol.messages import (
     Remark,
     UnitDynamics,
 )
-from protocol.periods import MINUTE_MS, PERIOD_MS
+from protocol.periods import MINUTE_MS, PERIOD_MS, period_start_ms, periods_touched_ms
 
 Say = Callable[[str, Message], None]
 """Puts a message into the outbox: (to, message)."""
@@ -422,11 +422,10 @@ def _malformed(profile: Profile) -> bool:
 
 def _impossible(profile: Profile, unit: UnitBooks) -> str:
     start_ms, end_ms = profile[0].at_ms, profile[-1].at_ms
-    periods = range(start_ms // PERIOD_MS * PERIOD_MS, end_ms, PERIOD_MS)
-    if any(period not in unit.declared for period in periods):
+    if any(period not in unit.declared for period in periods_touched_ms(start_ms, end_ms)):
         return "not_notified"
     for from_ms, from_mw, _, until_mw in _pieces(profile):
-        declared = unit.declared[from_ms // PERIOD_MS * PERIOD_MS]
+        declared = unit.declared[period_start_ms(from_ms)]
         for level_mw in (from_mw, until_mw):
             if not declared.mil_mw - _LEVEL <= level_mw <= declared.mel_mw + _LEVEL:
                 return "beyond_limits"
@@ -451,7 +450,7 @@ def _pieces(profile: Profile) -> list[tuple[int, float, int, float]]:
             continue
         slope = (after.level_mw - before.level_mw) / (after.at_ms - before.at_ms)
         edges = [before.at_ms]
-        edges += range((before.at_ms // PERIOD_MS + 1) * PERIOD_MS, after.at_ms, PERIOD_MS)
+        edges += periods_touched_ms(before.at_ms, after.at_ms)[1:]
         edges.append(after.at_ms)
         levels = [before.level_mw + slope * (edge - before.at_ms) for edge in edges[:-1]] + [after.level_mw]
         pieces += list(zip(edges, levels, edges[1:], levels[1:], strict=False))
@@ -462,7 +461,7 @@ def turn_down(profile: Profile, declared: dict[int, Declared]) -> tuple[Segment,
     """How much less is to be imported than notified [W]: the profile less the FPN, cut at periods' edges."""
     segments = []
     for from_ms, from_mw, until_ms, until_mw in _pieces(profile):
-        fpn_mw = declared[from_ms // PERIOD_MS * PERIOD_MS].fpn_mw
+        fpn_mw = declared[period_start_ms(from_ms)].fpn_mw
         segments.append(
             (from_ms, round((from_mw - fpn_mw) * 1e6), until_ms, round((until_mw - fpn_mw) * 1e6))
         )
@@ -513,8 +512,8 @@ def take_result(book: Book, result: DfsResult, group: int | None, now_ms: int, s
 
 def _malformed_result(result: DfsResult) -> bool:
     """Whether a result is of no length, or does not give a finite turn-down from 0 MW up for each period."""
-    periods = -((result.start_ms - result.end_ms) // PERIOD_MS)
-    if periods <= 0 or len(result.turn_down_mw) != periods:
+    periods = len(range(result.start_ms, result.end_ms, PERIOD_MS))
+    if periods == 0 or len(result.turn_down_mw) != periods:
         return True
     return not all(math.isfinite(mw) and mw >= 0 for mw in result.turn_down_mw)
 

@@ -43,7 +43,15 @@ from protocol.messages import (
     UnitDynamics,
 )
 from protocol.party import Envelope
-from protocol.periods import DAY_MS, MINUTE_MS, PERIOD_MS, gate_closure_ms, local_date
+from protocol.periods import (
+    DAY_MS,
+    MINUTE_MS,
+    PERIOD_MS,
+    gate_closure_ms,
+    local_date,
+    period_start_ms,
+    periods_touched_ms,
+)
 from protocol.rulebook import Rulebook
 
 UnitPeriod = tuple[str, int]
@@ -278,7 +286,7 @@ class BalancingMarket(Counterparty[BalancingState]):
 
     def _largest_unit(self, at_ms: int) -> str | None:
         """The unit with the largest demand in its FPN at a moment; None when no unit has notified it."""
-        start_ms = at_ms - at_ms % PERIOD_MS
+        start_ms = period_start_ms(at_ms)
         known = [unit for unit in self.settings.units if (unit, start_ms) in self.state.notified]
         return min(known, key=lambda unit: level_after_mw(self._fpn((unit, start_ms)), at_ms), default=None)
 
@@ -377,21 +385,22 @@ class BalancingMarket(Counterparty[BalancingState]):
 
     def _notified_until_ms(self, unit: str, start_ms: int) -> int:
         """The end of the unbroken FPN from `start_ms` on; `start_ms` itself when there is none."""
-        period_ms = start_ms - start_ms % PERIOD_MS
+        period_ms = period_start_ms(start_ms)
         while (unit, period_ms) in self.state.notified:
             period_ms += PERIOD_MS
         return max(start_ms, period_ms)
 
     def _joined_fpn(self, unit: str, start_ms: int, end_ms: int) -> Profile:
-        return tuple(point for period in _periods(start_ms, end_ms) for point in self._fpn((unit, period)))
+        touched = periods_touched_ms(start_ms, end_ms)
+        return tuple(point for period in touched for point in self._fpn((unit, period)))
 
     def _freeze_all(self, unit: str, start_ms: int, end_ms: int) -> None:
-        for period_ms in _periods(start_ms, end_ms):
+        for period_ms in periods_touched_ms(start_ms, end_ms):
             self._freeze((unit, period_ms))
 
     def _within_pairs(self, unit: str, start_ms: int, end_ms: int, turn_down_mw: int) -> int:
         """The wanted change, no larger than what the pairs of every period reach [MW]."""
-        offers = [self.state.offered.get((unit, period)) for period in _periods(start_ms, end_ms)]
+        offers = [self.state.offered.get((unit, period)) for period in periods_touched_ms(start_ms, end_ms)]
         reach = min(offered_mw(offer.pairs if offer else (), turn_down_mw > 0) for offer in offers)
         return int(math.copysign(min(abs(turn_down_mw), math.floor(reach)), turn_down_mw))
 
@@ -525,11 +534,6 @@ class BalancingMarket(Counterparty[BalancingState]):
         seconds = metering.import_w.shape[1]
         newest_ms = metering.start_ms + 1000 * (seconds - 1)
         return seconds if self.state.now_ms - newest_ms > allowed_ms else 0
-
-
-def _periods(start_ms: int, end_ms: int) -> range:
-    """Starts of the settlement periods that [start, end) touches [UTC ms]."""
-    return range(start_ms - start_ms % PERIOD_MS, end_ms, PERIOD_MS)
 
 
 def _count_seconds(

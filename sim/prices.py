@@ -19,11 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol.messages import I64
-from protocol.periods import PERIOD_MS, day_end_ms, day_start_ms
+from protocol.periods import PERIOD_MS, clock_half_hours, day_end_ms, day_start_ms
 from sim import chance
 from sim.chance import Purpose
 from sim.faults import Fault
-from sim.households import clock_half_hours
 from sim.importers import DataErrors, Source, read_half_hourly
 from sim.scenario import Prices
 from sim.weather import autoregressive
