@@ -82,7 +82,7 @@ class MeteringCounts:
     """How a unit's operational metering arrived, in seconds of data; nothing else of it is kept.
 
     `missing`: never sent; `again`: sent before; `late`: older on arrival than the rule allows; `unchanged`:
-    equal to the second before within one message.
+    equal to the second before within one message. `last_late_ms`: when the newest late message came.
     """
 
     next_ms: int = 0
@@ -91,7 +91,7 @@ class MeteringCounts:
     again: int = 0
     late: int = 0
     unchanged: int = 0
-    late_messages: int = 0
+    last_late_ms: int = -DAY_MS
 
 
 @dataclass(slots=True)
@@ -509,31 +509,39 @@ class BalancingMarket(Counterparty[BalancingState]):
                 f"import_w is {metering.import_w.shape} for {len(metering.unit_names)} units",
             )
             return
-        late = self._late_seconds(metering)
+        behind_ms, allowed_ms = self._behind_ms(metering), self._allowed_behind_ms()
         for unit, import_w in zip(metering.unit_names, metering.import_w, strict=True):
             counts = self.state.metering.setdefault(unit, MeteringCounts(next_ms=metering.start_ms))
             missing = _count_seconds(counts, metering.start_ms, import_w)
-            counts.late += late
-            counts.late_messages += late > 0
             if missing:
                 self.remark("metering_gap", f"{unit}: {missing} s before {metering.start_ms} were never sent")
-            if late and counts.late_messages & (counts.late_messages - 1) == 0:
-                self.remark(
-                    "metering_late", f"{unit}: {late} s late, {counts.late_messages} late messages so far"
-                )
+            if behind_ms > allowed_ms:
+                counts.late += len(import_w)
+                self._remark_late(unit, counts, behind_ms, allowed_ms)
 
-    def _late_seconds(self, metering: OperationalMetering) -> int:
-        """How many seconds of data came later than read interval plus latency allow.
+    def _remark_late(self, unit: str, counts: MeteringCounts, behind_ms: int, allowed_ms: int) -> None:
+        """Say that a unit's metering is late, once per episode: it ends when a period had nothing late."""
+        if self.state.now_ms - counts.last_late_ms > PERIOD_MS:
+            told = (
+                f"{unit}: its metering is {behind_ms / 1000:g} s behind, allowed are {allowed_ms / 1000:g} s"
+            )
+            self.remark("metering_late", f"{told}; told once until it is on time again")
+        counts.last_late_ms = self.state.now_ms
 
-        All of a message, or none: it gathers seconds that the wire would carry one by one, so its newest
-        second tells how far behind the sender is.
+    def _behind_ms(self, metering: OperationalMetering) -> int:
+        """How old the newest second of a message is on arrival [ms].
+
+        It tells for all seconds of the message, which gathers what the wire would carry one by one.
         """
+        newest_ms: int = metering.start_ms + 1000 * (metering.import_w.shape[1] - 1)
+        return self.state.now_ms - newest_ms
+
+    def _allowed_behind_ms(self) -> int:
+        """Read interval plus latency of the rules chosen [ms]."""
         rules = self.settings.rules.book("operational_metering", local_date(self.state.now_ms))
         column = METERING_COLUMNS[self.settings.operational_metering]
-        allowed_ms = 1000 * (rules.value(f"{column}read_interval_s") + rules.value(f"{column}latency_s"))
-        seconds = metering.import_w.shape[1]
-        newest_ms = metering.start_ms + 1000 * (seconds - 1)
-        return seconds if self.state.now_ms - newest_ms > allowed_ms else 0
+        allowed_s: float = rules.value(f"{column}read_interval_s") + rules.value(f"{column}latency_s")
+        return round(1000 * allowed_s)
 
 
 def _count_seconds(
