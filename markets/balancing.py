@@ -27,7 +27,7 @@ from markets.control_room import (
     offered_mw,
 )
 from markets.counterparty import AGGREGATOR, SETTLEMENT, Counterparty, Handler, earliest_ms
-from markets.faults import Sending, Temptation, sendings
+from markets.faults import AcceptanceSending, Temptation, sendings
 from markets.settings import AcceptanceScript, BalancingSettings
 from protocol.messages import (
     AcceptanceResponse,
@@ -100,7 +100,7 @@ class BalancingState:
 
     now_ms: int = 0
     outbox: list[Envelope] = field(default_factory=list)
-    waiting: list[Sending] = field(default_factory=list)
+    waiting: list[AcceptanceSending] = field(default_factory=list)
     dynamics: dict[str, UnitDynamics] = field(default_factory=dict)
     limits: dict[str, list[ExportLimits]] = field(default_factory=dict)
     notified: dict[UnitPeriod, PhysicalNotification] = field(default_factory=dict)
@@ -425,7 +425,7 @@ class BalancingMarket(Counterparty[BalancingState]):
         period = (script.start_ms - self.settings.start_ms) // PERIOD_MS
         occasion = period * len(self.settings.units) + self.settings.units.index(acceptance.unit)
         planned = sendings(acceptance, tempted, self.settings.faults, occasion)
-        self.state.next_number = 1 + max(sending.acceptance.number for sending in planned)
+        self.state.next_number = 1 + max(sending.message.number for sending in planned)
         self.state.waiting = sorted([*self.state.waiting, *planned], key=lambda sending: sending.at_ms)
 
     def _send_due(self) -> None:
@@ -435,16 +435,16 @@ class BalancingMarket(Counterparty[BalancingState]):
             if sending.kind:
                 self.remark(
                     f"fault_{sending.kind}",
-                    f"acceptance {sending.acceptance.number} of {sending.acceptance.unit}",
+                    f"acceptance {sending.message.number} of {sending.message.unit}",
                 )
-            self.say(sending.acceptance, AGGREGATOR)
+            self.say(sending.message, AGGREGATOR)
             self._enter(sending)
 
-    def _enter(self, sending: Sending) -> None:
+    def _enter(self, sending: AcceptanceSending) -> None:
         """Write a sent message into the ledger: an amendment outranks its original whichever was
         sent first.
         """
-        acceptance = sending.acceptance
+        acceptance = sending.message
         key = (acceptance.unit, acceptance.number)
         record = self.state.ledger.setdefault(key, AcceptanceRecord())
         record.steps.append((self.state.now_ms, f"sent {acceptance.amendment}"))

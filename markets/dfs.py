@@ -29,12 +29,12 @@ from markets.counterparty import (
 from markets.dfs_faults import (
     MADE_BY_FAULT,
     Course,
-    Saying,
+    DfsSending,
     conflicting,
     course,
-    requirement_sayings,
-    result_sayings,
-    withdrawal_sayings,
+    requirement_sendings,
+    result_sendings,
+    withdrawal_sendings,
 )
 from markets.settings import DfsEventScript, DfsSettings, FaultPlan, PricedBlock, SettingsError
 from protocol.messages import (
@@ -163,7 +163,7 @@ class DfsMarket(Counterparty[DfsState]):
     def _publish(self, event: DfsEventScript, book: EventBook) -> None:
         book.published = True
         first = self._requirement(self._courses[event.event_id].scripted)
-        self._tell(event, requirement_sayings(first, self._requirement(event), *self._chance(event)))
+        self._tell(event, requirement_sendings(first, self._requirement(event), *self._chance(event)))
 
     def _requirement(self, event: DfsEventScript) -> DfsRequirement:
         times = self._times[event.event_id]
@@ -185,17 +185,17 @@ class DfsMarket(Counterparty[DfsState]):
                 self._answer(event, bid, f"DFS event {event.event_id} was cancelled before results")
         cancellation = DfsCancellation(event.event_id, "no longer needed")
         withdrawn = self._courses[event.event_id]
-        self._tell(event, withdrawal_sayings(cancellation, withdrawn, *self._chance(event)))
+        self._tell(event, withdrawal_sendings(cancellation, withdrawn, *self._chance(event)))
         self.say(cancellation, SETTLEMENT)
 
-    def _tell(self, event: DfsEventScript, sayings: tuple[Saying, ...]) -> None:
+    def _tell(self, event: DfsEventScript, sent: tuple[DfsSending, ...]) -> None:
         """Say to the aggregator what is said now, and keep the rest for its time; faults are remarked on."""
-        for saying in sayings:
-            if saying.kind:
-                what = f"{type(saying.message).__name__} of {event.event_id}"
-                remark = Remark(saying.at_ms, self.name, f"fault_{saying.kind}", what)
-                postpone(self.state.waiting, saying.at_ms, remark, JOURNAL)
-            postpone(self.state.waiting, saying.at_ms, saying.message, AGGREGATOR)
+        for sending in sent:
+            if sending.kind:
+                what = f"{type(sending.message).__name__} of {event.event_id}"
+                remark = Remark(sending.at_ms, self.name, f"fault_{sending.kind}", what)
+                postpone(self.state.waiting, sending.at_ms, remark, JOURNAL)
+            postpone(self.state.waiting, sending.at_ms, sending.message, AGGREGATOR)
         self.state.outbox += release(self.state.waiting, self.state.now_ms)
 
     def _chance(self, event: DfsEventScript) -> tuple[int, FaultPlan, int]:
@@ -301,7 +301,7 @@ class DfsMarket(Counterparty[DfsState]):
     def _answer(self, event: DfsEventScript, bid: DfsBid, reason: str) -> None:
         """Tell the aggregator, and settlement where the bid is accepted."""
         result = _result(bid, event.start_ms, event.end_ms, reason)
-        self._tell(event, result_sayings(result, *self._chance(event)))
+        self._tell(event, result_sendings(result, *self._chance(event)))
         if result.accepted:
             self.say(result, SETTLEMENT)
 

@@ -17,23 +17,17 @@ from markets.faults import (
     LATE_BY_MS,
     OUT_OF_ORDER_MS,
     WRONG_UNIT,
+    Sending,
 )
 from markets.settings import DfsEventScript, FaultPlan
 from protocol.messages import DfsRequirement, DfsResult, Message
 from protocol.party import NEVER_MS
 from protocol.periods import PERIOD_MS
 
+DfsSending = Sending[Message]
+
 MADE_BY_FAULT = -1
 """The occasion of an event that is itself a fault (conflicting): nothing else befalls it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Saying:
-    """One message on the way to the aggregator: `kind` names the fault that made it, empty for none."""
-
-    at_ms: int
-    message: Message
-    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,40 +77,42 @@ def conflicting(
     )
 
 
-def requirement_sayings(
+def requirement_sendings(
     first: DfsRequirement, stands: DfsRequirement, now_ms: int, plan: FaultPlan, occasion: int
-) -> tuple[Saying, ...]:
+) -> tuple[DfsSending, ...]:
     """The requirement as scripted and, where it stands otherwise, as amended: after it, or out of order."""
     reordered, changed = plan.lot(occasion, "out_of_order"), plan.lot(occasion, "amend")
     kind = "conflicting" if occasion == MADE_BY_FAULT else ""
-    said = [Saying(now_ms if reordered is None else now_ms + OUT_OF_ORDER_MS, first, kind)]
+    said: list[DfsSending] = [Sending(now_ms if reordered is None else now_ms + OUT_OF_ORDER_MS, first, kind)]
     if reordered is not None and reordered < 0.5:
-        said.append(Saying(now_ms, stands, "out_of_order"))
+        said.append(Sending(now_ms, stands, "out_of_order"))
     if changed is not None and changed < 0.5:
-        said.append(Saying(now_ms + AMEND_AFTER_MS, stands, "amend"))
+        said.append(Sending(now_ms + AMEND_AFTER_MS, stands, "amend"))
     return _with_repeats(said, first.end_ms, plan, occasion)
 
 
-def result_sayings(result: DfsResult, now_ms: int, plan: FaultPlan, occasion: int) -> tuple[Saying, ...]:
+def result_sendings(result: DfsResult, now_ms: int, plan: FaultPlan, occasion: int) -> tuple[DfsSending, ...]:
     """An answer to a bid; an acceptance is possibly for the wrong unit, impossible or late."""
-    saying = Saying(now_ms, result, "")
+    sending: DfsSending = Sending(now_ms, result, "")
     if not result.accepted:
-        return _with_repeats([saying], result.end_ms, plan, occasion)
+        return _with_repeats([sending], result.end_ms, plan, occasion)
     if plan.lot(occasion, "wrong_unit") is not None:
-        saying = Saying(now_ms, replace(result, unit=WRONG_UNIT), "wrong_unit")
+        sending = Sending(now_ms, replace(result, unit=WRONG_UNIT), "wrong_unit")
     if (lot := plan.lot(occasion, "impossible")) is not None:
-        saying = Saying(now_ms, impossible_results(result)[int(4 * lot)], "impossible")
+        sending = Sending(now_ms, impossible_results(result)[int(4 * lot)], "impossible")
     if (lot := plan.lot(occasion, "late")) is not None:
         late_ms = (result.start_ms if lot < 0.5 else result.end_ms) + LATE_BY_MS
-        saying = Saying(late_ms, saying.message, "late")
-    return _with_repeats([saying], result.end_ms, plan, occasion)
+        sending = Sending(late_ms, sending.message, "late")
+    return _with_repeats([sending], result.end_ms, plan, occasion)
 
 
-def withdrawal_sayings(
+def withdrawal_sendings(
     message: Message, event: Course, now_ms: int, plan: FaultPlan, occasion: int
-) -> tuple[Saying, ...]:
+) -> tuple[DfsSending, ...]:
     """The cancellation of an event, by the script or by a fault."""
-    return _with_repeats([Saying(now_ms, message, event.withdrawn_by)], event.scripted.end_ms, plan, occasion)
+    return _with_repeats(
+        [Sending(now_ms, message, event.withdrawn_by)], event.scripted.end_ms, plan, occasion
+    )
 
 
 def impossible_results(result: DfsResult) -> tuple[DfsResult, DfsResult, DfsResult, DfsResult]:
@@ -135,11 +131,15 @@ def _shorter(event: DfsEventScript) -> DfsEventScript:
     return replace(event, end_ms=end_ms, turn_down_mw=event.turn_down_mw / 2)
 
 
-def _with_repeats(said: list[Saying], end_ms: int, plan: FaultPlan, occasion: int) -> tuple[Saying, ...]:
+def _with_repeats(
+    said: list[DfsSending], end_ms: int, plan: FaultPlan, occasion: int
+) -> tuple[DfsSending, ...]:
     """Every message once more where that fault happens: a second later, or replayed when all is over."""
     lot = plan.lot(occasion, "duplicate")
     if lot is None:
         return tuple(said)
     over_ms = end_ms if lot >= 0.5 else 0
-    repeats = [Saying(max(one.at_ms, over_ms) + DUPLICATE_AFTER_MS, one.message, "duplicate") for one in said]
+    repeats = [
+        Sending(max(one.at_ms, over_ms) + DUPLICATE_AFTER_MS, one.message, "duplicate") for one in said
+    ]
     return (*said, *repeats)
