@@ -93,17 +93,14 @@ def requirement_sendings(
 
 def result_sendings(result: DfsResult, now_ms: int, plan: FaultPlan, occasion: int) -> tuple[DfsSending, ...]:
     """An answer to a bid; an acceptance is possibly for the wrong unit, impossible or late."""
-    sending: DfsSending = Sending(now_ms, result, "")
-    if not result.accepted:
-        return _with_repeats([sending], result.end_ms, plan, occasion)
-    if plan.lot(occasion, "wrong_unit") is not None:
-        sending = Sending(now_ms, replace(result, unit=WRONG_UNIT), "wrong_unit")
-    if (lot := plan.lot(occasion, "impossible")) is not None:
-        sending = Sending(now_ms, impossible_results(result)[int(4 * lot)], "impossible")
-    if (lot := plan.lot(occasion, "late")) is not None:
-        late_ms = (result.start_ms if lot < 0.5 else result.end_ms) + LATE_BY_MS
-        sending = Sending(late_ms, sending.message, "late")
-    return _with_repeats([sending], result.end_ms, plan, occasion)
+    at_ms, told, kind = now_ms, result, ""
+    if result.accepted and plan.lot(occasion, "wrong_unit") is not None:
+        told, kind = replace(told, unit=WRONG_UNIT), "wrong_unit"
+    if result.accepted and (lot := plan.lot(occasion, "impossible")) is not None:
+        told, kind = impossible_results(told)[int(4 * lot)], "impossible"
+    if result.accepted and (lot := plan.lot(occasion, "late")) is not None:
+        at_ms, kind = (result.start_ms if lot < 0.5 else result.end_ms) + LATE_BY_MS, "late"
+    return _with_repeats([Sending(at_ms, told, kind)], result.end_ms, plan, occasion)
 
 
 def withdrawal_sendings(
