@@ -26,10 +26,11 @@ from protocol.periods import (
     NORMAL_PERIOD_COUNT,
     PERIOD_MS,
     baseline_day_type,
+    clock_half_hour,
     day_start_ms,
     is_clock_change_day,
     local_date,
-    period_count,
+    period_start_ms,
 )
 
 LEAST = 0.001
@@ -112,20 +113,6 @@ def session_kernel(rows: Any, import_wh: Any, sessions: Any) -> None:
             sessions[rows[k]].sessions += max(starts, 1)
 
 
-def wall_half_hour(start_ms: int) -> int:
-    """Which half-hour of the wall clock (0 to 47) a period starts in; the repeated hour of October counts
-    twice.
-    """
-    day = local_date(start_ms)
-    place = (start_ms - day_start_ms(day)) // PERIOD_MS
-    count = period_count(day)
-    if count < NORMAL_PERIOD_COUNT and place >= 2:
-        return place + 2
-    if count > NORMAL_PERIOD_COUNT and place >= 4:
-        return place - 2
-    return place
-
-
 @dataclass(frozen=True, slots=True)
 class Forecast:
     """Import of a unit in one half-hour: mean and spread [W], from so many days (0: no history)."""
@@ -175,7 +162,7 @@ def _past_values_w(
     """Import of the whole unit in this half-hour on the latest same-type days (else on any days), newest
     first.
     """
-    half_hour = wall_half_hour(start_ms)
+    half_hour = clock_half_hour(start_ms)
     target = local_date(start_ms)
     known = [
         past for past in reversed(history.days) if past.readings[place, half_hour] > 0 and past.day < target
@@ -190,7 +177,7 @@ def _past_values_w(
 
 def foreseen_now_w(history: History, place: int, group: Group, now_ms: int, assumed: Assumptions) -> float:
     """The forecast mean for this moment [W], linear between the middles of half-hours."""
-    start_ms = (now_ms - PERIOD_MS // 2) // PERIOD_MS * PERIOD_MS
+    start_ms = period_start_ms(now_ms - PERIOD_MS // 2)
     share = (now_ms - start_ms - PERIOD_MS // 2) / PERIOD_MS
     before = foresee(history, place, group, start_ms, assumed).mean_w
     after = foresee(history, place, group, start_ms + PERIOD_MS, assumed).mean_w

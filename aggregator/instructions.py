@@ -26,9 +26,10 @@ Of accepted profiles of one unit that overlap, the one later by (time of accepta
 it reaches (BSC T3: the base is the latest earlier acceptance). One that is overtaken to its end is
 SUPERSEDED from the moment the later one starts; one that reaches beyond resumes.
 
-DFS: an accepted result is ACCEPTED, twice the same is a "duplicate", for a unit or bid that is not ours
-DECLINED "unknown_bid", after its end DECLINED "after_end". A cancellation before the start makes it
-EXPIRED, "cancelled".
+DFS: an accepted result is ACCEPTED, twice the same is a "duplicate". DECLINED are those for a unit or bid
+that is not ours, "unknown_bid"; of no length, or with other than a number from 0 MW up for each period,
+"malformed_result"; of an event that was cancelled, "cancelled"; after their end, "after_end". A
+cancellation before the start makes an accepted one EXPIRED, "cancelled".
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ from protocol.messages import (
     Remark,
     UnitDynamics,
 )
-from protocol.periods import MINUTE_MS, PERIOD_MS
+from protocol.periods import MINUTE_MS, PERIOD_MS, period_start_ms, periods_touched_ms
 
 Say = Callable[[str, Message], None]
 """Puts a message into the outbox: (to, message)."""
@@ -120,13 +121,16 @@ class Waiting:
 
 @dataclass(slots=True)
 class Book:
-    """All instructions ever seen, the plans of those accepted, and what is known by acceptance number."""
+    """All instructions ever seen, the plans of those accepted, what is known by acceptance number, and the
+    DFS events that were cancelled.
+    """
 
     ledger: Ledger = field(default_factory=Ledger)
     plans: dict[str, Plan] = field(default_factory=dict)
     running: list[str] = field(default_factory=list)
     acceptances: dict[str, Known] = field(default_factory=dict)
     waiting: list[Waiting] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
 
     def follow(self, plan: Plan) -> None:
         """Take on the plan of an accepted instruction."""
@@ -418,11 +422,10 @@ def _malformed(profile: Profile) -> bool:
 
 def _impossible(profile: Profile, unit: UnitBooks) -> str:
     start_ms, end_ms = profile[0].at_ms, profile[-1].at_ms
-    periods = range(start_ms // PERIOD_MS * PERIOD_MS, end_ms, PERIOD_MS)
-    if any(period not in unit.declared for period in periods):
+    if any(period not in unit.declared for period in periods_touched_ms(start_ms, end_ms)):
         return "not_notified"
     for from_ms, from_mw, _, until_mw in _pieces(profile):
-        declared = unit.declared[from_ms // PERIOD_MS * PERIOD_MS]
+        declared = unit.declared[period_start_ms(from_ms)]
         for level_mw in (from_mw, until_mw):
             if not declared.mil_mw - _LEVEL <= level_mw <= declared.mel_mw + _LEVEL:
                 return "beyond_limits"
@@ -447,7 +450,7 @@ def _pieces(profile: Profile) -> list[tuple[int, float, int, float]]:
             continue
         slope = (after.level_mw - before.level_mw) / (after.at_ms - before.at_ms)
         edges = [before.at_ms]
-        edges += range((before.at_ms // PERIOD_MS + 1) * PERIOD_MS, after.at_ms, PERIOD_MS)
+        edges += periods_touched_ms(before.at_ms, after.at_ms)[1:]
         edges.append(after.at_ms)
         levels = [before.level_mw + slope * (edge - before.at_ms) for edge in edges[:-1]] + [after.level_mw]
         pieces += list(zip(edges, levels, edges[1:], levels[1:], strict=False))
@@ -458,7 +461,7 @@ def turn_down(profile: Profile, declared: dict[int, Declared]) -> tuple[Segment,
     """How much less is to be imported than notified [W]: the profile less the FPN, cut at periods' edges."""
     segments = []
     for from_ms, from_mw, until_ms, until_mw in _pieces(profile):
-        fpn_mw = declared[from_ms // PERIOD_MS * PERIOD_MS].fpn_mw
+        fpn_mw = declared[period_start_ms(from_ms)].fpn_mw
         segments.append(
             (from_ms, round((from_mw - fpn_mw) * 1e6), until_ms, round((until_mw - fpn_mw) * 1e6))
         )
@@ -476,11 +479,18 @@ def take_result(book: Book, result: DfsResult, group: int | None, now_ms: int, s
     if not result.accepted:
         remark(say, now_ms, "bid_refused", f"bid {result.bid_id}: {result.reason}")
         return
-    peak_w = round(max(result.turn_down_mw, default=0.0) * 1e6)
+    malformed = _malformed_result(result)
+    peak_w = 0 if malformed else round(max(result.turn_down_mw) * 1e6)
     span = (result.start_ms, result.end_ms)
     entry = open_entry(book, say, now_ms, result.bid_id, DFS, result.unit, span, peak_w)
     if group is None:
         move(entry, Stage.DECLINED, now_ms, "unknown_bid", say)
+        return
+    if malformed:
+        move(entry, Stage.DECLINED, now_ms, "malformed_result", say)
+        return
+    if result.event_id in book.cancelled:
+        move(entry, Stage.DECLINED, now_ms, "cancelled", say)
         return
     if now_ms >= result.end_ms:
         move(entry, Stage.DECLINED, now_ms, "after_end", say)
@@ -500,6 +510,14 @@ def take_result(book: Book, result: DfsResult, group: int | None, now_ms: int, s
     )
 
 
+def _malformed_result(result: DfsResult) -> bool:
+    """Whether a result is of no length, or does not give a finite turn-down from 0 MW up for each period."""
+    periods = len(range(result.start_ms, result.end_ms, PERIOD_MS))
+    if periods == 0 or len(result.turn_down_mw) != periods:
+        return True
+    return not all(math.isfinite(mw) and mw >= 0 for mw in result.turn_down_mw)
+
+
 def _dfs_segments(result: DfsResult) -> tuple[Segment, ...]:
     segments = []
     for place, turn_down_mw in enumerate(result.turn_down_mw):
@@ -514,8 +532,10 @@ def _dfs_segments(result: DfsResult) -> tuple[Segment, ...]:
 def take_cancellation(
     book: Book, cancellation: DfsCancellation, bid_ids: list[str], now_ms: int, say: Say
 ) -> None:
-    """Cancel what was accepted of our bids for an event and has not begun."""
+    """Cancel what was accepted of our bids for an event and has not begun, and what may be accepted yet."""
     event_id = cancellation.event_id
+    if event_id not in book.cancelled:
+        book.cancelled.append(event_id)
     for bid_id in bid_ids:
         entry = book.ledger.entries.get(bid_id)
         if entry is None or entry.ended:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from flextwin.progress import StopRequest, Stopwatch, progress_line
 from protocol.periods import DAY_MS, day_end_ms, day_start_ms
+from sim.faults import Fault
 from sim.scenario import Scenario
-from sim.scenario_errors import Fault
 from sim.scenario_file import load_scenario
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from flextwin import api
 from flextwin.progress import Stopwatch
-from sim.scenario_errors import Fault, ScenarioErrors
+from sim.faults import Fault
+from sim.scenario_errors import ScenarioErrors
 from studies.check import ScenarioResult, judge, judge_refusal, run_all, scenarios_in
 
 Told = Callable[[ScenarioResult], None]

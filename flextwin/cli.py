@@ -20,8 +20,8 @@ import typer
 
 if TYPE_CHECKING:
     from flextwin.api import Run
+    from sim.faults import Fault
     from sim.scenario import Scenario
-    from sim.scenario_errors import Fault
     from studies.check import ScenarioResult
 
 GOOD, RED, USER, DEGRADED, OURS, STOPPED = 0, 1, 2, 3, 4, 130

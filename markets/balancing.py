@@ -27,7 +27,7 @@ from markets.control_room import (
     offered_mw,
 )
 from markets.counterparty import AGGREGATOR, SETTLEMENT, Counterparty, Handler, earliest_ms
-from markets.faults import Sending, Temptation, sendings
+from markets.faults import AcceptanceSending, Temptation, sendings
 from markets.settings import AcceptanceScript, BalancingSettings
 from protocol.messages import (
     AcceptanceResponse,
@@ -43,7 +43,15 @@ from protocol.messages import (
     UnitDynamics,
 )
 from protocol.party import Envelope
-from protocol.periods import DAY_MS, MINUTE_MS, PERIOD_MS, gate_closure_ms, local_date
+from protocol.periods import (
+    DAY_MS,
+    MINUTE_MS,
+    PERIOD_MS,
+    gate_closure_ms,
+    local_date,
+    period_start_ms,
+    periods_touched_ms,
+)
 from protocol.rulebook import Rulebook
 
 UnitPeriod = tuple[str, int]
@@ -74,7 +82,7 @@ class MeteringCounts:
     """How a unit's operational metering arrived, in seconds of data; nothing else of it is kept.
 
     `missing`: never sent; `again`: sent before; `late`: older on arrival than the rule allows; `unchanged`:
-    equal to the second before within one message.
+    equal to the second before within one message. `last_late_ms`: when the newest late message came.
     """
 
     next_ms: int = 0
@@ -83,7 +91,7 @@ class MeteringCounts:
     again: int = 0
     late: int = 0
     unchanged: int = 0
-    late_messages: int = 0
+    last_late_ms: int = -DAY_MS
 
 
 @dataclass(slots=True)
@@ -92,7 +100,7 @@ class BalancingState:
 
     now_ms: int = 0
     outbox: list[Envelope] = field(default_factory=list)
-    waiting: list[Sending] = field(default_factory=list)
+    waiting: list[AcceptanceSending] = field(default_factory=list)
     dynamics: dict[str, UnitDynamics] = field(default_factory=dict)
     limits: dict[str, list[ExportLimits]] = field(default_factory=dict)
     notified: dict[UnitPeriod, PhysicalNotification] = field(default_factory=dict)
@@ -278,7 +286,7 @@ class BalancingMarket(Counterparty[BalancingState]):
 
     def _largest_unit(self, at_ms: int) -> str | None:
         """The unit with the largest demand in its FPN at a moment; None when no unit has notified it."""
-        start_ms = at_ms - at_ms % PERIOD_MS
+        start_ms = period_start_ms(at_ms)
         known = [unit for unit in self.settings.units if (unit, start_ms) in self.state.notified]
         return min(known, key=lambda unit: level_after_mw(self._fpn((unit, start_ms)), at_ms), default=None)
 
@@ -377,21 +385,22 @@ class BalancingMarket(Counterparty[BalancingState]):
 
     def _notified_until_ms(self, unit: str, start_ms: int) -> int:
         """The end of the unbroken FPN from `start_ms` on; `start_ms` itself when there is none."""
-        period_ms = start_ms - start_ms % PERIOD_MS
+        period_ms = period_start_ms(start_ms)
         while (unit, period_ms) in self.state.notified:
             period_ms += PERIOD_MS
         return max(start_ms, period_ms)
 
     def _joined_fpn(self, unit: str, start_ms: int, end_ms: int) -> Profile:
-        return tuple(point for period in _periods(start_ms, end_ms) for point in self._fpn((unit, period)))
+        touched = periods_touched_ms(start_ms, end_ms)
+        return tuple(point for period in touched for point in self._fpn((unit, period)))
 
     def _freeze_all(self, unit: str, start_ms: int, end_ms: int) -> None:
-        for period_ms in _periods(start_ms, end_ms):
+        for period_ms in periods_touched_ms(start_ms, end_ms):
             self._freeze((unit, period_ms))
 
     def _within_pairs(self, unit: str, start_ms: int, end_ms: int, turn_down_mw: int) -> int:
         """The wanted change, no larger than what the pairs of every period reach [MW]."""
-        offers = [self.state.offered.get((unit, period)) for period in _periods(start_ms, end_ms)]
+        offers = [self.state.offered.get((unit, period)) for period in periods_touched_ms(start_ms, end_ms)]
         reach = min(offered_mw(offer.pairs if offer else (), turn_down_mw > 0) for offer in offers)
         return int(math.copysign(min(abs(turn_down_mw), math.floor(reach)), turn_down_mw))
 
@@ -416,7 +425,7 @@ class BalancingMarket(Counterparty[BalancingState]):
         period = (script.start_ms - self.settings.start_ms) // PERIOD_MS
         occasion = period * len(self.settings.units) + self.settings.units.index(acceptance.unit)
         planned = sendings(acceptance, tempted, self.settings.faults, occasion)
-        self.state.next_number = 1 + max(sending.acceptance.number for sending in planned)
+        self.state.next_number = 1 + max(sending.message.number for sending in planned)
         self.state.waiting = sorted([*self.state.waiting, *planned], key=lambda sending: sending.at_ms)
 
     def _send_due(self) -> None:
@@ -426,16 +435,16 @@ class BalancingMarket(Counterparty[BalancingState]):
             if sending.kind:
                 self.remark(
                     f"fault_{sending.kind}",
-                    f"acceptance {sending.acceptance.number} of {sending.acceptance.unit}",
+                    f"acceptance {sending.message.number} of {sending.message.unit}",
                 )
-            self.say(sending.acceptance, AGGREGATOR)
+            self.say(sending.message, AGGREGATOR)
             self._enter(sending)
 
-    def _enter(self, sending: Sending) -> None:
+    def _enter(self, sending: AcceptanceSending) -> None:
         """Write a sent message into the ledger: an amendment outranks its original whichever was
         sent first.
         """
-        acceptance = sending.acceptance
+        acceptance = sending.message
         key = (acceptance.unit, acceptance.number)
         record = self.state.ledger.setdefault(key, AcceptanceRecord())
         record.steps.append((self.state.now_ms, f"sent {acceptance.amendment}"))
@@ -500,36 +509,39 @@ class BalancingMarket(Counterparty[BalancingState]):
                 f"import_w is {metering.import_w.shape} for {len(metering.unit_names)} units",
             )
             return
-        late = self._late_seconds(metering)
+        behind_ms, allowed_ms = self._behind_ms(metering), self._allowed_behind_ms()
         for unit, import_w in zip(metering.unit_names, metering.import_w, strict=True):
             counts = self.state.metering.setdefault(unit, MeteringCounts(next_ms=metering.start_ms))
             missing = _count_seconds(counts, metering.start_ms, import_w)
-            counts.late += late
-            counts.late_messages += late > 0
             if missing:
                 self.remark("metering_gap", f"{unit}: {missing} s before {metering.start_ms} were never sent")
-            if late and counts.late_messages & (counts.late_messages - 1) == 0:
-                self.remark(
-                    "metering_late", f"{unit}: {late} s late, {counts.late_messages} late messages so far"
-                )
+            if behind_ms > allowed_ms:
+                counts.late += len(import_w)
+                self._remark_late(unit, counts, behind_ms, allowed_ms)
 
-    def _late_seconds(self, metering: OperationalMetering) -> int:
-        """How many seconds of data came later than read interval plus latency allow.
+    def _remark_late(self, unit: str, counts: MeteringCounts, behind_ms: int, allowed_ms: int) -> None:
+        """Say that a unit's metering is late, once per episode: it ends when a period had nothing late."""
+        if self.state.now_ms - counts.last_late_ms > PERIOD_MS:
+            told = (
+                f"{unit}: its metering is {behind_ms / 1000:g} s behind, allowed are {allowed_ms / 1000:g} s"
+            )
+            self.remark("metering_late", f"{told}; told once until it is on time again")
+        counts.last_late_ms = self.state.now_ms
 
-        All of a message, or none: it gathers seconds that the wire would carry one by one, so its newest
-        second tells how far behind the sender is.
+    def _behind_ms(self, metering: OperationalMetering) -> int:
+        """How old the newest second of a message is on arrival [ms].
+
+        It tells for all seconds of the message, which gathers what the wire would carry one by one.
         """
+        newest_ms: int = metering.start_ms + 1000 * (metering.import_w.shape[1] - 1)
+        return self.state.now_ms - newest_ms
+
+    def _allowed_behind_ms(self) -> int:
+        """Read interval plus latency of the rules chosen [ms]."""
         rules = self.settings.rules.book("operational_metering", local_date(self.state.now_ms))
         column = METERING_COLUMNS[self.settings.operational_metering]
-        allowed_ms = 1000 * (rules.value(f"{column}read_interval_s") + rules.value(f"{column}latency_s"))
-        seconds = metering.import_w.shape[1]
-        newest_ms = metering.start_ms + 1000 * (seconds - 1)
-        return seconds if self.state.now_ms - newest_ms > allowed_ms else 0
-
-
-def _periods(start_ms: int, end_ms: int) -> range:
-    """Starts of the settlement periods that [start, end) touches [UTC ms]."""
-    return range(start_ms - start_ms % PERIOD_MS, end_ms, PERIOD_MS)
+        allowed_s: float = rules.value(f"{column}read_interval_s") + rules.value(f"{column}latency_s")
+        return round(1000 * allowed_s)
 
 
 def _count_seconds(

@@ -2,7 +2,8 @@
 out.
 
 This owns the order book and the timetable of an event; sizes, notices and windows come from the edition's
-rulebook (`protocol/rulebooks/dfs.yaml`). Hard cases: docs/markets.md D1-D10.
+rulebook (`protocol/rulebooks/dfs.yaml`), misbehaviour is `markets/dfs_faults.py`. Hard cases:
+docs/markets.md D1-D10.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 
 from markets.counterparty import (
     AGGREGATOR,
+    JOURNAL,
     SETTLEMENT,
     Counterparty,
     Handler,
@@ -24,8 +26,17 @@ from markets.counterparty import (
     postpone,
     release,
 )
-from markets.faults import DUPLICATE_AFTER_MS
-from markets.settings import DfsEventScript, DfsSettings, PricedBlock, SettingsError
+from markets.dfs_faults import (
+    MADE_BY_FAULT,
+    Course,
+    DfsSending,
+    conflicting,
+    course,
+    requirement_sendings,
+    result_sendings,
+    withdrawal_sendings,
+)
+from markets.settings import DfsEventScript, DfsSettings, FaultPlan, PricedBlock, SettingsError
 from protocol.messages import (
     DfsBid,
     DfsCancellation,
@@ -33,8 +44,9 @@ from protocol.messages import (
     DfsResult,
     DfsUnitRegistration,
     Message,
+    Remark,
 )
-from protocol.party import Envelope
+from protocol.party import NEVER_MS, Envelope
 from protocol.periods import MINUTE_MS, local_clock_ms, local_date
 from protocol.rulebook import Rulebook
 from protocol.settlement import guaranteed_acceptance
@@ -83,18 +95,28 @@ class DfsMarket(Counterparty[DfsState]):
     def __init__(self, settings: DfsSettings) -> None:
         super().__init__("dfs", DfsState(now_ms=settings.start_ms))
         self.settings = settings
-        self._events = {event.event_id: event for event in settings.events}
-        if len(self._events) < len(settings.events):
+        self._rules: dict[str, Rulebook] = {}
+        self._times: dict[str, Timetable] = {}
+        self._courses: dict[str, Course] = {}
+        self._occasions: dict[str, int] = {}
+        for occasion, event in enumerate(settings.events):
+            times = self._enter_event(event, occasion)
+            again = conflicting(event, times.published_ms, times.results_by_ms, settings.faults, occasion)
+            if again is not None:
+                self._enter_event(again, MADE_BY_FAULT)
+        self._events = {name: one.stands for name, one in self._courses.items()}
+        self.state.books = {name: EventBook() for name in self._events}
+
+    def _enter_event(self, event: DfsEventScript, occasion: int) -> Timetable:
+        """Work out an event's rules, times and course; gives its times. Raises SettingsError."""
+        name, faults = event.event_id, self.settings.faults
+        if name in self._courses:
             raise SettingsError("two DFS events have one id; give each its own")
-        self._rules = {
-            event.event_id: settings.rules.book("dfs", local_date(event.start_ms))
-            for event in settings.events
-        }
-        self._times = {
-            event.event_id: timetable(event, self._rules[event.event_id], settings.start_ms)
-            for event in settings.events
-        }
-        self.state.books = {event.event_id: EventBook() for event in settings.events}
+        self._rules[name] = self.settings.rules.book("dfs", local_date(event.start_ms))
+        times = timetable(event, self._rules[name], self.settings.start_ms)
+        self._times[name], self._occasions[name] = times, occasion
+        self._courses[name] = course(event, times.published_ms, times.results_by_ms, faults, occasion)
+        return times
 
     def handlers(self) -> Mapping[type[Message], Handler]:
         return {DfsUnitRegistration: self._register, DfsBid: self._take_bid}
@@ -122,23 +144,17 @@ class DfsMarket(Counterparty[DfsState]):
     # ------------------------------------------------------------------------------------------- timetable
 
     def _event_due_ms(self, name: str) -> int:
-        event, book, times = self._events[name], self.state.books[name], self._times[name]
+        book, times = self.state.books[name], self._times[name]
         if not book.published:
             return times.published_ms
-        steps = []
-        if event.cancelled_ms is not None and not book.cancelled:
-            steps.append(event.cancelled_ms)
-        if not book.cleared and not book.cancelled:
-            steps.append(times.results_by_ms)
-        return earliest_ms(steps)
+        if book.cancelled:
+            return NEVER_MS
+        results_ms = NEVER_MS if book.cleared else times.results_by_ms
+        return min(results_ms, self._courses[name].withdrawn_ms)
 
     def _cancellation_due(self, event: DfsEventScript, book: EventBook) -> bool:
-        return (
-            book.published
-            and not book.cancelled
-            and event.cancelled_ms is not None
-            and event.cancelled_ms <= self.state.now_ms
-        )
+        due = self._courses[event.event_id].withdrawn_ms <= self.state.now_ms
+        return book.published and not book.cancelled and due
 
     def _clearing_due(self, event: DfsEventScript, book: EventBook) -> bool:
         due = self._times[event.event_id].results_by_ms <= self.state.now_ms
@@ -146,8 +162,12 @@ class DfsMarket(Counterparty[DfsState]):
 
     def _publish(self, event: DfsEventScript, book: EventBook) -> None:
         book.published = True
+        first = self._requirement(self._courses[event.event_id].scripted)
+        self._tell(event, requirement_sendings(first, self._requirement(event), *self._chance(event)))
+
+    def _requirement(self, event: DfsEventScript) -> DfsRequirement:
         times = self._times[event.event_id]
-        requirement = DfsRequirement(
+        return DfsRequirement(
             event_id=event.event_id,
             start_ms=event.start_ms,
             end_ms=event.end_ms,
@@ -157,7 +177,6 @@ class DfsMarket(Counterparty[DfsState]):
             guaranteed_price_gbp_per_mwh=self._guaranteed_price(event),
             test=event.test,
         )
-        self._tell(event, requirement)
 
     def _cancel(self, event: DfsEventScript, book: EventBook) -> None:
         book.cancelled = True
@@ -165,18 +184,23 @@ class DfsMarket(Counterparty[DfsState]):
             if not book.cleared:
                 self._answer(event, bid, f"DFS event {event.event_id} was cancelled before results")
         cancellation = DfsCancellation(event.event_id, "no longer needed")
-        self._tell(event, cancellation)
+        withdrawn = self._courses[event.event_id]
+        self._tell(event, withdrawal_sendings(cancellation, withdrawn, *self._chance(event)))
         self.say(cancellation, SETTLEMENT)
 
-    def _tell(self, event: DfsEventScript, message: Message) -> None:
-        """Say `message` to the aggregator; twice when that fault falls on this event."""
-        self.say(message, AGGREGATOR)
-        if self.settings.faults.lot(self._occasion(event), "duplicate") is not None:
-            postpone(self.state.waiting, self.state.now_ms + DUPLICATE_AFTER_MS, message, AGGREGATOR)
-            self.remark("fault_duplicate", f"{type(message).__name__} of {event.event_id} is sent twice")
+    def _tell(self, event: DfsEventScript, sent: tuple[DfsSending, ...]) -> None:
+        """Say to the aggregator what is said now, and keep the rest for its time; faults are remarked on."""
+        for sending in sent:
+            if sending.kind:
+                what = f"{type(sending.message).__name__} of {event.event_id}"
+                remark = Remark(sending.at_ms, self.name, f"fault_{sending.kind}", what)
+                postpone(self.state.waiting, sending.at_ms, remark, JOURNAL)
+            postpone(self.state.waiting, sending.at_ms, sending.message, AGGREGATOR)
+        self.state.outbox += release(self.state.waiting, self.state.now_ms)
 
-    def _occasion(self, event: DfsEventScript) -> int:
-        return self.settings.events.index(event)
+    def _chance(self, event: DfsEventScript) -> tuple[int, FaultPlan, int]:
+        """What decides on misbehaviour now: the moment, the plan and the event's occasion in it."""
+        return self.state.now_ms, self.settings.faults, self._occasions[event.event_id]
 
     # ----------------------------------------------------------------------------------------- registration
 
@@ -277,7 +301,7 @@ class DfsMarket(Counterparty[DfsState]):
     def _answer(self, event: DfsEventScript, bid: DfsBid, reason: str) -> None:
         """Tell the aggregator, and settlement where the bid is accepted."""
         result = _result(bid, event.start_ms, event.end_ms, reason)
-        self._tell(event, result)
+        self._tell(event, result_sendings(result, *self._chance(event)))
         if result.accepted:
             self.say(result, SETTLEMENT)
 
@@ -300,7 +324,7 @@ class DfsMarket(Counterparty[DfsState]):
 
     def _test_number(self, event: DfsEventScript) -> int:
         """Which test of the run this is, by time, counted from 1."""
-        return 1 + sum(other.test and other.start_ms < event.start_ms for other in self._events.values())
+        return 1 + sum(other.test and other.start_ms < event.start_ms for other in self.settings.events)
 
 
 def timetable(event: DfsEventScript, rules: Rulebook, run_start_ms: int) -> Timetable:

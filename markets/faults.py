@@ -8,9 +8,10 @@ docs/markets.md F1-F7.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 from markets.settings import FaultPlan
-from protocol.messages import BidOfferAcceptance, Point, Profile
+from protocol.messages import BidOfferAcceptance, Message, Point, Profile
 from protocol.periods import MINUTE_MS
 
 DUPLICATE_AFTER_MS = 1_000
@@ -25,13 +26,19 @@ source.
 WRONG_UNIT = "E_NOTOURS-1"
 
 
+MessageT_co = TypeVar("MessageT_co", bound=Message, covariant=True)
+
+
 @dataclass(frozen=True, slots=True)
-class Sending:
-    """One message on the way out: `kind` names the fault that made it, empty for none."""
+class Sending(Generic[MessageT_co]):
+    """One message on the way to the aggregator: `kind` names the fault that made it, empty for none."""
 
     at_ms: int
-    acceptance: BidOfferAcceptance
+    message: MessageT_co
     kind: str
+
+
+AcceptanceSending = Sending[BidOfferAcceptance]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +55,7 @@ class Temptation:
 
 def sendings(
     acceptance: BidOfferAcceptance, tempted: Temptation, plan: FaultPlan, occasion: int
-) -> tuple[Sending, ...]:
+) -> tuple[AcceptanceSending, ...]:
     """The messages sent instead of `acceptance` on this occasion, in order of time.
 
     Numbers used: that of the acceptance, and the one after it for a conflicting second acceptance.
@@ -66,60 +73,66 @@ def sendings(
     return tuple(sorted(sent, key=lambda sending: sending.at_ms))
 
 
-def _original(acceptance: BidOfferAcceptance, tempted: Temptation, plan: FaultPlan, occasion: int) -> Sending:
+def _original(
+    acceptance: BidOfferAcceptance, tempted: Temptation, plan: FaultPlan, occasion: int
+) -> AcceptanceSending:
     """The first message, possibly to the wrong unit, impossible or late."""
     sending = Sending(acceptance.accepted_ms, acceptance, "")
     if plan.lot(occasion, "wrong_unit") is not None:
-        sending = Sending(sending.at_ms, replace(sending.acceptance, unit=WRONG_UNIT), "wrong_unit")
+        sending = Sending(sending.at_ms, replace(sending.message, unit=WRONG_UNIT), "wrong_unit")
     if (lot := plan.lot(occasion, "impossible")) is not None:
         broken = (
             beyond_limits(acceptance.profile, tempted.bound_mw) if lot < 0.5 else too_fast(acceptance.profile)
         )
-        sending = Sending(sending.at_ms, replace(sending.acceptance, profile=broken), "impossible")
+        sending = Sending(sending.at_ms, replace(sending.message, profile=broken), "impossible")
     if (lot := plan.lot(occasion, "late")) is not None:
         profile = acceptance.profile
         late_ms = (profile[0].at_ms if lot < 0.5 else profile[-1].at_ms) + LATE_BY_MS
-        sending = Sending(late_ms, replace(sending.acceptance, accepted_ms=late_ms), "late")
+        sending = Sending(late_ms, replace(sending.message, accepted_ms=late_ms), "late")
     return sending
 
 
-def _out_of_order(original: Sending, tempted: Temptation, *, withdrawn: bool) -> list[Sending]:
+def _out_of_order(
+    original: AcceptanceSending, tempted: Temptation, *, withdrawn: bool
+) -> list[AcceptanceSending]:
     """The amendment or withdrawal first, the original that it is about after it."""
     late = replace(original, at_ms=original.at_ms + OUT_OF_ORDER_MS)
     return [_changed(late, tempted, original.at_ms, "out_of_order", withdrawn=withdrawn), late]
 
 
-def _amended(original: Sending, tempted: Temptation, *, withdrawn: bool) -> Sending:
+def _amended(original: AcceptanceSending, tempted: Temptation, *, withdrawn: bool) -> AcceptanceSending:
     return _changed(original, tempted, original.at_ms + AMEND_AFTER_MS, "amend", withdrawn=withdrawn)
 
 
-def _changed(original: Sending, tempted: Temptation, at_ms: int, kind: str, *, withdrawn: bool) -> Sending:
+def _changed(
+    original: AcceptanceSending, tempted: Temptation, at_ms: int, kind: str, *, withdrawn: bool
+) -> AcceptanceSending:
     """A DEL of the original, or a UPD with another profile, sent at `at_ms` and dated after the original."""
     acceptance = replace(
-        original.acceptance,
-        profile=original.acceptance.profile if withdrawn else tempted.other,
+        original.message,
+        profile=original.message.profile if withdrawn else tempted.other,
         amendment="DEL" if withdrawn else "UPD",
         accepted_ms=max(at_ms, original.at_ms),
     )
     return Sending(at_ms, acceptance, kind)
 
 
-def _conflicting(original: Sending, tempted: Temptation) -> Sending:
+def _conflicting(original: AcceptanceSending, tempted: Temptation) -> AcceptanceSending:
     at_ms = original.at_ms + CONFLICT_AFTER_MS
     second = replace(
-        original.acceptance,
-        number=original.acceptance.number + 1,
+        original.message,
+        number=original.message.number + 1,
         profile=tempted.other,
         accepted_ms=at_ms,
     )
     return Sending(at_ms, second, "conflicting")
 
 
-def _repeated(original: Sending, *, after_the_end: bool) -> Sending:
+def _repeated(original: AcceptanceSending, *, after_the_end: bool) -> AcceptanceSending:
     """The same message once more: a second later, or replayed when all is over."""
-    end_ms = original.acceptance.profile[-1].at_ms
+    end_ms = original.message.profile[-1].at_ms
     at_ms = max(original.at_ms, end_ms if after_the_end else 0) + DUPLICATE_AFTER_MS
-    return Sending(at_ms, original.acceptance, "duplicate")
+    return Sending(at_ms, original.message, "duplicate")
 
 
 def beyond_limits(profile: Profile, bound_mw: float) -> Profile:

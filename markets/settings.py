@@ -54,7 +54,7 @@ def _book(name: str, on: date, overrides: tuple[tuple[str, str, RuleValue], ...]
 
 @dataclass(frozen=True, slots=True)
 class FaultShares:
-    """How often the ESO misbehaves, per acceptance (for `duplicate` also per DFS message), each 0 to 1."""
+    """How often the ESO misbehaves, per acceptance and per DFS event, each 0 to 1."""
 
     duplicate: float
     amend: float

@@ -86,6 +86,16 @@ def day_periods_ms(day: date) -> NDArray[np.int64]:
     return day_start_ms(day) + PERIOD_MS * np.arange(period_count(day) + 1, dtype=np.int64)
 
 
+def period_start_ms(now_ms: int) -> int:
+    """Start of the Settlement Period that holds the moment `now_ms` [UTC ms]."""
+    return now_ms - now_ms % PERIOD_MS
+
+
+def periods_touched_ms(start_ms: int, end_ms: int) -> range:
+    """Starts of the Settlement Periods that [start, end) touches [UTC ms]; the end lies after the start."""
+    return range(period_start_ms(start_ms), end_ms, PERIOD_MS)
+
+
 def local_date(now_ms: int) -> date:
     """The Settlement Day that holds the moment `now_ms`."""
     day = date.fromordinal(_EPOCH_ORDINAL + now_ms // DAY_MS)
@@ -96,6 +106,25 @@ def period_of(now_ms: int) -> SettlementPeriod:
     """The Settlement Period that holds the moment `now_ms`: (day, number)."""
     day = local_date(now_ms)
     return SettlementPeriod(day, (now_ms - day_start_ms(day)) // PERIOD_MS + 1)
+
+
+def clock_half_hours(day: date) -> NDArray[np.int64]:
+    """The half-hour of the wall clock (0 to 47) that each period of `day` shows (periods,), a fresh array.
+
+    March leaves 2 and 3 out, October shows them twice.
+    """
+    places = np.arange(period_count(day), dtype=np.int64)
+    if len(places) < NORMAL_PERIOD_COUNT:
+        places[2:] += 2
+    elif len(places) > NORMAL_PERIOD_COUNT:
+        places[4:] -= 2
+    return places
+
+
+def clock_half_hour(now_ms: int) -> int:
+    """The half-hour of the wall clock (0 to 47) that holds the moment `now_ms`."""
+    day, number = period_of(now_ms)
+    return int(clock_half_hours(day)[number - 1])
 
 
 def local_clock_ms(day: date, hour: int, minute: int = 0, fold: int = 0) -> int:

@@ -77,7 +77,7 @@ class Purpose(IntEnum):
 
 
 @njit(cache=True, inline="always")
-def philox(key0, key1, c0, c1, c2, c3):  # type: ignore[no-untyped-def]
+def philox(key0: Any, key1: Any, c0: Any, c1: Any, c2: Any, c3: Any) -> Any:
     """Ten rounds of Philox4x32: four 32-bit words (as uint64) of a 64-bit key and a 128-bit counter."""
     for _ in range(10):
         product0 = _M0 * c0
@@ -103,7 +103,7 @@ def stream(seed: int, purpose: Purpose) -> np.uint64:
 
 
 @njit(cache=True, inline="always")
-def words(key, entity, moment, number):  # type: ignore[no-untyped-def]
+def words(key: Any, entity: Any, moment: Any, number: Any) -> Any:
     """Four 32-bit words for an entity at a moment: `entity` and `moment` any int64 >= 0, `number` < 2**16.
 
     The counter holds 48 bits of entity, 64 of moment and 16 of number.
@@ -115,19 +115,19 @@ def words(key, entity, moment, number):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, inline="always")
-def unit(word):  # type: ignore[no-untyped-def]
+def unit(word: Any) -> Any:
     """A 32-bit word as a number in [0, 1), never 0: the middle of its cell."""
     return (float(word) + 0.5) * _TO_UNIT
 
 
 @njit(cache=True, inline="always")
-def normal(word_a, word_b):  # type: ignore[no-untyped-def]
+def normal(word_a: Any, word_b: Any) -> Any:
     """One standard normal of two words (Box-Muller)."""
     return math.sqrt(-2.0 * math.log(unit(word_a))) * math.cos(2.0 * math.pi * unit(word_b))
 
 
 @njit(cache=True)
-def fill_units(key, entities, moment, number, out):  # type: ignore[no-untyped-def]
+def fill_units(key: Any, entities: Any, moment: Any, number: Any, out: Any) -> None:
     """Four uniform numbers in (0, 1) for every entity: `out` has shape (entities, 4)."""
     for i in range(entities.shape[0]):
         a, b, c, d = words(key, entities[i], moment, number)

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from protocol.instruction import Stage
-from protocol.periods import HOUR_MS, PERIOD_MS
+from protocol.periods import HOUR_MS, PERIOD_MS, period_start_ms
 from sim.run_folder import NONE, Columns, Words
 
 TrueTurnDown = Callable[[str, str, int, int], int]
@@ -89,7 +89,7 @@ def deliveries(
     periods: dict[tuple[str, str, int], list[_Piece]] = defaultdict(list)
     for instruction in _accepted(instructions):
         for piece in _pieces(instruction, told.get((instruction.instruction_id, instruction.unit))):
-            key = (instruction.service, instruction.unit, piece.at_ms // PERIOD_MS * PERIOD_MS)
+            key = (instruction.service, instruction.unit, period_start_ms(piece.at_ms))
             periods[key].append(piece)
     rows = [
         row
@@ -164,7 +164,7 @@ def _settled(volumes: Columns) -> dict[tuple[str, str, int], _Settled]:
 def _pieces(instruction: _Instruction, told: _Beliefs | None) -> Iterable[_Piece]:
     at_ms = instruction.start_ms
     while at_ms < instruction.end_ms:
-        end_ms = min(instruction.end_ms, (at_ms // PERIOD_MS + 1) * PERIOD_MS)
+        end_ms = min(instruction.end_ms, period_start_ms(at_ms) + PERIOD_MS)
         if told is None:
             instructed_wh, believed_wh = round(instruction.turn_down_w * (end_ms - at_ms) / HOUR_MS), NONE
         else:

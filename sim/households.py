@@ -17,6 +17,7 @@ from scipy.special import ndtri
 from devices.ev import DIARY, NEVER_MS
 from protocol import periods
 from protocol.messages import I16, I64
+from protocol.periods import HOUR_MS
 from sim import chance
 from sim.chance import Purpose
 from sim.fleet import MJ_PER_WH
@@ -77,7 +78,19 @@ def mean_shape_kw(day: date) -> F64:
 
 
 @njit(cache=True, nogil=True)
-def _base_day(homes, scale, shape_wh, clock_half_hour, day, day_key, hour_key, day_sd, memory, factors, out):  # type: ignore[no-untyped-def]
+def _base_day(
+    homes: Any,
+    scale: Any,
+    shape_wh: Any,
+    clock_half_hour: Any,
+    day: Any,
+    day_key: Any,
+    hour_key: Any,
+    day_sd: Any,
+    memory: Any,
+    factors: Any,
+    out: Any,
+) -> None:
     """Whole Wh of each home in each period of one day."""
     count = clock_half_hour.shape[0]
     for i in range(homes.shape[0]):
@@ -110,7 +123,7 @@ class BaseLoad:
 
     def day_wh(self, numbers: I64, day: date) -> I16:
         """Base load of the homes `numbers` by settlement period of `day` [whole Wh], (homes, periods)."""
-        clock = clock_half_hours(day)
+        clock = periods.clock_half_hours(day)
         out = np.empty((len(numbers), len(clock)), np.int16)
         shape_wh = mean_shape_kw(day) * 500.0 / PROFILE_ANNUAL_WH
         memory = self.settings.day_autocorrelation ** np.arange(_DAY_MEMORY)
@@ -132,17 +145,6 @@ class BaseLoad:
         return out
 
 
-def clock_half_hours(day: date) -> I64:
-    """The half-hour of the clock that each settlement period of `day` shows, shape (46, 48 or 50,)."""
-    count = periods.period_count(day)
-    place = np.arange(count)
-    if count == 46:
-        place[2:] += 2
-    elif count == 50:
-        place[4:] -= 2
-    return place.astype(np.int64)
-
-
 def log_normal_factors(log_sd: float) -> F64:
     """Equally likely log-normal factors of mean exactly one, shape (65536,)."""
     z = ndtri((np.arange(_QUANTILES) + 0.5) / _QUANTILES)
@@ -156,7 +158,6 @@ def log_normal_factors(log_sd: float) -> F64:
 PLAN_HOUR, PLAN_MINUTE = 4, 30
 """Local time at which a day's diary begins: the last cars are home (04:00), the first leave after 05:00."""
 _LAST_RETURN_HOUR, _FIRST_LEAVE_HOUR, _LAST_LEAVE_HOUR = 27.9, 5.0, 13.0
-HOUR_MS = 3_600_000
 WEEKDAY_QUIET_HOURS = ((8, 11), (16, 22))
 """SI 2021/1467 sch. 1: the preset schedule keeps off-peak outside 08-11 and 16-22 on weekdays [mem]."""
 

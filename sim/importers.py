@@ -14,7 +14,7 @@ import io
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -27,13 +27,12 @@ from numpy.typing import NDArray
 from protocol import periods
 from protocol.messages import I64
 from protocol.periods import LONDON, MINUTE_MS, PERIOD_MS
-from sim.scenario_errors import Kind, quoted
+from sim.faults import Fault, FileErrors, Kind, quoted
 
 F64 = NDArray[np.float64]
 Policy = Literal["error", "hold", "interpolate"]
 """What to do where a value is missing: refuse the file, repeat the last value, or draw a straight line."""
 
-MOST_TOLD = 50
 LARGEST_BYTES = 50_000_000
 """Some forty years of half-hours."""
 MOST_FILLED = 48
@@ -104,57 +103,8 @@ _USUAL: Mapping[str, tuple[float, float]] = MappingProxyType(
 """Where the median size of a price [GBP/MWh] or a volume [MWh] raises no question; assumed, and wide."""
 
 
-# ----------------------------------------------------------------------------------------------------- faults
-
-
-@dataclass(frozen=True, slots=True)
-class DataFault:
-    """One thing wrong at one place of a data file: line `row` and field `column`, both counted from 1."""
-
-    code: str
-    file: str
-    row: int
-    column: int
-    what: str
-    got: str = ""
-    allowed: str = ""
-
-    def __str__(self) -> str:
-        parts = [f"{self.file}:{self.row}:{self.column}: {self.code} {self.what}"]
-        if self.got:
-            parts.append(f"got {self.got}")
-        if self.allowed:
-            parts.append(f"allowed: {self.allowed}")
-        return "; ".join(parts)
-
-    @property
-    def is_warning(self) -> bool:
-        """Whether the run may go on."""
-        return self.code.startswith("W")
-
-
-class DataErrors(Exception):  # noqa: N818 - it carries several errors
-    """Everything wrong with data files, in order of their rows. Printed, it is the first 50, a line each."""
-
-    def __init__(self, faults: Iterable[DataFault]) -> None:
-        self.faults: tuple[DataFault, ...] = tuple(sorted(set(faults), key=_place))
-        super().__init__(self.faults)
-
-    def __str__(self) -> str:
-        lines = [str(fault) for fault in self.faults[:MOST_TOLD]]
-        if len(self.faults) > MOST_TOLD:
-            lines.append(f"... and {len(self.faults) - MOST_TOLD} more")
-        return "\n".join(lines)
-
-
-def _place(fault: DataFault) -> tuple[str, int, int, str, str]:
-    return fault.file, fault.row, fault.column, fault.code, fault.what
-
-
-def table_of_codes() -> str:
-    """All codes as the Markdown table of docs/data.md."""
-    rows = [f"| {code} | {kind.meaning} | {kind.remedy} |" for code, kind in CODES.items()]
-    return "\n".join(["| code | what is wrong | what to do |", "|---|---|---|", *rows])
+class DataErrors(FileErrors):
+    """Everything wrong with data files."""
 
 
 # ----------------------------------------------------------------------------------------------- what is read
@@ -170,7 +120,7 @@ class Source:
     filled: int = 0  # values put where there was none
     dropped: int = 0  # rows that said the same twice
     reordered: int = 0  # rows that stood after a later one
-    warnings: tuple[DataFault, ...] = ()
+    warnings: tuple[Fault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -255,9 +205,7 @@ def _covered(source: Source, keys: I64, first: int, last: int, told: Callable[[i
         return slice(int(np.searchsorted(keys, first)), int(np.searchsorted(keys, last)) + 1)
     what = f"the run needs {told(first)} to {told(last)}"
     got = f"{told(int(keys[0]))} to {told(int(keys[-1]))}"
-    raise DataErrors(
-        [DataFault("D032", str(source.path), 1, 1, what, got, "a file that holds every day lived")]
-    )
+    raise DataErrors([Fault("D032", str(source.path), 1, 1, what, got, "a file that holds every day lived")])
 
 
 # ----------------------------------------------------------------------------------------------------- sheets
@@ -272,8 +220,8 @@ class _Sheet:
     places: Mapping[str, int]  # column name -> field, from 0
     units: Sequence[str] | None
     rows: list[tuple[int, list[str]]]
-    faults: list[DataFault] = field(default_factory=list)
-    warnings: list[DataFault] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    warnings: list[Fault] = field(default_factory=list)
 
     def cell(self, cells: Sequence[str], column: str) -> str:
         """The text of a row under a column."""
@@ -282,12 +230,12 @@ class _Sheet:
     def fault(self, code: str, line: int, column: str, what: str, got: str = "", allowed: str = "") -> None:
         """Note something wrong."""
         place = self.places[column] + 1
-        self.faults.append(DataFault(code, str(self.path), line, place, what, got, allowed))
+        self.faults.append(Fault(code, str(self.path), line, place, what, got, allowed))
 
     def warn(self, code: str, column: str, what: str, allowed: str = "") -> None:
         """Note something unwelcome about a whole column."""
         place = self.places[column] + 1
-        self.warnings.append(DataFault(code, str(self.path), 1, place, what, "", allowed))
+        self.warnings.append(Fault(code, str(self.path), 1, place, what, "", allowed))
 
     def unit_size(self, column: str, sizes: Mapping[str, float], unit: str | None) -> float:
         """The size of the unit that the unit row names, or that is given."""
@@ -361,7 +309,7 @@ def _bytes_of(path: Path) -> bytes:
 
 
 def _whole(path: Path, code: str, what: str, allowed: str) -> DataErrors:
-    return DataErrors([DataFault(code, str(path), 1, 1, what, "", allowed)])
+    return DataErrors([Fault(code, str(path), 1, 1, what, "", allowed)])
 
 
 def _fields(path: Path, raw: bytes) -> Iterator[tuple[int, list[str]]]:
@@ -374,13 +322,13 @@ def _fields(path: Path, raw: bytes) -> Iterator[tuple[int, list[str]]]:
         before = raw[: error.start]
         row, column = before.count(b"\n") + 1, before.rpartition(b"\n")[2].count(b",") + 1
         what = f"the byte 0x{raw[error.start]:02x} is not UTF-8"
-        raise DataErrors([DataFault("D002", str(path), row, column, what, "", "UTF-8 text")]) from None
+        raise DataErrors([Fault("D002", str(path), row, column, what, "", "UTF-8 text")]) from None
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         for cells in reader:
             yield reader.line_num, cells
     except csv.Error as error:
-        raise DataErrors([DataFault("D005", str(path), reader.line_num, 1, f"not CSV: {error}")]) from None
+        raise DataErrors([Fault("D005", str(path), reader.line_num, 1, f"not CSV: {error}")]) from None
 
 
 def _check_header(path: Path, names: Sequence[str], wanted: Sequence[str]) -> None:
@@ -396,21 +344,21 @@ def _check_header(path: Path, names: Sequence[str], wanted: Sequence[str]) -> No
             found = "is there twice" if name in names else "is missing"
             got = ", ".join(map(quoted, names[:12]))
             what = f"the column `{name}` {found}"
-            faults.append(DataFault("D006", str(path), 1, 1, what, got, ", ".join(wanted)))
+            faults.append(Fault("D006", str(path), 1, 1, what, got, ", ".join(wanted)))
     if faults:
         raise DataErrors(faults)
 
 
-def _odd_row(path: Path, line: int, cells: Sequence[str], wanted: int) -> DataFault:
+def _odd_row(path: Path, line: int, cells: Sequence[str], wanted: int) -> Fault:
     """The fault of a row with another number of fields; a decimal comma is the usual reason."""
     pairs = range(1, len(cells) - 1) if len(cells) == wanted + 1 else ()
     for i in pairs:
         number = ",".join(cells[i : i + 2])
         if _WITH_COMMA.fullmatch(number) and "." not in number:
             allowed = "a decimal point"
-            return DataFault("D011", str(path), line, i + 1, "a decimal comma", quoted(number), allowed)
+            return Fault("D011", str(path), line, i + 1, "a decimal comma", quoted(number), allowed)
     what = "another number of fields than the header"
-    return DataFault("D007", str(path), line, min(len(cells), wanted), what, str(len(cells)), str(wanted))
+    return Fault("D007", str(path), line, min(len(cells), wanted), what, str(len(cells)), str(wanted))
 
 
 def _no_number(text: str) -> tuple[str, str, str]:

@@ -218,27 +218,27 @@ class Meters:
 
 
 @njit(cache=True, nogil=True)
-def _read_rows(  # type: ignore[no-untyped-def]
-    low,
-    high,
-    now_ms,
-    rows,
-    without_rows,
-    wh_per_mj,
-    device,
-    missing_share,
-    gap_key,
-    reads_boundary,
-    gain,
-    base_wh,
-    metered_before_wh,
-    true_before_wh,
-    without_before_wh,
-    asset_wh,
-    boundary_wh,
-    import_wh,
-    counterfactual_wh,
-):
+def _read_rows(
+    low: Any,
+    high: Any,
+    now_ms: Any,
+    rows: Any,
+    without_rows: Any,
+    wh_per_mj: Any,
+    device: Any,
+    missing_share: Any,
+    gap_key: Any,
+    reads_boundary: Any,
+    gain: Any,
+    base_wh: Any,
+    metered_before_wh: Any,
+    true_before_wh: Any,
+    without_before_wh: Any,
+    asset_wh: Any,
+    boundary_wh: Any,
+    import_wh: Any,
+    counterfactual_wh: Any,
+) -> None:
     """What the meters of the rows [low, high) register in the period that ends now; registers move on."""
     for row in range(low, high):
         s = rows[row]
@@ -262,7 +262,7 @@ def _read_rows(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _sum_rows(cell, import_wh, without_wh, asset_wh, boundary_wh, out):  # type: ignore[no-untyped-def]
+def _sum_rows(cell: Any, import_wh: Any, without_wh: Any, asset_wh: Any, boundary_wh: Any, out: Any) -> None:
     """Sums by cell: import, counterfactual, metered, readings missing, boundary; `out` has (5, cells)."""
     for row in range(cell.shape[0]):
         place = cell[row]

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -18,10 +19,10 @@ from numpy.typing import NDArray
 
 from protocol.messages import I16, I32, I64
 from protocol.party import NEVER_MS
-from protocol.periods import day_end_ms, day_start_ms, local_clock_ms
+from protocol.periods import DAY_MS, HOUR_MS, MINUTE_MS, day_end_ms, day_start_ms, local_clock_ms
 from sim.chance import Purpose, stream, unit, words
 from sim.play import Plant
-from sim.routes import DAY_MS, HOUR_MS, MINUTE_MS, USES_ISP, USES_MOBILE_OPERATOR, random_outages_of
+from sim.routes import USES_ISP, USES_MOBILE_OPERATOR, random_outages_of
 from sim.scenario import DOMAIN_KINDS, ROUTE_NAMES, Clock, Comms, Outage, Route
 
 CLOUDS_PER_ROUTE = 64
@@ -94,7 +95,7 @@ def _block_share_up(block_ms: int, mean_ms: int, begins: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _begun_in(key, device, block, block_ms, begins, mean_ms):  # type: ignore[no-untyped-def]
+def _begun_in(key: Any, device: Any, block: Any, block_ms: Any, begins: Any, mean_ms: Any) -> Any:
     """The outage that begins in a block: from and to [ms]; NEVER_MS twice if none does."""
     whether, start, length, _ = words(key, device, block, 0)
     if unit(whether) >= begins:
@@ -105,7 +106,7 @@ def _begun_in(key, device, block, block_ms, begins, mean_ms):  # type: ignore[no
 
 
 @njit(cache=True, nogil=True)
-def _up_again(key, device, to_ms, block, block_ms, begins, mean_ms):  # type: ignore[no-untyped-def]
+def _up_again(key: Any, device: Any, to_ms: Any, block: Any, block_ms: Any, begins: Any, mean_ms: Any) -> Any:
     """When a device down until `to_ms` is up again: outages that begin meanwhile prolong it."""
     while to_ms >= block * block_ms:
         next_from_ms, next_to_ms = _begun_in(key, device, block, block_ms, begins, mean_ms)
@@ -116,7 +117,9 @@ def _up_again(key, device, to_ms, block, block_ms, begins, mean_ms):  # type: ig
 
 
 @njit(cache=True, nogil=True)
-def own_outages(key, device, block, block_ms, begins, mean_ms, look_back):  # type: ignore[no-untyped-def]
+def own_outages(
+    key: Any, device: Any, block: Any, block_ms: Any, begins: Any, mean_ms: Any, look_back: Any
+) -> Any:
     """A device's calendar of a block: down until `carried_ms` (since before; 0: not), then from, to [ms]."""
     carried_ms = np.int64(0)
     for earlier in range(block - look_back, block):
@@ -136,9 +139,17 @@ def own_outages(key, device, block, block_ms, begins, mean_ms, look_back):  # ty
 
 
 @njit(cache=True, nogil=True)
-def _fill_calendar(  # type: ignore[no-untyped-def]
-    key, device, rows, block, block_ms, begins, mean_ms, look_back, calendar
-):
+def _fill_calendar(
+    key: Any,
+    device: Any,
+    rows: Any,
+    block: Any,
+    block_ms: Any,
+    begins: Any,
+    mean_ms: Any,
+    look_back: Any,
+    calendar: Any,
+) -> None:
     for i in range(rows.shape[0]):
         row = rows[i]
         calendar[row, 0], calendar[row, 1], calendar[row, 2] = own_outages(
@@ -316,7 +327,7 @@ def return_order(plant: Plant, seed: int) -> tuple[I32, I64]:
 
 
 @njit(cache=True, nogil=True)
-def _lots(key, device):  # type: ignore[no-untyped-def]
+def _lots(key: Any, device: Any) -> Any:
     lots = np.empty(device.shape[0], np.uint64)
     for i in range(device.shape[0]):
         high, low, _, _ = words(key, device[i], 0, 0)

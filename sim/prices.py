@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol.messages import I64
-from protocol.periods import PERIOD_MS, day_end_ms, day_start_ms
+from protocol.periods import PERIOD_MS, clock_half_hours, day_end_ms, day_start_ms
 from sim import chance
 from sim.chance import Purpose
-from sim.households import clock_half_hours
-from sim.importers import DataErrors, DataFault, Source, read_half_hourly
+from sim.faults import Fault
+from sim.importers import DataErrors, Source, read_half_hourly
 from sim.scenario import Prices
 from sim.weather import autoregressive
 
@@ -79,7 +79,7 @@ class PriceSeries:
     day_ahead_gbp_per_mwh: F64
     net_imbalance_known: bool = True  # False: no file was named, zeros stand for it, and W103 says so
     sources: tuple[Source, ...] = ()  # files read, for the manifest
-    warnings: tuple[DataFault, ...] = ()  # for the report
+    warnings: tuple[Fault, ...] = ()  # for the report
 
 
 def make_prices(
@@ -160,7 +160,7 @@ def _from_files(prices: Prices, span: tuple[date, ...], data_dir: Path, price_un
             "no file is named",
             "a half-hourly CSV file, relative to the folder given by `--data DIR`",
         )
-        raise DataErrors([DataFault("D001", "prices.system_file", 1, 1, what, "", allowed)])
+        raise DataErrors([Fault("D001", "prices.system_file", 1, 1, what, "", allowed)])
     start_ms = _period_starts_ms(span)
     files: _Files = {"price": (data_dir / prices.system_file, price_unit)}
     if prices.net_imbalance_file is not None:
@@ -171,7 +171,7 @@ def _from_files(prices: Prices, span: tuple[date, ...], data_dir: Path, price_un
     warnings = tuple(warning for source in sources for warning in source.warnings)
     if imbalance is None:
         what, allowed = "the system is taken as balanced in every period", "a file of net imbalance volumes"
-        warnings += (DataFault("W103", "prices.net_imbalance_file", 1, 1, what, "no file named", allowed),)
+        warnings += (Fault("W103", "prices.net_imbalance_file", 1, 1, what, "no file named", allowed),)
     return PriceSeries(
         start_ms,
         system,
@@ -190,7 +190,7 @@ _Files = dict[_Column, tuple[Path, str]]
 def _read(files: _Files, start_ms: I64) -> dict[_Column, tuple[Source, F64]]:
     """Each file and its values in the periods asked for. Raises DataErrors with the faults of all files."""
     read: dict[_Column, tuple[Source, F64]] = {}
-    faults: list[DataFault] = []
+    faults: list[Fault] = []
     for column, (path, unit) in files.items():
         try:
             series = read_half_hourly(path, column, unit=unit)

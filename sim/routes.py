@@ -14,12 +14,10 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from protocol.messages import I32
+from protocol.periods import DAY_MS, HOUR_MS, MINUTE_MS
 from sim.scenario import ROUTE_NAMES, Comms, RandomOutages, Route
 
 SECOND_MS = 1_000
-MINUTE_MS = 60 * SECOND_MS
-HOUR_MS = 60 * MINUTE_MS
-DAY_MS = 24 * HOUR_MS
 
 LONGEST_LATENCY_MS = DAY_MS
 """The heavy tail is cut here [ms]: brokers drop what is older; assumed."""

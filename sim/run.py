@@ -33,10 +33,10 @@ from protocol.messages import (
 )
 from protocol.party import Party
 from sim import checkpoint, invariants, party_settings
+from sim.faults import Fault
 from sim.fleet import Fleet
 from sim.gateway import Gateway
 from sim.households import BaseLoad
-from sim.importers import DataFault
 from sim.invariants import Broken
 from sim.journal import Journal
 from sim.manifest import SCENARIO_FILE, make_manifest
@@ -490,7 +490,7 @@ class Run:
             balance_gbp_e5[payee] = balance_gbp_e5.get(payee, 0) + amount_gbp_e5
         invariants.watch_money(balance_gbp_e5, self.state.broken)
 
-    def _warnings(self) -> list[DataFault]:
+    def _warnings(self) -> list[Fault]:
         """What importers found odd and did not refuse."""
         return [
             *self.prices.warnings,

@@ -388,7 +388,7 @@ class SystemNeed(Model):
 
 
 class MarketFaults(Model):
-    """How often the ESO mock misbehaves, per message. Every default is none."""
+    """How often the ESO misbehaves, by acceptance and DFS event (docs/markets.md F1-F7); never by default."""
 
     duplicate: Share = 0.0
     amend: Share = 0.0

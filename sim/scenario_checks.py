@@ -285,6 +285,16 @@ def services_have_cars(scenario: Scenario) -> Iterator[Finding]:
             yield Finding("W003", (*_ACCEPTANCES, i, "turn_down"), what, reads=reads)
 
 
+def market_faults_befall_something(scenario: Scenario) -> Iterator[Finding]:
+    """Faults of markets that say nothing: without an event, an acceptance or a system need."""
+    markets = scenario.markets
+    busy = markets.dfs.events or markets.balancing.acceptances or markets.balancing.need.enabled
+    for kind, share in markets.faults:
+        if share and not busy:
+            what = "a market fault, and no market says anything"
+            yield Finding("W004", ("markets", "faults", kind), what, "an event, an acceptance or a need")
+
+
 RULES: tuple[Callable[[Scenario], Iterator[Finding]], ...] = (
     windows_end_after_their_start,
     days_are_reached,
@@ -301,6 +311,7 @@ RULES: tuple[Callable[[Scenario], Iterator[Finding]], ...] = (
     files_are_named,
     bands_can_be_met,
     services_have_cars,
+    market_faults_befall_something,
 )
 
 

@@ -18,10 +18,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from sim.faults import Fault
 from sim.quantity import FROM_FILE, without_unit
 from sim.scenario import SCHEMA_VERSION, Model, Scenario
 from sim.scenario_checks import Finding, Where, findings
-from sim.scenario_errors import Fault, ScenarioErrors
+from sim.scenario_errors import ScenarioErrors
 from sim.scenario_paths import Places, with_paths
 from sim.scenario_words import annotation_of, dotted, nearest, spelt, told
 from sim.yaml_nodes import Entry, Node, compose

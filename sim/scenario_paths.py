@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
+from sim.faults import Fault
 from sim.scenario import Scenario
-from sim.scenario_errors import Fault
 from sim.scenario_words import nearest
 from sim.yaml_nodes import Node
 

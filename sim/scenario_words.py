@@ -13,9 +13,9 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from sim.faults import Fault, quoted
 from sim.quantity import Written, without_unit
 from sim.scenario import SCHEMA_VERSION, Scenario
-from sim.scenario_errors import Fault, quoted
 from sim.yaml_nodes import Node
 
 CODE_OF = {

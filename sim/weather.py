@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from protocol.messages import I64
 from sim import chance
 from sim.chance import Purpose
-from sim.importers import DataErrors, DataFault, Source, read_daily_weather
+from sim.faults import Fault
+from sim.importers import DataErrors, Source, read_daily_weather
 from sim.scenario import Weather
 
 F64 = NDArray[np.float64]
@@ -91,7 +92,7 @@ def make_weather(
 def _from_file(name: str | None, first_day: date, days: int, data_dir: Path | None) -> Temperatures:
     if name is None:
         what, allowed = "no file is named", "a daily CSV file, relative to the folder given with `--data DIR`"
-        raise DataErrors([DataFault("D001", "weather.file", 1, 1, what, "", allowed)])
+        raise DataErrors([Fault("D001", "weather.file", 1, 1, what, "", allowed)])
     read = read_daily_weather((data_dir or Path()) / name)
     at = read.places(first_day, days)
     return Temperatures(read.day[at], read.mean_c[at], read.min_c[at], read.max_c[at], (read.source,))

@@ -17,7 +17,8 @@ from typing import Any
 
 import yaml
 
-from sim.scenario_errors import Fault, ScenarioErrors, quoted
+from sim.faults import Fault, quoted
+from sim.scenario_errors import ScenarioErrors
 
 DEEPEST = 64
 MOST_NODES = 200_000

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from sim.faults import Fault
 from sim.scenario import Band
-from sim.scenario_errors import Fault
 from studies.kpis import Kpis
 
 MUST_FAIL = "must_fail"

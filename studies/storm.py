@@ -220,7 +220,7 @@ def _markets(dice: Dice, day: date) -> dict[str, Any]:
         "rules_date": date(2023, 1, 24) if period_count(day) != 48 or dice.happens(0.5) else None,
         "dfs": {
             "share": 0.3,
-            "events": tuple(_dfs_event(dice) for _ in range(dice.whole(0, 1))),
+            "events": tuple(_dfs_event(dice) for _ in range(dice.whole(0, 2))),
             "competitors_mw": dice.up_to(5.0, 0.3),
         },
         "balancing": {"share": 0.7, "acceptances": tuple(_acceptance(dice) for _ in range(dice.whole(0, 3)))},
@@ -248,6 +248,7 @@ def _dfs_event(dice: Dice) -> dict[str, Any]:
         "guaranteed_price_gbp_per_mwh": 3000.0,
         "test": True,
         "published": 9 * 60,
+        "cancelled": dice.pick(None, None, None, start - dice.whole(1, 240)),
     }
 
 

@@ -14,12 +14,11 @@ from aggregator.forecast import (
     foreseen_now_w,
     learn,
     revision,
-    wall_half_hour,
 )
 from aggregator.registry import enrol
 from aggregator.settings import Assumptions
 from protocol.messages import MISSING_WH, AssetReadings
-from protocol.periods import PERIOD_MS, day_periods_ms, day_start_ms
+from protocol.periods import PERIOD_MS, day_start_ms
 
 ASSUMED = Assumptions()
 THURSDAY = date(2025, 1, 16)
@@ -137,18 +136,6 @@ def test_what_is_out_of_reach_is_not_offered_and_doubt_grows():
     seen = Availability(forecast.revised(1.0, 0.0), 1.0, 0.9).turn_down_w(0.8)
     half = Availability(forecast.revised(1.0, 0.5), 0.5, 0.9).turn_down_w(0.8)
     assert half < 0.5 * seen
-
-
-@pytest.mark.parametrize(
-    ("day", "halves"),
-    [
-        (date(2025, 3, 30), [0, 1, *range(4, 48)]),
-        (date(2025, 10, 26), [0, 1, 2, 3, 2, 3, *range(4, 48)]),
-        (date(2025, 1, 15), list(range(48))),
-    ],
-)
-def test_half_hours_follow_the_wall_clock(day, halves):
-    assert [wall_half_hour(int(start_ms)) for start_ms in day_periods_ms(day)[:-1]] == halves
 
 
 def test_a_clock_change_day_teaches_nothing(tools):

@@ -387,6 +387,34 @@ def test_results_for_others_or_too_late_are_declined(tools):
     assert room.stages("E1-DFS001")[-1] == ("declined", "after_end")
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"hours": (17, 17)},
+        {"hours": (18, 17)},
+        {"turn_down_mw": ()},
+        {"turn_down_mw": (1.0,)},
+        {"turn_down_mw": (1.0, -1.5)},
+        {"turn_down_mw": (1.0, float("nan"))},
+        {"turn_down_mw": (float("inf"), 1.0)},
+    ],
+)
+def test_a_result_of_no_length_or_without_a_number_for_each_period_is_declined(tools, broken):
+    room = dfs_room(tools)
+    room.until(tools.at(16, 26))
+    start, end = broken.pop("hours", (17, 18))
+    room.hear(result(tools, start_ms=tools.at(start), end_ms=tools.at(end), **broken))
+    assert room.stages("E1-DFS001")[-1] == ("declined", "malformed_result")
+
+
+def test_a_result_that_comes_after_the_cancellation_of_its_event_is_declined(tools):
+    room = dfs_room(tools)
+    room.until(tools.at(16, 26))
+    room.hear(DfsCancellation("E1", "no need"))
+    room.hear(result(tools))
+    assert room.stages("E1-DFS001")[-1] == ("declined", "cancelled")
+
+
 def test_a_refused_bid_frees_the_unit_for_another_event(tools):
     room = dfs_room(tools)
     room.until(tools.at(16, 26))

@@ -27,7 +27,14 @@ def test_no_other_python_package_stands_at_the_top():
     assert tops == set(PACKAGES)
 
 
-@pytest.mark.parametrize("package", PACKAGES)
+def packages() -> list[str]:
+    """Those at the top and those within them."""
+    return sorted(
+        str(path.parent.relative_to(ROOT)) for top in PACKAGES for path in (ROOT / top).rglob("__init__.py")
+    )
+
+
+@pytest.mark.parametrize("package", packages())
 def test_a_package_is_typed(package):
     assert (ROOT / package / "py.typed").is_file()
 
@@ -53,6 +60,12 @@ def test_build_types_and_contracts_name_the_same_packages():
 def test_the_distribution_refuses_to_be_uploaded():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert "Private :: Do Not Upload" in project["classifiers"]
+
+
+def test_the_distribution_shows_its_readme_and_says_what_it_is():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert (ROOT / project["readme"]).read_text(encoding="utf-8").startswith("# ")
+    assert {"Typing :: Typed", "Programming Language :: Python :: 3 :: Only"} <= set(project["classifiers"])
 
 
 def test_the_lock_pins_every_dependency_with_a_hash_and_names_no_index():

@@ -22,7 +22,8 @@ def test_every_data_file_of_a_package_ships(shipped):
         str(path.relative_to(ROOT))
         for package in PACKAGES
         for path in (ROOT / package).rglob("*")
-        if path.is_file() and path.suffix in {".yaml", ".csv", ".j2", ".html", ".css", ".json", ".typed"}
+        if path.is_file()
+        and path.suffix in {".yaml", ".csv", ".j2", ".html", ".css", ".json", ".md", ".typed"}
     }
     assert {f"{package}/py.typed" for package in PACKAGES} <= data
     assert data <= shipped

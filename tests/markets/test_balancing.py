@@ -513,6 +513,22 @@ def test_seconds_of_operational_metering_are_counted_and_not_kept():
     assert remarks(live(party, FIVE)) == ["metering_gap"]
 
 
+def test_late_metering_is_remarked_on_once_per_unit_and_episode():
+    party = market(metering="standard_2022")
+    for start in range(FIVE, FIVE + HOUR_MS, 10_000):
+        party.receive(metering(start, 10), start + 60_000)
+    on_time_for_a_period = range(FIVE + HOUR_MS, FIVE + 2 * HOUR_MS, 10_000)
+    for start in on_time_for_a_period:
+        party.receive(metering(start, 10), start + 10_000)
+    party.receive(metering(FIVE + 2 * HOUR_MS, 10), FIVE + 2 * HOUR_MS + 60_000)
+    told = [said.message.detail for said in party.take_outbox() if said.message.kind == "metering_late"]
+    assert len(told) == 2
+    assert (
+        told[0]
+        == f"{UNIT}: its metering is 51 s behind, allowed are 6 s; told once until it is on time again"
+    )
+
+
 @pytest.mark.parametrize(
     ("choice", "late"), [("standard_2022", 10), ("proposed_2022", 10), ("relaxed_2024", 0)]
 )

@@ -36,14 +36,15 @@ def script(name="E1", start=FIVE, periods=2, mw=10.0, price=None, test=False, pu
     return DfsEventScript(name, start, start + periods * PERIOD_MS, mw, price, test, published, cancelled)
 
 
-def faults(duplicate=0.0):
-    shares = FaultShares(**dict.fromkeys(FAULT_KINDS, 0.0) | {"duplicate": duplicate})
-    return FaultPlan(shares, np.full((9, len(FAULT_KINDS)), 0.5))
+def always(kind=None, lot=0.0):
+    """That kind on every event, at this place of its share; without one, no fault at all."""
+    shares = FaultShares(**{name: float(name == kind) for name in FAULT_KINDS})
+    return FaultPlan(shares, np.full((9, len(FAULT_KINDS)), lot))
 
 
-def market(*events, competitors=(), overrides=(), duplicate=0.0, start=START):
+def market(*events, competitors=(), overrides=(), faults=None, start=START):
     return DfsMarket(
-        DfsSettings(start, events, tuple(competitors), RulesInForce(None, overrides), faults(duplicate))
+        DfsSettings(start, events, tuple(competitors), RulesInForce(None, overrides), faults or always())
     )
 
 
@@ -328,12 +329,133 @@ def test_a_cancellation_after_results_is_told_to_settlement_too():
     assert [message.event_id for message in of_kind(said, DfsCancellation, "settlement")] == ["E1"]
 
 
-def test_f1_duplicated_messages_reach_the_aggregator_twice_and_settlement_once():
-    party = market(script(), duplicate=1.0)
+# ----------------------------------------------------------------------------------------------- misbehaviour
+
+PUBLISHED = local_clock_ms(EVE, 14, 30)
+RESULTS = local_clock_ms(EVE, 16, 30)
+OVER = FIVE + HOUR_MS
+
+
+def story(kind, lot=0.0, bids=None):
+    """What was said of one event with that fault, bid for half an hour after its requirement."""
+    party = market(script(), faults=always(kind, lot))
     register(party)
-    live(party, local_clock_ms(EVE, 14, 30))
-    party.receive(bid(), party.state.now_ms)
-    said = live(party, FIVE)
-    assert len(of_kind(said, DfsResult)) == 2
-    assert len(of_kind(said, DfsResult, "settlement")) == 1
-    assert "fault_duplicate" in remarks(said)
+    said = live(party, PUBLISHED + 30 * MINUTE_MS)
+    for one in bids if bids is not None else [bid()]:
+        party.receive(one, PUBLISHED + 30 * MINUTE_MS)
+    said += live(party, OVER + HOUR_MS)
+    assert f"fault_{kind}" in remarks(said)
+    return said
+
+
+def heard(said, kind):
+    """When the aggregator heard of this kind of message, and what."""
+    return [(at, message) for at, to, message in said if to == "aggregator" and isinstance(message, kind)]
+
+
+@pytest.mark.parametrize(("lot", "again_ms"), [(0.0, RESULTS + 1000), (0.5, OVER + 1000)])
+def test_f1_every_message_reaches_the_aggregator_twice_and_settlement_once(lot, again_ms):
+    said = story("duplicate", lot)
+    (first_ms, first), (second_ms, second) = heard(said, DfsResult)
+    assert (first_ms, second_ms) == (RESULTS, again_ms)
+    assert first is second
+    assert len(heard(said, DfsRequirement)) == 2
+    assert of_kind(said, DfsResult, "settlement") == [first]
+
+
+def test_f2_an_amended_requirement_is_shorter_and_binds():
+    said = story("amend", 0.0, bids=[bid("B1", (5.0, 5.0)), bid("B2", (5.0,))])
+    (first_ms, first), (amended_ms, amended) = heard(said, DfsRequirement)
+    assert amended_ms - first_ms == MINUTE_MS
+    assert (first.end_ms, first.turn_down_mw) == (OVER, 10.0)
+    assert (amended.end_ms, amended.turn_down_mw) == (FIVE + PERIOD_MS, 5.0)
+    assert amended.event_id == first.event_id
+    results = {result.bid_id: result for _, result in heard(said, DfsResult)}
+    assert results["B1"].reason == "E1 has 1 periods, the bid 2"
+    assert results["B2"].accepted
+    assert results["B2"].end_ms == FIVE + PERIOD_MS
+
+
+def test_f2_a_withdrawn_event_is_taken_back_a_minute_after_its_results():
+    said = story("amend", 0.5)
+    assert [result.accepted for _, result in heard(said, DfsResult)] == [True]
+    assert [at for at, _ in heard(said, DfsCancellation)] == [RESULTS + MINUTE_MS]
+    assert [message.event_id for message in of_kind(said, DfsCancellation, "settlement")] == ["E1"]
+
+
+@pytest.mark.parametrize(("lot", "late_ms"), [(0.0, FIVE + 5 * MINUTE_MS), (0.5, OVER + 5 * MINUTE_MS)])
+def test_f3_a_late_result_comes_after_the_start_or_the_end_and_was_binding_all_along(lot, late_ms):
+    said = story("late", lot)
+    assert [at for at, _ in heard(said, DfsResult)] == [late_ms]
+    settled = [at for at, to, message in said if to == "settlement" and isinstance(message, DfsResult)]
+    assert settled == [RESULTS]
+
+
+@pytest.mark.parametrize(
+    ("lot", "window", "mw"),
+    [
+        (0.0, (0, HOUR_MS), (10.0, 10.0)),
+        (0.25, (PERIOD_MS, HOUR_MS + PERIOD_MS), (5.0, 5.0)),
+        (0.5, (0, 0), (5.0, 5.0)),
+        (0.75, (0, HOUR_MS), (-5.0, -5.0)),
+    ],
+)
+def test_f4_an_impossible_result_is_not_what_was_bid_and_settlement_hears_what_was(lot, window, mw):
+    said = story("impossible", lot)
+    ((_, result),) = heard(said, DfsResult)
+    assert (result.start_ms - FIVE, result.end_ms - FIVE) == window
+    assert result.turn_down_mw == mw
+    (bound,) = of_kind(said, DfsResult, "settlement")
+    assert (bound.start_ms, bound.end_ms, bound.turn_down_mw) == (FIVE, OVER, (5.0, 5.0))
+
+
+def test_f5_a_conflicting_event_asks_for_the_same_time_under_another_name_and_can_be_bid_for():
+    said = story("conflicting", bids=[bid("B1"), bid("B2", event="E1-again")])
+    (first_ms, first), (again_ms, again) = heard(said, DfsRequirement)
+    assert (first.start_ms, first.end_ms) == (again.start_ms, again.end_ms)
+    assert (again.event_id, again.turn_down_mw) == ("E1-again", 5.0)
+    assert again_ms - first_ms == 30_000
+    assert [result.accepted for _, result in heard(said, DfsResult)] == [True, True]
+
+
+def test_f5_a_conflicting_event_leaves_the_guarantees_of_later_tests_as_they_were():
+    tests = [script(f"T{n}", FIVE - (8 - n) * HOUR_MS, test=True) for n in range(1, 8)]
+    needed = of_kind(live(market(*tests, faults=always("conflicting")), FIVE), DfsRequirement)
+    prices = {message.event_id: message.guaranteed_price_gbp_per_mwh for message in needed}
+    assert prices["T6"] == 3000.0
+    assert prices["T7"] is None
+
+
+def test_f6_a_result_for_the_wrong_unit_names_none_of_ours():
+    said = story("wrong_unit")
+    ((_, result),) = heard(said, DfsResult)
+    assert (result.bid_id, result.unit) == ("B1", "E_NOTOURS-1")
+    assert [bound.unit for bound in of_kind(said, DfsResult, "settlement")] == ["U"]
+
+
+def test_f7_an_amendment_before_its_original_binds_none_the_less():
+    said = story("out_of_order", 0.0, bids=[bid("B1", (5.0,))])
+    (amended_ms, amended), (first_ms, first) = heard(said, DfsRequirement)
+    assert (amended_ms, first_ms) == (PUBLISHED, PUBLISHED + 5000)
+    assert amended.end_ms == first.end_ms - PERIOD_MS
+    assert [result.accepted for _, result in heard(said, DfsResult)] == [True]
+
+
+def test_f7_a_withdrawal_before_its_requirement_refuses_every_bid():
+    said = story("out_of_order", 0.5)
+    assert [at for at, _ in heard(said, DfsCancellation)] == [PUBLISHED]
+    assert [at for at, _ in heard(said, DfsRequirement)] == [PUBLISHED + 5000]
+    ((_, result),) = heard(said, DfsResult)
+    assert result.reason == "DFS event E1 was cancelled"
+
+
+def test_all_kinds_at_once_still_answer_every_bid():
+    shares = FaultShares(*[1.0] * len(FAULT_KINDS))
+    for lot in (0.0, 0.3, 0.6, 0.9):
+        party = market(script(), faults=FaultPlan(shares, np.full((1, len(FAULT_KINDS)), lot)))
+        register(party)
+        live(party, PUBLISHED + 30 * MINUTE_MS)
+        for one in (bid("B1"), bid("B2", (5.0,)), bid("B3", event="E1-again")):
+            party.receive(one, PUBLISHED + 30 * MINUTE_MS)
+        said = live(party, OVER + HOUR_MS)
+        assert {result.bid_id for _, result in heard(said, DfsResult)} == {"B1", "B2", "B3"}

@@ -89,6 +89,31 @@ def test_a_clock_time_is_shown_by_the_wall_clock_at_that_moment(day, hour, minut
     assert (shown.date(), shown.hour, shown.minute) == (day, hour, minute)
 
 
+@pytest.mark.parametrize(
+    ("day", "halves"),
+    [
+        (date(2023, 1, 15), list(range(48))),
+        (SHORT_DAY, [0, 1, *range(4, 48)]),
+        (LONG_DAY, [0, 1, 2, 3, 2, 3, *range(4, 48)]),
+    ],
+)
+def test_periods_show_the_half_hours_of_the_wall_clock(day, halves):
+    # March: 01:00-02:00 does not exist. October: it comes twice.
+    assert periods.clock_half_hours(day).tolist() == halves
+    starts_ms = periods.day_periods_ms(day)[:-1].tolist()
+    assert [periods.clock_half_hour(start_ms + 1_799_999) for start_ms in starts_ms] == halves
+
+
+@given(days, st.integers(0, 86_399_999), st.integers(1, 10_000_000))
+def test_the_periods_touched_cover_a_stretch_and_no_more(day, offset_ms, length_ms):
+    start_ms = periods.day_start_ms(day) + offset_ms
+    touched = periods.periods_touched_ms(start_ms, start_ms + length_ms)
+    inside = [*range(start_ms, start_ms + length_ms, 60_000), start_ms + length_ms - 1]
+    starts = {periods.period_bounds_ms(*periods.period_of(at))[0] for at in inside}
+    assert set(touched) == starts
+    assert periods.period_start_ms(start_ms) == periods.period_bounds_ms(*periods.period_of(start_ms))[0]
+
+
 def test_a_period_unpacks_into_day_and_number():
     period = periods.period_of(utc_ms("2023-01-15T17:29"))
     assert period == SettlementPeriod(date(2023, 1, 15), 35)

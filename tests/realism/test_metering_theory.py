@@ -10,14 +10,14 @@ import pytest
 from devices.ev import NEVER_MS
 from sim.fleet import MJ_PER_WH, Fleet, idle_diary
 from sim.play import Orders
-from sim.population import make_population
+from sim.population import Population, make_population
 from sim.scenario import Clock, EvMeter, Evs, Homes, Scenario
 
 START_MS = 1_705_363_200_000
 SECONDS = 180
 
 
-def population(seed: int, homes: int, **evs: object):  # type: ignore[no-untyped-def]
+def population(seed: int, homes: int, **evs: object) -> Population:
     """Cars at charge points only."""
     settings = Evs(share=1.0, telematics_share=0.0, **evs)  # type: ignore[arg-type]
     return make_population(

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from devices.ev import NEVER_MS
 from protocol import periods
+from protocol.periods import clock_half_hours
 from sim.households import (
     DAILY_KWH,
     PROFILE_ANNUAL_WH,
     WINTER_WEEKDAY_KW,
     BaseLoad,
-    clock_half_hours,
     log_normal_factors,
     make_diary,
     mean_shape_kw,
@@ -44,13 +44,6 @@ def everybody(count=50):
 @pytest.mark.parametrize(("day", "count"), [(DAY, 48), (SHORT_DAY, 46), (LONG_DAY, 50)])
 def test_a_day_has_as_many_half_hours_as_the_clock(day, count):
     assert base_load().day_wh(everybody(), day).shape == (50, count)
-
-
-def test_on_clock_change_days_people_live_by_the_clock_on_the_wall():
-    # March: 01:00-02:00 does not exist. October: it comes twice.
-    assert clock_half_hours(DAY).tolist() == list(range(48))
-    assert clock_half_hours(SHORT_DAY).tolist() == [0, 1, *range(4, 48)]
-    assert clock_half_hours(LONG_DAY).tolist() == [0, 1, 2, 3, 2, 3, *range(4, 48)]
 
 
 def test_without_variation_every_half_hour_is_that_of_the_clock():

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.periods import LONDON, PERIOD_MS, day_periods_ms, day_start_ms
-from sim.importers import CODES, DataErrors, read_daily_weather, read_half_hourly, table_of_codes
+from sim.faults import table_of_codes
+from sim.importers import CODES, DataErrors, read_daily_weather, read_half_hourly
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared" / "data"
@@ -56,7 +57,7 @@ def faults_of(tmp_path, lines, read=None, **options):
     options = options if read else {"unit": "GBP/MWh"} | options
     with pytest.raises(DataErrors) as caught:
         (read or (lambda p, **o: read_half_hourly(p, "price", **o)))(path, **options)
-    return [(fault.code, fault.row, fault.column) for fault in caught.value.faults]
+    return [(fault.code, fault.line, fault.column) for fault in caught.value.faults]
 
 
 def changed(lines: list[str], row: int, column: int, text: str) -> list[str]:
@@ -176,7 +177,7 @@ def test_a_fault_prints_file_row_column_what_got_and_allowed(tmp_path):
     assert str(caught.value) == f"{tmp_path / 'file.csv'}:7:3: {told}"
 
 
-def test_all_faults_are_told_at_once_and_the_fifty_first_is_counted(tmp_path):
+def test_all_faults_are_told_at_once(tmp_path):
     lines = SOUND
     for row in range(2, 62):
         lines = changed(lines, row, 3, "#N/A")
@@ -184,9 +185,6 @@ def test_all_faults_are_told_at_once_and_the_fifty_first_is_counted(tmp_path):
     with pytest.raises(DataErrors) as caught:
         prices_of(tmp_path, lines)
     assert [fault.code for fault in caught.value.faults] == ["D012"] * 60 + ["D027"]
-    printed = str(caught.value).splitlines()
-    assert len(printed) == 51
-    assert printed[-1] == "... and 11 more"
 
 
 # ------------------------------------------------------------------------------- clock changes and end stamps
@@ -379,7 +377,7 @@ def test_any_damage_gives_a_series_or_data_errors_and_nothing_else(tmp_path_fact
 
 def test_every_code_is_in_the_guide_and_every_refusal_has_been_seen():
     guide = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
-    assert table_of_codes() in guide
+    assert table_of_codes(CODES) in guide
     seen = re.findall(r"\b[DW][0-9]{3}\b", Path(__file__).read_text(encoding="utf-8"))
     assert set(seen) == set(CODES)  # W103 is seen in tests/sim/test_prices.py
 

@@ -4,8 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from protocol.periods import PERIOD_MS, day_start_ms, period_count
-from sim.households import clock_half_hours
+from protocol.periods import PERIOD_MS, clock_half_hours, day_start_ms, period_count
 from sim.importers import DataErrors
 from sim.prices import HOURLY_SHAPE, VALUE_OF_LOST_LOAD_GBP_PER_MWH, make_prices
 from sim.scenario import Prices

@@ -4,8 +4,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from sim.faults import Fault
 from sim.scenario import Band
-from sim.scenario_errors import Fault
 from studies.check import (
     BandResult,
     CheckError,
