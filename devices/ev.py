@@ -25,6 +25,9 @@ PAUSE_BELOW_W = 1380
 HOLD_CAP_S = 4 * 3600
 """No order holds a car longer than this, whatever it says: CrowdFlex WP5 table 4, 4 h per event."""
 
+HALF_DAY_MS = 12 * 3_600_000
+"""A deadline further off than this is none that a car leaves early for: it is the next session's. Assumed."""
+
 AWAY, PLUGGED = 0, 1
 OVERRIDDEN, ASLEEP, HELD = 1, 2, 4
 IGNORES_PAUSE, SLEEPS_AFTER_PAUSE, KEEPS_DEFAULT_SCHEDULE, TELLS_SOC = 1, 2, 4, 8
@@ -73,7 +76,7 @@ DIARY = np.dtype(
         ("start_ms", "i8"),  # of a session begun at this return: random delay of SI 2021/1467 reg. 11 over
         ("unplug_ms", "i8"),  # a session cut short
         ("look_ms", "i8"),  # the driver looks, and presses boost if held back
-        ("ready_ms", "i8"),  # the deadline this morning
+        ("ready_ms", "i8"),  # the deadline: this morning, or in the night to come
         ("drive_mj", "i8"),  # what the day's driving takes from the battery, AC side
         ("plug_below_mj", "i8"),  # plugs in on return if the charge is at most this
         ("delay_s", "i4"),  # random delay at a change of rate that is not response DSR
@@ -212,7 +215,8 @@ def happen(s: Any, p: Any, d: Any, quiet_ms: Any, now_ms: int) -> tuple[int, int
     goes = is_due(before_ms, d.unplug_ms, now_ms) or is_due(before_ms, d.leave_ms, now_ms)
     if goes and s.phase == PLUGGED:
         bits |= 1 << 2
-        if now_ms < d.ready_ms and now_ms == d.leave_ms:
+        # Who leaves before the deadline and is not back by then is judged by what he leaves with.
+        if now_ms == d.leave_ms and now_ms < d.ready_ms < min(d.return_ms, now_ms + HALF_DAY_MS):
             shortfall = shortfall_mj(s, p)
             bits |= 1 << 8
         unplug(s)

@@ -3,14 +3,14 @@
 A rule reads a whole `Scenario` and gives findings: where (keys as a file spells them), what, and which other
 values it read, so that it stays silent about values that are already known to be wrong. Local times: of one
 that occurs twice on the October clock change the first occurrence is meant (rule R2 of docs/rules.md), and a
-warning says so.
+warning says so. A deadline that a night of March leaves out is meant at the moment of the jump.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from protocol.periods import LocalTimeError, local_clock_ms
@@ -25,6 +25,8 @@ MOST_REFERENCE_HOMES = 20_000
 """One SimPy process per device is some hundred times slower than the fast engine."""
 MOST_HOMES_WITH_DEVICES_RECORDED = 200_000
 
+_TIMES = ("start", "end", "published", "cancelled", "issued")
+"""Keys of clock times that an event or an acceptance may have."""
 _DAY_MINUTES = 24 * 60
 _DAYS_PER_YEAR = 365
 _ROUNDING = 1e-6
@@ -85,9 +87,13 @@ def local_times_exist(scenario: Scenario) -> Iterator[Finding]:
             on = scenario.clock.start + timedelta(days=day)
             for key, minutes in times:
                 yield from _local_time((*at, key), on, minutes, (("clock", "start"), (*at, "day")))
-    for day in range(scenario.clock.days):
+    for day in range(scenario.clock.days + 1):  # the last night's deadline may come on the morning after
         on = scenario.clock.start + timedelta(days=day)
-        yield from _local_time(("evs", "ready_by"), on, scenario.evs.ready_by, (("clock",),))
+        for found in _local_time(("evs", "ready_by"), on, scenario.evs.ready_by, (("clock",),)):
+            if found.code == "S062":
+                what = f"{found.what}; that moment is used"
+                found = replace(found, code="W001", what=what, allowed="")  # noqa: PLW2901
+            yield found
 
 
 def times_do_not_contradict(scenario: Scenario) -> Iterator[Finding]:
@@ -314,7 +320,8 @@ def _windows(scenario: Scenario) -> Iterator[tuple[Where, DfsEvent | Acceptance]
 def _happenings(scenario: Scenario) -> Iterator[tuple[Where, int, list[tuple[str, int]]]]:
     """Whatever has a day: where it stands, its day, its clock times on that day by key."""
     for at, window in _windows(scenario):
-        yield at, window.day, [("start", window.start), ("end", window.end)]
+        times = {key: getattr(window, key, None) for key in _TIMES}
+        yield at, window.day, [(key, minutes) for key, minutes in times.items() if minutes is not None]
     for i, outage in enumerate(scenario.comms.outages):
         yield (*_OUTAGES, i), outage.day, [("start", outage.start)]
 

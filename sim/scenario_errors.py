@@ -71,7 +71,10 @@ CODES: Mapping[str, Kind] = MappingProxyType({
     "S071": Kind("a key figure's band that nothing can meet", "give `equals`, or `at_least` and `at_most`"),
     "S072": Kind("a rule that the rulebook does not have, or no edition on the day", "see the rulebook"),
     # Warnings: the run goes on
-    "W001": Kind("a local time that occurs twice", "the first occurrence is used"),
+    "W001": Kind(
+        "a local time that occurs twice, or a deadline in the hour left out",
+        "the first occurrence, or the moment of the jump, is used",
+    ),
     "W002": Kind("a very large recording", "`record.level: homes` or `portfolio`"),
     "W003": Kind("asked for more than the cars can give", "a check of units: MW, shares, number of homes"),
     "W004": Kind("something set that nothing uses", "remove it, or switch on what uses it"),

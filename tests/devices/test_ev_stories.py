@@ -375,6 +375,19 @@ def test_a_car_that_leaves_at_its_deadline_is_judged_once(kind):
     assert [what for _, what, _ in car.live("32:00")].count("READY_CHECK") == 1
 
 
+def test_a_car_that_leaves_in_the_morning_is_not_judged_by_the_deadline_of_the_night_to_come(kind):
+    car = Car(kind, charge_wh=20_000)  # 10 kWh at 18:00; full at 01:24
+    car.live("28:30")
+    night = {"leave_ms": "32:00", "return_ms": "42:00", "start_ms": "50:00", "ready_ms": "50:30"}
+    car.fleet.plan(diary(**night, drive_wh=50_000), NO_QUIET_HOURS)
+    # Home with 10 kWh, waits until 02:00 of the next night; half an hour at 7 kW later it is judged.
+    # (Full is reached at a whole millisecond, a little above 60 kWh: not quite 34,500 Wh are missing.)
+    told = car.live("51:00")
+    assert [(when, value) for when, what, value in told if what == "READY_CHECK"] == [
+        ("50:30:00.000", 34_499)
+    ]
+
+
 def test_a_car_that_is_away_at_its_deadline_is_not_judged(kind):
     car = Car(kind, ready_ms="07:00")
     assert all(what != "READY_CHECK" for _, what, _ in car.live("24:00"))

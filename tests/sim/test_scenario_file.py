@@ -461,6 +461,28 @@ def test_a_time_that_occurs_twice_in_october_is_warned_of_and_taken_as_the_first
     assert warnings_of(on_day("2027-10-31", event("00:59", "02:00"))) == []
 
 
+def test_a_deadline_that_a_night_of_march_leaves_out_is_warned_of_and_taken_as_the_jump():
+    clock = "clock: {start: 2026-03-27, days: 2}"
+    body = "flextwin: 1\nname: a\n%s\nevs: {ready_by: 01:30, annual_miles_median: 10}\n"
+    assert warnings_of(body % clock) == [("W001", 4)]  # the night of the 28th ends on the short day
+    assert warnings_of(body % "clock: {start: 2026-03-27}") == []
+
+
+@pytest.mark.parametrize(
+    "happening",
+    [
+        "markets: {dfs: {events: [{start: 02:30, end: 03:00, turn_down: 1 MW, cancelled: 01:30}]}}",
+        "markets: {dfs: {events: [{start: 02:30, end: 03:00, turn_down: 1 MW, published: 01:30}]}}",
+        "markets: {balancing: {acceptances: [{start: 02:30, end: 03:00, turn_down: 0 MW, issued: 01:30}]}}",
+        "comms: {outages: [{kind: isp, name: '1', start: 01:30, duration: 1 h}]}",
+    ],
+)
+def test_nothing_is_told_or_breaks_in_the_hour_that_march_leaves_out(happening):
+    text = "flextwin: 1\nname: a\nclock: {start: 2024-03-31}\nevs: {annual_miles_median: 10}\n"
+    assert codes_of(f"{text}{happening}\n") == ["S062"]
+    parse_scenario(f"{text}{happening.replace('01:30', '00:59')}\n")
+
+
 # -------- warnings
 
 
