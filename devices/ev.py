@@ -75,7 +75,7 @@ DIARY = np.dtype(
         ("return_ms", "i8"),
         ("start_ms", "i8"),  # of a session begun at this return: random delay of SI 2021/1467 reg. 11 over
         ("unplug_ms", "i8"),  # a session cut short
-        ("look_ms", "i8"),  # the driver looks, and presses boost if held back
+        ("look_ms", "i8"),  # the driver looks, and presses boost if held back or asleep
         ("ready_ms", "i8"),  # the deadline: this morning, or in the night to come
         ("drive_mj", "i8"),  # what the day's driving takes from the battery, AC side
         ("plug_below_mj", "i8"),  # plugs in on return if the charge is at most this
@@ -177,6 +177,13 @@ def decide(s: Any, p: Any, d: Any, quiet_ms: Any, now_ms: int) -> None:
 
 
 @scalar
+def is_kept_from_charging(s: Any, p: Any, d: Any, quiet_ms: Any, now_ms: int) -> bool:
+    """Whether a driver who looks finds that the car charges less than it wants, or not at all."""
+    asleep = s.marks & ASLEEP != 0 and wants_w(s, p, d, quiet_ms, now_ms) > 0
+    return s.marks & HELD != 0 or asleep
+
+
+@scalar
 def unplug(s: Any) -> None:
     """End the session: limits, boost and sleep end with it."""
     s.phase = AWAY
@@ -226,7 +233,7 @@ def happen(s: Any, p: Any, d: Any, quiet_ms: Any, now_ms: int) -> tuple[int, int
         if s.phase == PLUGGED:
             bits |= 1 << 1
     bits |= turn(s, now_ms)
-    if is_due(before_ms, d.look_ms, now_ms) and s.marks & HELD:
+    if is_due(before_ms, d.look_ms, now_ms) and is_kept_from_charging(s, p, d, quiet_ms, now_ms):
         s.marks = s.marks | OVERRIDDEN
         bits |= 1 << 7
     decide(s, p, d, quiet_ms, now_ms)
@@ -244,7 +251,7 @@ def next_event_ms(s: Any, p: Any, d: Any, quiet_ms: Any) -> int:
     best_ms = sooner(at_ms, int(d.unplug_ms), best_ms)
     best_ms = sooner(at_ms, int(d.ready_ms), best_ms)
     best_ms = next_turn_ms(s, best_ms)
-    if s.marks & HELD:
+    if s.marks & (HELD | ASLEEP):
         best_ms = sooner(at_ms, int(d.look_ms), best_ms)
     if s.charge_mj >= p.stop_mj:
         return best_ms

@@ -323,6 +323,25 @@ def test_some_cars_do_not_wake_after_a_pause_until_they_are_plugged_in_again(kin
     assert car.import_w == 7_000
 
 
+def test_a_driver_who_looks_wakes_a_car_that_fell_asleep_after_a_pause(kind):
+    car = Car(kind, traits=ev.SLEEPS_AFTER_PAUSE, look_ms="21:00")
+    car.order("19:00", 0, "20:00")
+    assert car.live("21:30")[-3:] == [
+        ("20:00:00.000", "LIMIT_ENDED", 0),
+        ("21:00:00.000", "BOOSTED", 0),
+        ("21:00:00.000", "CHARGING", 7_000),
+    ]
+    assert car.status == AssetStatus.OVERRIDDEN
+
+
+def test_a_driver_who_looks_leaves_a_sleeping_car_alone_while_it_should_not_charge_anyway(kind):
+    traits = ev.SLEEPS_AFTER_PAUSE | ev.KEEPS_DEFAULT_SCHEDULE
+    car = Car(kind, traits=traits, quiet=[("20:30", "22:00")], look_ms="21:00")
+    car.order("19:00", 0, "20:00")
+    assert ("21:00:00.000", "BOOSTED", 0) not in car.live("23:00")
+    assert car.import_w == 0
+
+
 def test_a_limit_that_is_not_a_pause_puts_no_car_to_sleep(kind):
     car = Car(kind, traits=ev.SLEEPS_AFTER_PAUSE)
     car.order("19:00", 2_000, "20:00")
