@@ -158,6 +158,8 @@ PLAN_HOUR, PLAN_MINUTE = 4, 30
 _LAST_RETURN_HOUR, _FIRST_LEAVE_HOUR, _LAST_LEAVE_HOUR = 27.9, 5.0, 13.0
 HOUR_MS = 3_600_000
 _DAY_MINUTES = 24 * 60
+_CUT_SHORT_WITHIN_HOURS = 8
+"""A session that is cut short ends within so many hours, and before its diary does: assumed."""
 WEEKDAY_QUIET_HOURS = ((8, 11), (16, 22))
 """SI 2021/1467 sch. 1: the preset schedule keeps off-peak outside 08-11 and 16-22 on weekdays [mem]."""
 
@@ -213,8 +215,9 @@ def make_diary(
     delay_s = (x[:, 0] * (evs.random_delay_ms / 1000.0)).astype(np.int32)
     diary["delay_s"] = delay_s
     diary["start_ms"] = np.where(drives, return_ms + delay_s.astype(np.int64) * 1000, plan_ms)
+    longest_ms = np.minimum(_CUT_SHORT_WITHIN_HOURS * HOUR_MS, next_plan_ms - return_ms)
     early = drives & (w[:, 2] < evs.early_unplug_share)
-    diary["unplug_ms"] = np.where(early, return_ms + (x[:, 1] * 8 * HOUR_MS).astype(np.int64), NEVER_MS)
+    diary["unplug_ms"] = np.where(early, return_ms + (x[:, 1] * longest_ms).astype(np.int64), NEVER_MS)
     looks = y[:, 0] < evs.boost_share
     look_hour = 16.0 + 7.0 * y[:, 1]
     diary["look_ms"] = np.where(looks, _clock_ms(plan_ms, look_hour), NEVER_MS)
