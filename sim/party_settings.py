@@ -100,16 +100,16 @@ def dfs_settings(scenario: Scenario) -> DfsSettings:
     )
     return DfsSettings(
         start_ms=_start_ms(scenario),
-        events=tuple(
-            _dfs_script(scenario, number, event) for number, event in enumerate(dfs.events, start=1)
-        ),
+        events=tuple(dfs_script(scenario, number, event) for number, event in enumerate(dfs.events, start=1)),
         competitors=competitors,
         rules=rules_for(scenario),
         faults=_fault_plan(scenario, 0, max(len(dfs.events), 1)),
     )
 
 
-def _dfs_script(scenario: Scenario, number: int, event: DfsEvent) -> DfsEventScript:
+def dfs_script(scenario: Scenario, number: int, event: DfsEvent) -> DfsEventScript:
+    """What the market is told of one event. Raises LocalTimeError or SettingsError where it cannot be."""
+
     def moment(minute: int | None) -> int | None:
         return None if minute is None else clock_ms(scenario, event.day, minute)
 
