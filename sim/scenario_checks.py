@@ -382,7 +382,7 @@ def _timetable_fault(
     # Here because it is heavy to import and many scenarios have no event.
     from markets.dfs import timetable
     from markets.settings import SettingsError
-    from sim.party_settings import dfs_script, rules_for
+    from sim.event_scripts import dfs_script, rules_for
 
     try:
         script = dfs_script(scenario, place + 1, event.model_copy(update={"cancelled": None}))
