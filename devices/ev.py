@@ -25,6 +25,9 @@ PAUSE_BELOW_W = 1380
 HOLD_CAP_S = 4 * 3600
 """No order holds a car longer than this, whatever it says: CrowdFlex WP5 table 4, 4 h per event."""
 
+HALF_DAY_MS = 12 * 3_600_000
+"""A deadline further off than this is none that a car leaves early for: it is the next session's. Assumed."""
+
 AWAY, PLUGGED = 0, 1
 OVERRIDDEN, ASLEEP, HELD = 1, 2, 4
 IGNORES_PAUSE, SLEEPS_AFTER_PAUSE, KEEPS_DEFAULT_SCHEDULE, TELLS_SOC = 1, 2, 4, 8
@@ -72,8 +75,8 @@ DIARY = np.dtype(
         ("return_ms", "i8"),
         ("start_ms", "i8"),  # of a session begun at this return: random delay of SI 2021/1467 reg. 11 over
         ("unplug_ms", "i8"),  # a session cut short
-        ("look_ms", "i8"),  # the driver looks, and presses boost if held back
-        ("ready_ms", "i8"),  # the deadline this morning
+        ("look_ms", "i8"),  # the driver looks, and presses boost if held back or asleep
+        ("ready_ms", "i8"),  # the deadline: this morning, or in the night to come
         ("drive_mj", "i8"),  # what the day's driving takes from the battery, AC side
         ("plug_below_mj", "i8"),  # plugs in on return if the charge is at most this
         ("delay_s", "i4"),  # random delay at a change of rate that is not response DSR
@@ -174,6 +177,13 @@ def decide(s: Any, p: Any, d: Any, quiet_ms: Any, now_ms: int) -> None:
 
 
 @scalar
+def is_kept_from_charging(s: Any, p: Any, d: Any, quiet_ms: Any, now_ms: int) -> bool:
+    """Whether a driver who looks finds that the car charges less than it wants, or not at all."""
+    asleep = s.marks & ASLEEP != 0 and wants_w(s, p, d, quiet_ms, now_ms) > 0
+    return s.marks & HELD != 0 or asleep
+
+
+@scalar
 def unplug(s: Any) -> None:
     """End the session: limits, boost and sleep end with it."""
     s.phase = AWAY
@@ -212,7 +222,8 @@ def happen(s: Any, p: Any, d: Any, quiet_ms: Any, now_ms: int) -> tuple[int, int
     goes = is_due(before_ms, d.unplug_ms, now_ms) or is_due(before_ms, d.leave_ms, now_ms)
     if goes and s.phase == PLUGGED:
         bits |= 1 << 2
-        if now_ms < d.ready_ms and now_ms == d.leave_ms:
+        # Who leaves before the deadline and is not back by then is judged by what he leaves with.
+        if now_ms == d.leave_ms and now_ms < d.ready_ms < min(d.return_ms, now_ms + HALF_DAY_MS):
             shortfall = shortfall_mj(s, p)
             bits |= 1 << 8
         unplug(s)
@@ -222,7 +233,7 @@ def happen(s: Any, p: Any, d: Any, quiet_ms: Any, now_ms: int) -> tuple[int, int
         if s.phase == PLUGGED:
             bits |= 1 << 1
     bits |= turn(s, now_ms)
-    if is_due(before_ms, d.look_ms, now_ms) and s.marks & HELD:
+    if is_due(before_ms, d.look_ms, now_ms) and is_kept_from_charging(s, p, d, quiet_ms, now_ms):
         s.marks = s.marks | OVERRIDDEN
         bits |= 1 << 7
     decide(s, p, d, quiet_ms, now_ms)
@@ -240,7 +251,7 @@ def next_event_ms(s: Any, p: Any, d: Any, quiet_ms: Any) -> int:
     best_ms = sooner(at_ms, int(d.unplug_ms), best_ms)
     best_ms = sooner(at_ms, int(d.ready_ms), best_ms)
     best_ms = next_turn_ms(s, best_ms)
-    if s.marks & HELD:
+    if s.marks & (HELD | ASLEEP):
         best_ms = sooner(at_ms, int(d.look_ms), best_ms)
     if s.charge_mj >= p.stop_mj:
         return best_ms

@@ -1,8 +1,9 @@
 """Writes and reads party state and mail as a JSON tree plus a list of arrays.
 
 There is no pickling, and no code in the data. Understood: None, bool, int, float, str, tuples, lists and
-dicts (keys: str, int, tuple), `date`, `Decimal`, enums and dataclasses of the packages below, and NumPy
-arrays (shared arrays are written once).
+dicts (keys: str, int, tuple), `date`, `Decimal`, enums, named tuples and dataclasses of the packages below,
+NumPy arrays (shared arrays are written once) and NumPy numbers. Each comes back equal and of its own type;
+what would not, such as a `Counter`, is refused.
 """
 
 from __future__ import annotations
@@ -17,7 +18,12 @@ from typing import Any
 import numpy as np
 
 PACKAGES = ("protocol", "markets", "aggregator", "sim")
-"""Only dataclasses and enums of these packages are rebuilt when reading."""
+"""Only dataclasses, named tuples and enums of these packages are rebuilt when reading."""
+
+
+_PLAIN = frozenset({bool, int, float, str})
+_EXACT_IN_JSON = frozenset(np.dtype(code).str for code in "?bhilqBHILQefd")
+"""Booleans, integers and binary floating point up to 64 bits: a JSON number holds them digit for digit."""
 
 
 class CodecError(ValueError):
@@ -33,36 +39,38 @@ class Writer:
 
     def encode(self, value: Any) -> Any:
         """The tree of `value`; arrays are replaced by their place in `self.arrays`."""
-        if value is None or isinstance(value, bool | str):
+        kind = type(value)
+        if value is None or kind in _PLAIN:
             return value
         if isinstance(value, enum.Enum):
-            return {"enum": _name(type(value)), "value": value.value}
-        if isinstance(value, int | float):
-            return value
-        if isinstance(value, np.ndarray):
+            return {"enum": _name(kind), "value": self.encode(value.value)}
+        if kind is np.ndarray and not value.dtype.hasobject:
             return {"array": self._array(value)}
+        if isinstance(value, np.str_):
+            return {"numpy": "U", "value": str(value)}
         if isinstance(value, np.generic):
+            if value.dtype.str in _EXACT_IN_JSON:
+                return {"numpy": value.dtype.str, "value": value.item()}
             return {"scalar": self._array(np.asarray(value))}
         return self._encode_structure(value)
 
     def _encode_structure(self, value: Any) -> Any:
-        if isinstance(value, list):
+        kind = type(value)
+        if kind is list:
             return [self.encode(item) for item in value]
-        if isinstance(value, tuple):
+        if kind is tuple:
             return {"tuple": [self.encode(item) for item in value]}
-        if isinstance(value, dict):
+        if kind is dict:
             return {"dict": [[self.encode(key), self.encode(item)] for key, item in value.items()]}
-        if isinstance(value, date):
+        if kind is date:
             return {"date": value.isoformat()}
-        if isinstance(value, Decimal):
+        if kind is Decimal:
             return {"decimal": str(value)}
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            fields = {
-                field.name: self.encode(getattr(value, field.name)) for field in dataclasses.fields(value)
-            }
-            return {"class": _name(type(value)), "fields": fields}
+        if dataclasses.is_dataclass(kind) or _is_named_tuple(kind):
+            fields = {name: self.encode(getattr(value, name)) for name in _field_names(kind)}
+            return {"class": _name(kind), "fields": fields}
         raise CodecError(
-            f"cannot write a {type(value).__name__}: keep party state in dataclasses, dicts, lists and arrays"
+            f"cannot write a {kind.__name__}: keep party state in dataclasses, dicts, lists and arrays"
         )
 
     def _array(self, array: np.ndarray[Any, Any]) -> int:
@@ -89,6 +97,8 @@ class Reader:
             return self.arrays[tree["array"]]
         if "scalar" in tree:
             return self.arrays[tree["scalar"]][()]
+        if "numpy" in tree:
+            return np.dtype(tree["numpy"]).type(tree["value"])
         return self._decode_structure(tree)
 
     def _decode_structure(self, tree: dict[str, Any]) -> Any:
@@ -101,11 +111,19 @@ class Reader:
         if "decimal" in tree:
             return Decimal(tree["decimal"])
         if "enum" in tree:
-            return _class(tree["enum"])(tree["value"])
+            return _class(tree["enum"])(self.decode(tree["value"]))
         if "class" in tree:
             fields = {name: self.decode(item) for name, item in tree["fields"].items()}
             return _class(tree["class"])(**fields)
         raise CodecError(f"unknown mark {sorted(tree)!r} in a written tree")
+
+
+def _is_named_tuple(kind: type) -> bool:
+    return issubclass(kind, tuple) and hasattr(kind, "_fields")
+
+
+def _field_names(kind: Any) -> list[str]:
+    return list(kind._fields) if _is_named_tuple(kind) else [field.name for field in dataclasses.fields(kind)]
 
 
 def _name(kind: type) -> str:
@@ -117,6 +135,8 @@ def _class(name: str) -> Any:
     if module.split(".")[0] not in PACKAGES:
         raise CodecError(f"{name!r} is not one of ours: only {', '.join(PACKAGES)} may be rebuilt")
     kind = getattr(importlib.import_module(module), qualname, None)
-    if not (isinstance(kind, type) and (dataclasses.is_dataclass(kind) or issubclass(kind, enum.Enum))):
-        raise CodecError(f"{name!r} is neither a dataclass nor an enum")
+    if not isinstance(kind, type) or not (
+        dataclasses.is_dataclass(kind) or issubclass(kind, enum.Enum) or _is_named_tuple(kind)
+    ):
+        raise CodecError(f"{name!r} is no dataclass, named tuple or enum")
     return kind

@@ -144,6 +144,18 @@ def local_clock_ms(day: date, hour: int, minute: int = 0, fold: int = 0) -> int:
     return _utc_ms(wanted)
 
 
+def clock_reached_ms(day: date, minute: int) -> int:
+    """When the clock of `day` first shows `minute` [minutes after midnight] or more [UTC ms] (rule R2).
+
+    For a time in the hour that March leaves out this is the moment of the jump, for one that October shows
+    twice the first.
+    """
+    try:
+        return local_clock_ms(day, *divmod(minute, 60))
+    except LocalTimeError:
+        return local_clock_ms(day, minute // 60 + 1)
+
+
 def weekday(now_ms: int) -> int:
     """Local day of the week of the moment `now_ms`: Monday is 0, Sunday 6."""
     return local_date(now_ms).weekday()

@@ -17,6 +17,9 @@ from protocol.instruction import Stage
 from protocol.periods import HOUR_MS, PERIOD_MS, period_start_ms
 from sim.run_folder import NONE, Columns, Words
 
+_WITHDRAWN = frozenset({Stage.SUPERSEDED.value, Stage.EXPIRED.value})
+"""After these an accepted instruction asks for nothing; a cancelled one of DFS has expired."""
+
 TrueTurnDown = Callable[[str, str, int, int], int]
 """True turn-down of (unit, service) between two moments [Wh]."""
 
@@ -84,12 +87,25 @@ def deliveries(
     Where instructions of one unit and service share a period, settled and true volumes are shared out by
     what was instructed, and the meters' volumes stand with the first: sums count nothing twice.
     """
+    accepted = list(_accepted(instructions))
     told = _beliefs(beliefs)
     settled = _settled(volumes)
+    turns_ms: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for instruction in accepted:
+        turns_ms[instruction.service, instruction.unit].update(_of(instruction, told).at_ms)
     periods: dict[tuple[str, str, int], list[_Piece]] = defaultdict(list)
+<<<<<<< HEAD
     for instruction in _accepted(instructions):
         for piece in _pieces(instruction, told.get((instruction.instruction_id, instruction.unit))):
             key = (instruction.service, instruction.unit, period_start_ms(piece.at_ms))
+=======
+    for instruction in accepted:
+        known = _while_governing(
+            instruction, _of(instruction, told), turns_ms[instruction.service, instruction.unit]
+        )
+        for piece in _pieces(instruction, known):
+            key = (instruction.service, instruction.unit, piece.at_ms // PERIOD_MS * PERIOD_MS)
+>>>>>>> 0a20df78f6d69091eb6f8524a603bd5fbb533834
             periods[key].append(piece)
     rows = [
         row
@@ -113,7 +129,7 @@ def share_out(total: int, weights: list[int]) -> list[int]:
 
 
 def _accepted(instructions: Columns) -> Iterable[_Instruction]:
-    """Those that were accepted; a superseded one ends when it was superseded."""
+    """Those that were accepted; one that was superseded or cancelled ends then."""
     steps = [
         dict(zip(instructions, row, strict=True))
         for row in zip(*map(_listed, instructions.values()), strict=True)
@@ -131,7 +147,7 @@ def _accepted(instructions: Columns) -> Iterable[_Instruction]:
             step["end_ms"],
             step["turn_down_w"],
         )
-        if step["stage"] == Stage.SUPERSEDED.value:
+        if step["stage"] in _WITHDRAWN:
             instruction = replace(instruction, end_ms=min(instruction.end_ms, step["at_ms"]))
         found[name] = instruction
     return found.values()
@@ -150,6 +166,23 @@ def _beliefs(beliefs: Columns) -> dict[tuple[str, str], _Beliefs]:
     return {name: _Beliefs(*map(tuple, zip(*sorted(found), strict=True))) for name, found in rows.items()}
 
 
+def _of(instruction: _Instruction, told: Mapping[tuple[str, str], _Beliefs]) -> _Beliefs:
+    return told.get((instruction.instruction_id, instruction.unit), _Beliefs((), (), ()))
+
+
+def _while_governing(instruction: _Instruction, told: _Beliefs, turns_ms: Iterable[int]) -> _Beliefs:
+    """What was told of an instruction, and nothing asked or believed at turns that told of others only.
+
+    So it is while a later acceptance of the unit governs. `turns_ms`: when anything of the unit was told.
+    """
+    silent = {at_ms for at_ms in turns_ms if instruction.start_ms <= at_ms < instruction.end_ms}
+    rows = [
+        *zip(told.at_ms, told.instructed_w, told.believed_w, strict=True),
+        *((at_ms, 0, 0) for at_ms in silent.difference(told.at_ms)),
+    ]
+    return _Beliefs(*map(tuple, zip(*sorted(rows), strict=True))) if rows else told
+
+
 def _settled(volumes: Columns) -> dict[tuple[str, str, int], _Settled]:
     """Volumes by (service, unit, period), all references together; of each reference the last told."""
     names = ("service", "unit", "start_ms", "reference", "baseline_wh", "metered_wh", "delivered_wh")
@@ -161,11 +194,16 @@ def _settled(volumes: Columns) -> dict[tuple[str, str, int], _Settled]:
     return {key: _Settled(*map(sum, zip(*by.values(), strict=True))) for key, by in last.items()}
 
 
-def _pieces(instruction: _Instruction, told: _Beliefs | None) -> Iterable[_Piece]:
+def _pieces(instruction: _Instruction, told: _Beliefs) -> Iterable[_Piece]:
     at_ms = instruction.start_ms
     while at_ms < instruction.end_ms:
+<<<<<<< HEAD
         end_ms = min(instruction.end_ms, period_start_ms(at_ms) + PERIOD_MS)
         if told is None:
+=======
+        end_ms = min(instruction.end_ms, (at_ms // PERIOD_MS + 1) * PERIOD_MS)
+        if not told.at_ms:
+>>>>>>> 0a20df78f6d69091eb6f8524a603bd5fbb533834
             instructed_wh, believed_wh = round(instruction.turn_down_w * (end_ms - at_ms) / HOUR_MS), NONE
         else:
             instructed_wh = _held_wh(told.at_ms, told.instructed_w, at_ms, end_ms)

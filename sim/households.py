@@ -158,6 +158,13 @@ def log_normal_factors(log_sd: float) -> F64:
 PLAN_HOUR, PLAN_MINUTE = 4, 30
 """Local time at which a day's diary begins: the last cars are home (04:00), the first leave after 05:00."""
 _LAST_RETURN_HOUR, _FIRST_LEAVE_HOUR, _LAST_LEAVE_HOUR = 27.9, 5.0, 13.0
+<<<<<<< HEAD
+=======
+HOUR_MS = 3_600_000
+_DAY_MINUTES = 24 * 60
+_CUT_SHORT_WITHIN_HOURS = 8
+"""A session that is cut short ends within so many hours, and before its diary does: assumed."""
+>>>>>>> 0a20df78f6d69091eb6f8524a603bd5fbb533834
 WEEKDAY_QUIET_HOURS = ((8, 11), (16, 22))
 """SI 2021/1467 sch. 1: the preset schedule keeps off-peak outside 08-11 and 16-22 on weekdays [mem]."""
 
@@ -165,6 +172,16 @@ WEEKDAY_QUIET_HOURS = ((8, 11), (16, 22))
 def plan_moment_ms(day: date) -> int:
     """When the diary of `day` begins [UTC ms]."""
     return periods.local_clock_ms(day, PLAN_HOUR, PLAN_MINUTE)
+
+
+def deadline_ms(evs: Evs, day: date) -> int:
+    """The deadline that falls into the diary of `day` [UTC ms].
+
+    A clock time up to the planning moment is one of the night with which the diary ends.
+    """
+    minute = evs.ready_by % _DAY_MINUTES
+    in_the_night = minute <= PLAN_HOUR * 60 + PLAN_MINUTE
+    return periods.clock_reached_ms(day + timedelta(days=1) if in_the_night else day, minute)
 
 
 def quiet_windows_ms(day: date) -> I64:
@@ -187,14 +204,14 @@ def make_diary(
     u, w = (chance.units(keys[Purpose.DIARY], drivers.device, ordinal, k) for k in (0, 1))
     z = chance.normals(keys[Purpose.DIARY], drivers.device, ordinal, 2)
     x, y = (chance.units(keys[Purpose.SESSION], drivers.device, ordinal, k) for k in (0, 1))
-    plan_ms = plan_moment_ms(day)
+    plan_ms, next_plan_ms = plan_moment_ms(day), plan_moment_ms(day + timedelta(days=1))
     drives = u[:, 0] < evs.drive_day_share
     leave = np.clip(drivers.leave_hour + 0.5 * z[:, 0], _FIRST_LEAVE_HOUR, _LAST_LEAVE_HOUR)
     home = _return_hour(
         evs.return_weekday if day.weekday() < 5 else evs.return_weekend, u[:, 1], ndtri(u[:, 2])
     )
     home += np.where(w[:, 0] < evs.late_arrival_share, 1.0 + 2.0 * w[:, 1], 0.0)
-    hours = (plan_moment_ms(day + timedelta(days=1)) - plan_ms) / HOUR_MS
+    hours = (next_plan_ms - plan_ms) / HOUR_MS
     home = np.clip(home, leave + 0.5, _LAST_RETURN_HOUR - 24.0 + hours)
     diary = np.zeros(len(drivers.device), DIARY)
     diary["leave_ms"] = np.where(drives, _clock_ms(plan_ms, leave), NEVER_MS)
@@ -203,12 +220,14 @@ def make_diary(
     delay_s = (x[:, 0] * (evs.random_delay_ms / 1000.0)).astype(np.int32)
     diary["delay_s"] = delay_s
     diary["start_ms"] = np.where(drives, return_ms + delay_s.astype(np.int64) * 1000, plan_ms)
+    longest_ms = np.minimum(_CUT_SHORT_WITHIN_HOURS * HOUR_MS, next_plan_ms - return_ms)
     early = drives & (w[:, 2] < evs.early_unplug_share)
-    diary["unplug_ms"] = np.where(early, return_ms + (x[:, 1] * 8 * HOUR_MS).astype(np.int64), NEVER_MS)
+    diary["unplug_ms"] = np.where(early, return_ms + (x[:, 1] * longest_ms).astype(np.int64), NEVER_MS)
     looks = y[:, 0] < evs.boost_share
     look_hour = 16.0 + 7.0 * y[:, 1]
     diary["look_ms"] = np.where(looks, _clock_ms(plan_ms, look_hour), NEVER_MS)
-    diary["ready_ms"] = periods.local_clock_ms(day, *divmod(evs.ready_by, 60))
+    # At the next planning moment this diary is no longer in force.
+    diary["ready_ms"] = min(deadline_ms(evs, day), next_plan_ms - 1)
     cold = 1.0 + evs.cold_extra * max(0.0, 15.0 - mean_temperature_c) / 15.0
     day_factor = np.exp(evs.drive_log_sd * z[:, 1] - 0.5 * evs.drive_log_sd**2)
     diary["drive_mj"] = (drivers.daily_drive_wh * day_factor * cold).astype(np.int64) * MJ_PER_WH

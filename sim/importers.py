@@ -55,6 +55,7 @@ CODES: Mapping[str, Kind] = MappingProxyType({
     "D005": Kind("not fields separated by commas", "export with `,` between fields and `.` in numbers"),
     "D006": Kind("a column is missing, or there twice", "see the columns listed"),
     "D007": Kind("a row with more or fewer fields than the header", "mend the row; no comma inside a number"),
+    "D008": Kind("the file changed since the run began", "put the same file back, or run anew"),
     # Values
     "D010": Kind("not a number", "digits with a decimal point"),
     "D011": Kind("a comma in a number", "a decimal point, and nothing between thousands"),

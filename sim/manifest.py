@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from protocol.rulebook import load_rulebook, rulebook_names
+from sim.importers import Source
 from sim.recorder import Layout
-from sim.run_folder import TableFile, sha256_of
+from sim.run_folder import TableFile
 from sim.scenario import Scenario
 
 COMPLETE, DEGRADED = "complete", "degraded"
@@ -30,7 +31,7 @@ def make_manifest(
     layout: Layout,
     tables: Mapping[str, TableFile],
     *,
-    inputs: Iterable[Path] = (),
+    inputs: Iterable[Source] = (),
     degraded: Iterable[str] = (),
     invariants: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
@@ -57,7 +58,7 @@ def make_manifest(
         "versions": versions(),
         "rulebooks": _rulebooks(scenario),
         "operational_metering": scenario.markets.balancing.operational_metering,
-        "inputs": {path.name: sha256_of(path) for path in sorted(inputs)},
+        "inputs": {source.path.name: source.sha256 for source in sorted(inputs, key=lambda it: it.path)},
         "invariants": dict(sorted((invariants or {}).items())),
         "tables": {name: asdict(file) for name, file in tables.items()},
     }

@@ -15,7 +15,6 @@ from markets.settings import (
     FAULT_KINDS,
     AcceptanceScript,
     BalancingSettings,
-    DfsEventScript,
     DfsSettings,
     ExchangeSettings,
     FaultPlan,
@@ -30,9 +29,10 @@ from protocol.messages import Service
 from protocol.rulebook import RuleError
 from sim import chance
 from sim.chance import Purpose
+from sim.event_scripts import clock_ms, dfs_script, rules_for
 from sim.population import Population
 from sim.prices import PriceSeries
-from sim.scenario import Acceptance, DfsEvent, Scenario
+from sim.scenario import Acceptance, Scenario
 
 _COMPETITOR_BLOCKS = 20
 _SETTLE_AFTER_DAYS = 3
@@ -42,22 +42,6 @@ _LONGEST_PAUSE_DAYS = 400
 def run_days(scenario: Scenario) -> tuple[date, ...]:
     """The days that are lived."""
     return tuple(scenario.clock.start + timedelta(days=k) for k in range(scenario.clock.days))
-
-
-def clock_ms(scenario: Scenario, day: int, minute: int) -> int:
-    """A clock time (minutes after local midnight, 1440 for its end) on a day of the run [UTC ms]."""
-    whole, minute = divmod(minute, 1440)
-    return periods.local_clock_ms(scenario.clock.start + timedelta(days=day + whole), *divmod(minute, 60))
-
-
-def rules_for(scenario: Scenario) -> RulesInForce:
-    """Which rules hold, and which single ones are overridden."""
-    overrides = tuple(
-        (book, rule, value)
-        for book, rules in sorted(scenario.markets.rules.items())
-        for rule, value in sorted(rules.items())
-    )
-    return RulesInForce(scenario.markets.rules_date, overrides)
 
 
 def aggregator_settings(scenario: Scenario) -> AggregatorSettings:
@@ -100,28 +84,10 @@ def dfs_settings(scenario: Scenario) -> DfsSettings:
     )
     return DfsSettings(
         start_ms=_start_ms(scenario),
-        events=tuple(
-            _dfs_script(scenario, number, event) for number, event in enumerate(dfs.events, start=1)
-        ),
+        events=tuple(dfs_script(scenario, number, event) for number, event in enumerate(dfs.events, start=1)),
         competitors=competitors,
         rules=rules_for(scenario),
         faults=_fault_plan(scenario, 0, max(len(dfs.events), 1)),
-    )
-
-
-def _dfs_script(scenario: Scenario, number: int, event: DfsEvent) -> DfsEventScript:
-    def moment(minute: int | None) -> int | None:
-        return None if minute is None else clock_ms(scenario, event.day, minute)
-
-    return DfsEventScript(
-        event_id=f"E{number:03d}",
-        start_ms=clock_ms(scenario, event.day, event.start),
-        end_ms=clock_ms(scenario, event.day, event.end),
-        turn_down_mw=event.turn_down_mw,
-        guaranteed_price_gbp_per_mwh=event.guaranteed_price_gbp_per_mwh,
-        test=event.test,
-        published_ms=moment(event.published),
-        cancelled_ms=moment(event.cancelled),
     )
 
 

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
 
 import numpy as np
 
-from protocol import periods
 from protocol.messages import I32, I64, Message
 from protocol.party import Envelope
 from sim.fleet import Fleet
-from sim.households import make_diary, plan_moment_ms, quiet_windows_ms
+from sim.households import deadline_ms, make_diary, plan_moment_ms, quiet_windows_ms
 from sim.population import Population
 from sim.scenario import Scenario
 from sim.weather import Temperatures
@@ -83,15 +81,16 @@ class People:
 
     def _deadline_step_ms(self, day: date) -> int:
         """From the deadline of `day` to that of the next: 23, 24 or 25 h."""
-        clock = divmod(self._scenario.evs.ready_by, 60)
-        return periods.local_clock_ms(day + timedelta(days=1), *clock) - periods.local_clock_ms(day, *clock)
+        evs = self._scenario.evs
+        return deadline_ms(evs, day + timedelta(days=1)) - deadline_ms(evs, day)
 
     def _mean_c(self, day: date) -> float:
         return float(self._temperatures.mean_c[day.toordinal() - int(self._temperatures.day[0])])
 
     def judge(self) -> None:
         """Take what was judged since the last call from each fleet."""
-        self.judged.append([_take_promises(fleet) for fleet in self.fleets])
+        ready_by_ms = deadline_ms(self._scenario.evs, self.state.day - timedelta(days=1))
+        self.judged.append([_take_promises(fleet, ready_by_ms) for fleet in self.fleets])
 
     def take_outbox(self) -> list[Envelope]:
         """Nothing."""
@@ -103,14 +102,11 @@ class People:
         return judged
 
 
-def _take_promises(fleet: Fleet) -> Promises:
+def _take_promises(fleet: Fleet, ready_by_ms: int) -> Promises:
     promise_wh = fleet.state.promise_wh
     rows = np.flatnonzero(promise_wh[:, 0] >= 0)
-    ready_by_ms = _column(fleet.state.diary, "ready_ms")[rows]
-    found = Promises(rows, ready_by_ms, promise_wh[rows, 0], promise_wh[rows, 1])
+    found = Promises(
+        rows, np.full(len(rows), ready_by_ms, np.int64), promise_wh[rows, 0], promise_wh[rows, 1]
+    )
     promise_wh[:, 0] = -1
     return found
-
-
-def _column(table: np.ndarray[Any, Any], name: str) -> I64:
-    return np.asarray(table[name], np.int64)

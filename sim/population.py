@@ -301,7 +301,7 @@ def _register(
         rating_w=spec["charger_w"].astype(np.int32),
         battery_wh=np.where(tells, battery_wh, UNKNOWN).astype(np.int32),
         target_pct=np.full(n, round(evs.target * 100), np.int8),
-        ready_by_minute=np.full(n, evs.ready_by, np.int16),
+        ready_by_minute=np.full(n, evs.ready_by % 1440, np.int16),
         report_every_s=(spec["read_every_ms"] // 1000).astype(np.int32),
         soc_known=tells.astype(np.int8),
         hh_metered=(homes.status[cars_home] != NOT_SMART).astype(np.int8),

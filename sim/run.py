@@ -37,6 +37,10 @@ from sim.faults import Fault
 from sim.fleet import Fleet
 from sim.gateway import Gateway
 from sim.households import BaseLoad
+<<<<<<< HEAD
+=======
+from sim.importers import DataErrors, DataFault, Source
+>>>>>>> 0a20df78f6d69091eb6f8524a603bd5fbb533834
 from sim.invariants import Broken
 from sim.journal import Journal
 from sim.manifest import SCENARIO_FILE, make_manifest
@@ -116,7 +120,12 @@ def run_scenario(
         _keep_freed_memory()
         folder.write_text(SCENARIO_FILE, text)
         folder.write_json(
-            INPUTS, {"data": None if data is None else str(data.resolve()), "seed": scenario.seed}
+            INPUTS,
+            {
+                "data": None if data is None else str(data.resolve()),
+                "seed": scenario.seed,
+                "files": run.digests(),
+            },
         )
         run.live_history()
         run.save()
@@ -126,7 +135,10 @@ def run_scenario(
 def resume_run(
     out: Path, *, workers: int = 1, progress: Progress | None = None, stop: Callable[[], bool] | None = None
 ) -> RunOutcome:
-    """Go on with an interrupted run; the tables are those of a run that was never interrupted."""
+    """Go on with an interrupted run; the tables are those of a run that was never interrupted.
+
+    Raises DataErrors when a data file is no longer the one that the run began with.
+    """
     folder = RunFolder(out)
     text = (out / SCENARIO_FILE).read_text(encoding="utf-8")
     inputs = folder.read_json(INPUTS)
@@ -134,8 +146,16 @@ def resume_run(
     scenario = load_scenario(out / SCENARIO_FILE, data_folder=data, overrides={"seed": inputs["seed"]})
     with folder.locked():
         run = Run(scenario, folder, workers=workers, data=data)
+        _refuse_changed(inputs["files"], run.digests())
         run.restore()
         return run.go(text, progress, stop)
+
+
+def _refuse_changed(began_with: dict[str, str], found: dict[str, str]) -> None:
+    changed = [path for path in sorted({*began_with, *found}) if began_with.get(path) != found.get(path)]
+    if changed:
+        what, allowed = "the file changed since the run began", "the same file, or a new run"
+        raise DataErrors([DataFault("D008", path, 1, 1, what, "", allowed) for path in changed])
 
 
 class Run:
@@ -473,7 +493,7 @@ class Run:
         tables = self.recorder.finish(self.journal.pages)
         degraded = self._degraded()
         manifest = make_manifest(
-            self.scenario, text, self.recorder.layout, tables, inputs=self._inputs(), degraded=degraded,
+            self.scenario, text, self.recorder.layout, tables, inputs=self._sources(), degraded=degraded,
             invariants=self.state.broken.counts,
         )  # fmt: skip
         self.folder.write_json(MANIFEST, manifest)
@@ -494,11 +514,7 @@ class Run:
         """What importers found odd and did not refuse."""
         return [
             *self.prices.warnings,
-            *(
-                fault
-                for source in (*self.prices.sources, *self.temperatures.sources)
-                for fault in source.warnings
-            ),
+            *(fault for source in self._sources() for fault in source.warnings),
         ]
 
     def _watch_ledger(self) -> None:
@@ -513,8 +529,12 @@ class Run:
     def _degraded(self) -> tuple[str, ...]:
         return tuple(f"law broken: {law}: {words}" for law, words in sorted(self.state.broken.first.items()))
 
-    def _inputs(self) -> Iterable[Path]:
-        return [source.path for source in (*self.prices.sources, *self.temperatures.sources)]
+    def _sources(self) -> Iterable[Source]:
+        return (*self.prices.sources, *self.temperatures.sources)
+
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of every data file as it was read, by path."""
+        return {str(source.path): source.sha256 for source in self._sources()}
 
 
 def _keep_freed_memory() -> None:

@@ -161,7 +161,9 @@ class Evs(Model):
     )
     typed_soc_sd: Share = Field(default=0.07, description="error of a typed SoC; assumed")
     late_arrival_share: Share = Field(default=0.0, description="returns 1-3 h later than usual")
-    early_unplug_share: Share = Field(default=0.0, description="sessions cut short at a random moment")
+    early_unplug_share: Share = Field(
+        default=0.0, description="sessions cut short at a random moment of their first 8 h, before 04:30"
+    )
     boost_share: Share = Field(
         default=0.0,
         description="sessions in which the driver presses boost while held back (Calgary RCT: 1 %)",

@@ -3,17 +3,24 @@
 A rule reads a whole `Scenario` and gives findings: where (keys as a file spells them), what, and which other
 values it read, so that it stays silent about values that are already known to be wrong. Local times: of one
 that occurs twice on the October clock change the first occurrence is meant (rule R2 of docs/rules.md), and a
-warning says so.
+warning says so. A deadline that a night of March leaves out is meant at the moment of the jump.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
-from protocol.periods import LocalTimeError, local_clock_ms
+from protocol.periods import (
+    NORMAL_PERIOD_COUNT,
+    LocalTimeError,
+    day_start_ms,
+    local_clock_ms,
+    local_date,
+    period_count,
+)
 from protocol.rulebook import RuleError, load_rulebook, rulebook_names
 from sim.quantity import CLOCK_TIME, MEGAWATTS, POWER
 from sim.scenario import ROUTE_NAMES, Acceptance, DfsEvent, Outage, RecordLevel, Scenario
@@ -25,7 +32,10 @@ MOST_REFERENCE_HOMES = 20_000
 """One SimPy process per device is some hundred times slower than the fast engine."""
 MOST_HOMES_WITH_DEVICES_RECORDED = 200_000
 
+_TIMES = ("start", "end", "published", "cancelled", "issued")
+"""Keys of clock times that an event or an acceptance may have."""
 _DAY_MINUTES = 24 * 60
+_PERIOD_MINUTES = 30
 _DAYS_PER_YEAR = 365
 _ROUNDING = 1e-6
 
@@ -85,17 +95,22 @@ def local_times_exist(scenario: Scenario) -> Iterator[Finding]:
             on = scenario.clock.start + timedelta(days=day)
             for key, minutes in times:
                 yield from _local_time((*at, key), on, minutes, (("clock", "start"), (*at, "day")))
-    for day in range(scenario.clock.days):
+    for day in range(scenario.clock.days + 1):  # the last night's deadline may come on the morning after
         on = scenario.clock.start + timedelta(days=day)
-        yield from _local_time(("evs", "ready_by"), on, scenario.evs.ready_by, (("clock",),))
+        for found in _local_time(("evs", "ready_by"), on, scenario.evs.ready_by, (("clock",),)):
+            if found.code == "S062":
+                what = f"{found.what}; that moment is used"
+                found = replace(found, code="W001", what=what, allowed="")  # noqa: PLW2901
+            yield found
 
 
 def times_do_not_contradict(scenario: Scenario) -> Iterator[Finding]:
     """Nothing is cancelled or issued after it is over."""
     for i, event in enumerate(scenario.markets.dfs.events):
-        if event.cancelled is not None and event.cancelled >= event.end:
-            at = (*_EVENTS, i)
-            yield Finding("S063", (*at, "cancelled"), "cancelled after its end", reads=((*at, "end"),))
+        if event.cancelled is not None and event.cancelled >= event.start:
+            at, shown = (*_EVENTS, i), CLOCK_TIME.write(event.start)
+            what, allowed = "cancelled when it has begun", f"a time before its start at {shown}"
+            yield Finding("S063", (*at, "cancelled"), what, allowed, ((*at, "start"),))
     for i, acceptance in enumerate(scenario.markets.balancing.acceptances):
         if acceptance.issued is not None and acceptance.issued >= acceptance.end:
             at = (*_ACCEPTANCES, i)
@@ -226,6 +241,23 @@ def rules_are_known(scenario: Scenario) -> Iterator[Finding]:
         yield from _rulebook_fault((*_EVENTS, i), "dfs", day, {}, reads)
 
 
+def dfs_events_can_be_held(scenario: Scenario) -> Iterator[Finding]:
+    """Whole settlement periods that a baseline is known of, and time for bids and results before them."""
+    for i, event in enumerate(scenario.markets.dfs.events):
+        at = (*_EVENTS, i)
+        reads: tuple[Where, ...] = (at, ("clock",), ("markets", "rules"), ("markets", "rules_date"))
+        broken = [key for key in ("start", "end") if getattr(event, key) % _PERIOD_MINUTES]
+        for key in broken:
+            yield Finding("S073", (*at, key), "not on the hour or half hour", "`17:00` or `17:30`")
+        day = scenario.clock.start + timedelta(days=event.day)
+        if period_count(day) > NORMAL_PERIOD_COUNT and event.end > _DAY_MINUTES - 60:
+            what = f"BL01 knows no baseline of the last hour of {day}"
+            allowed = "an end up to 23:00: earlier days have no settlement periods 49 and 50"
+            yield Finding("S073", (*at, "end"), what, allowed, reads)
+        elif not broken and event.end > event.start:
+            yield from _timetable_fault(scenario, i, event, at, reads)
+
+
 def engines_are_able(scenario: Scenario) -> Iterator[Finding]:
     """What would take for ever or fill the disk."""
     homes = scenario.homes.count
@@ -307,6 +339,7 @@ RULES: tuple[Callable[[Scenario], Iterator[Finding]], ...] = (
     mixes_are_whole,
     cars_are_possible,
     rules_are_known,
+    dfs_events_can_be_held,
     engines_are_able,
     files_are_named,
     bands_can_be_met,
@@ -325,7 +358,8 @@ def _windows(scenario: Scenario) -> Iterator[tuple[Where, DfsEvent | Acceptance]
 def _happenings(scenario: Scenario) -> Iterator[tuple[Where, int, list[tuple[str, int]]]]:
     """Whatever has a day: where it stands, its day, its clock times on that day by key."""
     for at, window in _windows(scenario):
-        yield at, window.day, [("start", window.start), ("end", window.end)]
+        times = {key: getattr(window, key, None) for key in _TIMES}
+        yield at, window.day, [(key, minutes) for key, minutes in times.items() if minutes is not None]
     for i, outage in enumerate(scenario.comms.outages):
         yield (*_OUTAGES, i), outage.day, [("start", outage.start)]
 
@@ -351,6 +385,26 @@ def _rulebook_fault(
         load_rulebook(book, on, overrides)
     except RuleError as error:
         yield Finding("S072", at, str(error), reads=reads)
+
+
+def _timetable_fault(
+    scenario: Scenario, place: int, event: DfsEvent, at: Where, reads: tuple[Where, ...]
+) -> Iterator[Finding]:
+    # Here because it is heavy to import and many scenarios have no event.
+    from markets.dfs import timetable
+    from markets.settings import SettingsError
+    from sim.event_scripts import dfs_script, rules_for
+
+    try:
+        script = dfs_script(scenario, place + 1, event.model_copy(update={"cancelled": None}))
+        rules = rules_for(scenario).book("dfs", local_date(script.start_ms))
+        timetable(script, rules, day_start_ms(scenario.clock.start))
+    except SettingsError as error:
+        what, _, allowed = str(error).removeprefix(f"DFS event {script.event_id}: ").partition("; ")
+        key = "start" if event.published is None else "published"
+        yield Finding("S073", (*at, key), what, allowed, reads)
+    except (LocalTimeError, RuleError):
+        return  # told by local_times_exist and rules_are_known
 
 
 def _inhabited(scenario: Scenario) -> tuple[str, ...]:

@@ -47,7 +47,7 @@ CODES: Mapping[str, Kind] = MappingProxyType({
     "S060": Kind("a window that does not end after its start", "split what crosses midnight into two"),
     "S061": Kind("a day that the run does not reach", "count from 0, or raise `clock.days`"),
     "S062": Kind("a local time that does not exist", "in March the clocks go from 01:00 to 02:00"),
-    "S063": Kind("times that contradict each other", "an event is told before it ends"),
+    "S063": Kind("times that contradict each other", "what is told of an event is told in time"),
     "S064": Kind("two services claim the same cars", "the shares enrolled add up to at most 100 %"),
     "S065": Kind("an unknown GSP Group", "`_A` to `_P` without `_I` and `_O`"),
     "S066": Kind("an unknown route", "see the list of routes"),
@@ -57,8 +57,12 @@ CODES: Mapping[str, Kind] = MappingProxyType({
     "S070": Kind("too many homes for the reference engine", "at most 20,000 homes, or `engine: fast`"),
     "S071": Kind("a key figure's band that nothing can meet", "give `equals`, or `at_least` and `at_most`"),
     "S072": Kind("a rule that the rulebook does not have, or no edition on the day", "see the rulebook"),
+    "S073": Kind("a DFS event that cannot be held", "half hours with a baseline, time for bids and results"),
     # Warnings: the run goes on
-    "W001": Kind("a local time that occurs twice", "the first occurrence is used"),
+    "W001": Kind(
+        "a local time that occurs twice, or a deadline in the hour left out",
+        "the first occurrence, or the moment of the jump, is used",
+    ),
     "W002": Kind("a very large recording", "`record.level: homes` or `portfolio`"),
     "W003": Kind("asked for more than the cars can give", "a check of units: MW, shares, number of homes"),
     "W004": Kind("something set that nothing uses", "remove it, or switch on what uses it"),

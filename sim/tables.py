@@ -253,7 +253,9 @@ _ALL: tuple[Table, ...] = (
             Column("instruction_id", "word", "the instruction"),
             Column("at_ms", "time", "from, within one settlement period"),
             Column("end_ms", "time", "until"),
-            Column("instructed_wh", "wide", "asked for [Wh]"),
+            Column(
+                "instructed_wh", "wide", "asked for: not once cancelled, nor while a later one governs [Wh]"
+            ),
             Column("believed_wh", "wide", "believed by the aggregator [Wh]", nullable=True),
             Column(
                 "baseline_wh", "wide", "baseline or expected volume of the period [Wh import]", nullable=True

@@ -23,7 +23,7 @@ MEANINGS: dict[str, str] = {
     "gbp_total": "all services together, paid to the aggregator [GBP]",
     "gbp_dfs": "Demand Flexibility Service [GBP]",
     "gbp_bm": "Balancing Mechanism: acceptances, non-delivery, imbalance [GBP]",
-    "mwh_instructed": "asked for in accepted instructions [MWh]",
+    "mwh_instructed": "asked for by accepted instructions, while they governed and until withdrawn [MWh]",
     "mwh_believed": "what the aggregator believed that it delivered [MWh]",
     "mwh_metered": "baseline less metered, over the instructed periods [MWh]",
     "mwh_settled": "delivered, as settled [MWh]",

@@ -323,6 +323,25 @@ def test_some_cars_do_not_wake_after_a_pause_until_they_are_plugged_in_again(kin
     assert car.import_w == 7_000
 
 
+def test_a_driver_who_looks_wakes_a_car_that_fell_asleep_after_a_pause(kind):
+    car = Car(kind, traits=ev.SLEEPS_AFTER_PAUSE, look_ms="21:00")
+    car.order("19:00", 0, "20:00")
+    assert car.live("21:30")[-3:] == [
+        ("20:00:00.000", "LIMIT_ENDED", 0),
+        ("21:00:00.000", "BOOSTED", 0),
+        ("21:00:00.000", "CHARGING", 7_000),
+    ]
+    assert car.status == AssetStatus.OVERRIDDEN
+
+
+def test_a_driver_who_looks_leaves_a_sleeping_car_alone_while_it_should_not_charge_anyway(kind):
+    traits = ev.SLEEPS_AFTER_PAUSE | ev.KEEPS_DEFAULT_SCHEDULE
+    car = Car(kind, traits=traits, quiet=[("20:30", "22:00")], look_ms="21:00")
+    car.order("19:00", 0, "20:00")
+    assert ("21:00:00.000", "BOOSTED", 0) not in car.live("23:00")
+    assert car.import_w == 0
+
+
 def test_a_limit_that_is_not_a_pause_puts_no_car_to_sleep(kind):
     car = Car(kind, traits=ev.SLEEPS_AFTER_PAUSE)
     car.order("19:00", 2_000, "20:00")
@@ -373,6 +392,19 @@ def test_a_car_that_leaves_at_its_deadline_is_judged_once(kind):
     car.live("28:30")
     car.fleet.plan(diary(leave_ms="31:00", ready_ms="31:00", return_ms=ev.NEVER_MS), NO_QUIET_HOURS)
     assert [what for _, what, _ in car.live("32:00")].count("READY_CHECK") == 1
+
+
+def test_a_car_that_leaves_in_the_morning_is_not_judged_by_the_deadline_of_the_night_to_come(kind):
+    car = Car(kind, charge_wh=20_000)  # 10 kWh at 18:00; full at 01:24
+    car.live("28:30")
+    night = {"leave_ms": "32:00", "return_ms": "42:00", "start_ms": "50:00", "ready_ms": "50:30"}
+    car.fleet.plan(diary(**night, drive_wh=50_000), NO_QUIET_HOURS)
+    # Home with 10 kWh, waits until 02:00 of the next night; half an hour at 7 kW later it is judged.
+    # (Full is reached at a whole millisecond, a little above 60 kWh: not quite 34,500 Wh are missing.)
+    told = car.live("51:00")
+    assert [(when, value) for when, what, value in told if what == "READY_CHECK"] == [
+        ("50:30:00.000", 34_499)
+    ]
 
 
 def test_a_car_that_is_away_at_its_deadline_is_not_judged(kind):

@@ -114,6 +114,13 @@ def test_the_periods_touched_cover_a_stretch_and_no_more(day, offset_ms, length_
     assert periods.period_start_ms(start_ms) == periods.period_bounds_ms(*periods.period_of(start_ms))[0]
 
 
+def test_the_clock_reaches_a_time_left_out_at_the_jump_and_one_shown_twice_at_the_first():
+    one_utc_ms = utc_ms("2024-03-31T01:00")
+    reached_ms = [periods.clock_reached_ms(date(2024, 3, 31), minute) for minute in (59, 60, 119, 120, 121)]
+    assert reached_ms == [one_utc_ms - 60_000, *[one_utc_ms] * 3, one_utc_ms + 60_000]
+    assert periods.clock_reached_ms(date(2024, 10, 27), 90) == utc_ms("2024-10-27T00:30")
+
+
 def test_a_period_unpacks_into_day_and_number():
     period = periods.period_of(utc_ms("2023-01-15T17:29"))
     assert period == SettlementPeriod(date(2023, 1, 15), 35)

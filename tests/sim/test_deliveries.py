@@ -126,6 +126,40 @@ def test_an_instruction_that_was_superseded_ends_there():
     assert [row.end_ms for row in told(steps)] == [FIVE + PERIOD_MS]
 
 
+def test_an_instruction_that_was_cancelled_asked_for_nothing():
+    assert told([*accepted(), step(2, FIVE - PERIOD_MS, "expired")]) == []
+
+
+def test_an_instruction_overtaken_before_it_began_asked_for_nothing():
+    assert told([*accepted(), step(2, FIVE - PERIOD_MS, "superseded")]) == []
+
+
+def test_one_that_failed_in_the_end_was_asked_for_throughout():
+    rows = told([*accepted(), step(2, SIX, "failed")])
+    assert [row.instructed_wh for row in rows] == [500_000, 500_000]
+
+
+def test_what_a_later_acceptance_takes_over_for_a_while_is_asked_for_once():
+    # A: 1 MW from 17:00 to 18:00. B: 3 MW from 17:10 to 17:20, when only B is reported on; then A resumes.
+    minutes = {"A": (0, 5, 20, 40), "B": (10, 15)}
+    watts = {"A": 1_000_000, "B": 3_000_000}
+    beliefs = [
+        (FIVE + minute * MINUTE_MS, name, "_A", watts[name], 0) for name in "AB" for minute in minutes[name]
+    ]
+    later = {"start": FIVE + 10 * MINUTE_MS, "end": FIVE + 20 * MINUTE_MS, "watts": 3_000_000}
+    rows = told([*accepted("A"), *accepted("B", **later)], beliefs)
+    asked = {(row.instruction_id, row.at_ms): row.instructed_wh for row in rows}
+    # 20 of A's first 30 minutes at 1 MW, 10 minutes at 3 MW, half an hour at 1 MW.
+    assert asked == {("A", FIVE): 333_333, ("B", later["start"]): 500_000, ("A", FIVE + PERIOD_MS): 500_000}
+
+
+def test_one_that_is_overtaken_from_its_start_asks_for_nothing_before_it_resumes():
+    beliefs = [(FIVE, "B", "_A", 3_000_000, 0), (FIVE + 15 * MINUTE_MS, "A", "_A", 1_000_000, 0)]
+    later = {"end": FIVE + 15 * MINUTE_MS, "watts": 3_000_000}
+    rows = told([*accepted("A"), *accepted("B", **later)], beliefs)
+    assert [row.instructed_wh for row in rows if row.at_ms == FIVE] == [250_000, 750_000]
+
+
 def test_instructions_that_overlap_share_one_truth_and_one_settlement():
     steps = [*accepted("E1"), *accepted("E2", watts=3_000_000)]
     volumes = [volume(0, FIVE, 900, 300, 600)]

@@ -155,6 +155,17 @@ def test_so_it_is_when_the_clocks_change(day):
     assert_in_order(day)
 
 
+@pytest.mark.parametrize("day", [DAY, SHORT_DAY, LONG_DAY, SHORT_DAY - timedelta(days=1)])
+def test_a_session_cut_short_is_cut_before_its_diary_ends(day):
+    everybody_early = BUSY.model_copy(update={"early_unplug_share": 1.0})
+    diary = diary_of(day, evs=everybody_early)
+    drives = diary["return_ms"] < NEVER_MS
+    unplug_ms = diary["unplug_ms"][drives]
+    assert (unplug_ms < plan_moment_ms(day + timedelta(days=1))).all()
+    sessions_ms = unplug_ms - diary["return_ms"][drives]
+    assert sessions_ms.max() > 7.5 * HOUR_MS
+
+
 NIGHT_OWLS = BUSY.model_copy(update={"return_weekend": ((27.5, 0.5, 1.0),)})
 
 

@@ -3,6 +3,7 @@
 from datetime import date, timedelta
 
 import numpy as np
+import pytest
 
 from protocol import periods
 from sim.fleet import Fleet
@@ -25,19 +26,21 @@ SCENARIO = Scenario(
 )
 
 
-def lived(days):
+def lived(days, scenario=SCENARIO):
     """People and their fleet after some planning moments, the last one included."""
-    population = make_population(SCENARIO)
+    first_day = scenario.clock.start
+    population = make_population(scenario)
     groups = int(population.cell.max()) + 1
     fleet = Fleet(
         population.spec,
         population.cell,
         groups,
         population.charge_mj,
-        periods.day_start_ms(DAY),
+        periods.day_start_ms(first_day),
         keep_events=True,
     )
-    people = People(SCENARIO, population, make_weather(Weather(), DAY, days + 1, 1, None), [fleet], DAY)
+    temperatures = make_weather(Weather(), first_day, days + 1, 1, None)
+    people = People(scenario, population, temperatures, [fleet], first_day)
     events = []
     for _ in range(days):
         now_ms = people.next_deadline_ms()
@@ -67,6 +70,37 @@ def test_every_deadline_of_a_plugged_in_car_is_taken_down_once():
         assert len(promises.rows) > 20
         assert set(promises.ready_by_ms.tolist()) == {periods.local_clock_ms(DAY + timedelta(days=place), 7)}
     assert people.take_judged() == []
+
+
+@pytest.mark.parametrize("ready_by", ["00:00", "02:00", "04:29", "04:30", "04:31", "07:00", "18:00", "24:00"])
+def test_a_deadline_at_any_time_of_the_day_is_judged_at_that_time_every_day(ready_by):
+    evs = SCENARIO.evs.model_copy(update={"ready_by": int(ready_by[:2]) * 60 + int(ready_by[3:])})
+    people, events = lived(4, SCENARIO.model_copy(update={"evs": evs}))
+    taken = [fleets[0] for fleets in people.take_judged()]
+    shown_ms = [periods.day_start_ms(DAY) + evs.ready_by % 1440 * 60_000 + k * 86_400_000 for k in range(6)]
+    night = int(ready_by not in {"04:31", "07:00", "18:00"})  # of the diary of day 1: it ends on day 2
+    for place, promises in enumerate(taken[2:], start=1):
+        assert set(promises.ready_by_ms.tolist()) == {shown_ms[place + night]}
+        assert len(promises.rows) > 20
+    late_by_ms = np.subtract.outer(events["at_ms"][events["kind"] == 8], shown_ms)
+    assert (np.abs(late_by_ms).min(axis=1) < 12 * 3_600_000).all()  # who leaves early is judged on leaving
+
+
+@pytest.mark.parametrize(
+    ("change_day", "clock_ms"),
+    [
+        (date(2024, 3, 31), 3_600_000),  # 01:30 is left out: the moment of the jump, 01:00 UTC
+        (date(2024, 10, 27), 1_800_000),  # 01:30 comes twice: the first, 00:30 UTC
+    ],
+)
+def test_a_deadline_in_the_hour_of_a_clock_change_is_judged_that_night(change_day, clock_ms):
+    utc_midnight_ms = (change_day.toordinal() - date(1970, 1, 1).toordinal()) * 86_400_000
+    clock = SCENARIO.clock.model_copy(update={"start": change_day - timedelta(days=2)})
+    evs = SCENARIO.evs.model_copy(update={"ready_by": 90})
+    people, _ = lived(4, SCENARIO.model_copy(update={"clock": clock, "evs": evs}))
+    deadlines = [set(fleets[0].ready_by_ms.tolist()) for fleets in people.take_judged()]
+    assert deadlines[2] == {utc_midnight_ms + clock_ms}
+    assert len(deadlines[3]) == 1
 
 
 def test_promises_of_the_night_after_the_last_day_are_in_the_results(tmp_path):

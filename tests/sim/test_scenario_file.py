@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -432,19 +433,21 @@ def test_a_wrong_override_is_told_like_a_wrong_line(key, value, told):
 
 
 def on_day(day, events):
-    return f"flextwin: 1\nname: a\nclock: {{start: {day}}}\nmarkets: {{dfs: {{events: [{events}]}}}}\n"
+    eve = date.fromisoformat(day) - timedelta(days=1)
+    clock = f"clock: {{start: {eve}, days: 2}}"
+    return f"flextwin: 1\nname: a\n{clock}\nmarkets: {{dfs: {{events: [{events}]}}}}\n"
 
 
 def event(start, end):
-    return f"{{start: {start}, end: {end}, turn_down: 1 MW}}"
+    return f"{{day: 1, start: {start}, end: {end}, turn_down: 1 MW}}"
 
 
-@pytest.mark.parametrize("start", ["01:00", "01:30", "01:59"])
+@pytest.mark.parametrize("start", ["01:00", "01:30"])
 def test_no_event_begins_in_the_hour_that_march_leaves_out(start):
     assert codes_of(on_day("2024-03-31", event(start, "03:00"))) == ["S062"]
 
 
-@pytest.mark.parametrize("start", ["00:59", "02:00"])
+@pytest.mark.parametrize("start", ["00:30", "02:00"])
 def test_events_begin_beside_the_hour_that_march_leaves_out(start):
     assert warnings_of(on_day("2024-03-31", event(start, "03:00"))) == []
 
@@ -452,7 +455,76 @@ def test_events_begin_beside_the_hour_that_march_leaves_out(start):
 def test_a_time_that_occurs_twice_in_october_is_warned_of_and_taken_as_the_first():
     # 2027: an edition of DFS is in force on the October clock change, the 31st.
     assert warnings_of(on_day("2027-10-31", event("01:30", "02:00"))) == [("W001", 4)]
-    assert warnings_of(on_day("2027-10-31", event("00:59", "02:00"))) == []
+    assert warnings_of(on_day("2027-10-31", event("00:30", "02:00"))) == []
+
+
+def test_a_deadline_that_a_night_of_march_leaves_out_is_warned_of_and_taken_as_the_jump():
+    clock = "clock: {start: 2026-03-27, days: 2}"
+    body = "flextwin: 1\nname: a\n%s\nevs: {ready_by: 01:30, annual_miles_median: 10}\n"
+    assert warnings_of(body % clock) == [("W001", 4)]  # the night of the 28th ends on the short day
+    assert warnings_of(body % "clock: {start: 2026-03-27}") == []
+
+
+@pytest.mark.parametrize(
+    "happening",
+    [
+        "markets: {dfs: {events: [{start: 12:00, end: 13:00, turn_down: 1 MW, cancelled: 01:30}]}}",
+        "markets: {dfs: {events: [{start: 12:00, end: 13:00, turn_down: 1 MW, published: 01:30}]}}",
+        "markets: {balancing: {acceptances: [{start: 12:00, end: 13:00, turn_down: 0 MW, issued: 01:30}]}}",
+        "comms: {outages: [{kind: isp, name: '1', start: 01:30, duration: 1 h}]}",
+    ],
+)
+def test_nothing_is_told_or_breaks_in_the_hour_that_march_leaves_out(happening):
+    text = "flextwin: 1\nname: a\nclock: {start: 2024-03-31}\nevs: {annual_miles_median: 10}\n"
+    assert codes_of(f"{text}{happening}\n") == ["S062"]
+    parse_scenario(f"{text}{happening.replace('01:30', '00:59')}\n")
+
+
+# -------- events that the market can hold
+
+
+def told_of(day, happening):
+    return [(f.code, f.line, f.column, f.what) for f in faults_of(on_day(day, happening))]
+
+
+@pytest.mark.parametrize(("start", "end"), [("23:00", "24:00"), ("22:30", "23:30"), ("23:30", "24:00")])
+def test_no_event_reaches_into_the_hour_for_which_no_earlier_day_has_a_baseline(start, end):
+    # Periods 49 and 50 of the long day (rule R25); an edition of DFS is in force on it in 2025.
+    assert told_of("2025-10-26", event(start, end)) == [
+        ("S073", 4, 54, "markets.dfs.events.0.end: BL01 knows no baseline of the last hour of 2025-10-26")
+    ]
+
+
+def test_an_event_may_end_where_the_baselines_of_the_long_day_end():
+    assert warnings_of(on_day("2025-10-26", event("22:00", "23:00"))) == []
+    assert warnings_of(on_day("2025-10-25", event("23:00", "24:00"))) == []
+
+
+@pytest.mark.parametrize(
+    ("happening", "column", "told"),
+    [
+        (event("17:15", "18:00"), 42, "start: not on the hour or half hour"),
+        (event("17:00", "18:20"), 54, "end: not on the hour or half hour"),
+        (
+            "{start: 00:30, end: 01:00, turn_down: 1 MW}",
+            34,
+            "start: its results would come 90 min after its start",
+        ),
+        (
+            "{start: 17:00, end: 18:00, turn_down: 1 MW, published: 16:50}",
+            81,
+            "published: its results would come 110 min after its start",
+        ),
+    ],
+)
+def test_an_event_that_the_market_cannot_hold_is_told_at_its_line(happening, column, told):
+    assert told_of("2024-01-16", happening) == [("S073", 4, column, f"markets.dfs.events.0.{told}")]
+
+
+def test_an_event_is_cancelled_before_its_start_or_not_at_all():
+    cancelled = "{start: 17:00, end: 18:00, turn_down: 1 MW, cancelled: 17:00}"
+    assert codes_of(on_day("2024-01-16", cancelled)) == ["S063"]
+    parse_scenario(on_day("2024-01-16", cancelled.replace("cancelled: 17:00", "cancelled: 16:59")))
 
 
 # -------- warnings
