@@ -98,7 +98,7 @@ class EventKind(IntEnum):
     LIMIT_ENDED = 6
     BOOSTED = 7
     READY_CHECK = 8  # value: shortfall in Wh
-    LEFT = 9
+    LEFT = 9  # drove away, plugged in before or not
     RETURNED = 10  # value: drive in Wh
     ORDER = 11  # value: AckOutcome
 
@@ -227,6 +227,8 @@ def happen(s: Any, p: Any, d: Any, quiet_ms: Any, now_ms: int) -> tuple[int, int
             shortfall = shortfall_mj(s, p)
             bits |= 1 << 8
         unplug(s)
+    if is_due(before_ms, d.leave_ms, now_ms):
+        bits |= 1 << 9
     if is_due(before_ms, d.return_ms, now_ms):
         bits |= 1 << 10
         come_home(s, p, d)

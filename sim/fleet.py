@@ -55,7 +55,7 @@ def _note(events, counts, at_ms, row, kind, value):  # type: ignore[no-untyped-d
 @njit(cache=True, nogil=True)
 def _tell(events, counts, at_ms, row, s, d, bits, shortfall_mj, before_w):  # type: ignore[no-untyped-def]
     """Note what happened at a moment, in the order in which it happened."""
-    for kind in (8, 2, 10, 1, 5, 6, 7):
+    for kind in (8, 2, 9, 10, 1, 5, 6, 7):
         if bits & (1 << kind):
             value = 0
             if kind == _READY:

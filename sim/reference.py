@@ -19,8 +19,8 @@ from sim.fleet import EVENT, MJ_PER_WH, POLL, Fleet, with_polls
 from sim.play import Hear, Orders, Played, Polls, Readings
 
 _TOLD = (
-    EventKind.READY_CHECK, EventKind.UNPLUGGED, EventKind.RETURNED, EventKind.PLUGGED_IN, EventKind.HELD_BACK,
-    EventKind.LIMIT_ENDED, EventKind.BOOSTED,
+    EventKind.READY_CHECK, EventKind.UNPLUGGED, EventKind.LEFT, EventKind.RETURNED, EventKind.PLUGGED_IN,
+    EventKind.HELD_BACK, EventKind.LIMIT_ENDED, EventKind.BOOSTED,
 )  # fmt: skip
 """The order in which what happened at one moment is told."""
 

@@ -383,6 +383,7 @@ def test_a_car_held_back_through_the_night_misses_its_promise_by_hand(kind):
         ("30:00:00.000", "CHARGING", 7_000),
         ("30:30:00.000", "READY_CHECK", 48_000 - 13_500),
         ("30:30:00.000", "UNPLUGGED", 0),
+        ("30:30:00.000", "LEFT", 0),
         ("30:30:00.000", "STOPPED", 13_500),
     ]
 
@@ -405,6 +406,16 @@ def test_a_car_that_leaves_in_the_morning_is_not_judged_by_the_deadline_of_the_n
     assert [(when, value) for when, what, value in told if what == "READY_CHECK"] == [
         ("50:30:00.000", 34_499)
     ]
+
+
+@pytest.mark.parametrize("plug_below_mj", [0, 2**60], ids=["unplugged", "plugged in"])
+def test_a_car_that_drives_away_is_told_to_have_left(kind, plug_below_mj):
+    car = Car(kind, plug_below_mj=plug_below_mj)
+    car.live("28:30")
+    car.fleet.plan(diary(leave_ms="32:00", return_ms="42:00"), NO_QUIET_HOURS)
+    told = [what for _, what, _ in car.live("43:00")]
+    assert told[-3:] == ["RETURNED", "PLUGGED_IN", "CHARGING"]
+    assert told[:-3] == (["UNPLUGGED", "LEFT"] if plug_below_mj else ["LEFT"])
 
 
 def test_a_car_that_is_away_at_its_deadline_is_not_judged(kind):
