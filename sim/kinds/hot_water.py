@@ -36,8 +36,8 @@ WATER_MJ_PER_LITRE_K = 4_186_000
 """Heat capacity of a litre of water [mJ/K]."""
 LABEL_K = 45.0
 """Temperature difference at which a standing loss is declared: EN 12897, 65 C in a room of 20 C [mem]."""
-_FIRST_DRAW_HOUR, _LAST_DRAW_HOUR = 5.0, 28.0
-"""Local hours within which all draws of a diary lie; it runs from 04:30 to the next 04:30."""
+_FIRST_DRAW_HOUR, _LAST_DRAW_HOUR = 5.0, 27.0
+"""Local hours within which all draws of a diary lie; it runs from 04:30 for 23 hours at least."""
 
 
 class HotWater(Model):

@@ -22,8 +22,8 @@ from sim.population import HomeTable
 from sim.quantity import Duration, Share
 from sim.scenario import Model
 
-_PLAN_HOUR = 4.5
-"""Local hour at which a diary begins (`sim.households.plan_moment_ms`)."""
+_PLAN_HOUR, _LAST_HOUR = 4.5, 27.0
+"""Local hours between which schedules lie; a diary begins at 04:30 and runs for 23 hours at least."""
 _TWO_PERIODS, _ONE_PERIOD, _ALL_DAY = 0, 1, 2
 
 
@@ -156,7 +156,7 @@ class ResistiveHeaterHomes:
         begin[evenings, 1], end[evenings, 1] = settings.evening
         shift = settings.home_sd_hours * np.clip(z, -2.0, 2.0)
         shift = shift + settings.day_sd_hours * np.clip(jitter, -2.0, 2.0)
-        return np.clip(begin + shift, _PLAN_HOUR, 28.0), np.clip(end + shift, _PLAN_HOUR, 28.0)
+        return np.clip(begin + shift, _PLAN_HOUR, _LAST_HOUR), np.clip(end + shift, _PLAN_HOUR, _LAST_HOUR)
 
 
 def _clock_ms(plan_ms: int, hour: F64) -> I64:

@@ -103,6 +103,9 @@ class StorageHeaters(Model):
         description="1.7-3.4 kW each [mem]; mix assumed",
     )
     charge_hours: float = Field(default=7.0, gt=1, le=12, description="from cold to full: one night [mem]")
+    band: tuple[Share, Share] = Field(
+        default=(0.02, 0.06), description="hysteresis of the charge control, of a full core; assumed"
+    )
     sizing_median: float = Field(
         default=0.75,
         gt=0,
@@ -124,6 +127,9 @@ class StorageHeaters(Model):
     closed_log_sd: float = Field(default=0.20, ge=0, le=1, description="between homes; assumed")
     manual_share: Share = Field(
         default=0.4, description="owners with a dial instead of automatic charge control; assumed"
+    )
+    manual_dial: tuple[Share, Share] = Field(
+        default=(0.3, 0.8), description="where dials stand in winter, uniform within; assumed"
     )
     manual_off_above_c: float = Field(
         default=12.0, ge=0, le=25, description="mean of a day from which they turn the dial off; assumed"
@@ -254,7 +260,9 @@ class StorageHeaterHomes:
         spec["offset_s"] = switches.offset_s
         spec["response_s"] = settings.response_ms // 1000
         spec["capacity_mj"] = (spec["rating_w"] * settings.charge_hours).astype(np.int64) * MJ_PER_WH
-        spec["band_mj"] = spec["capacity_mj"] // 20
+        low, high = settings.band
+        band = low + (high - low) * chance.units(key, number, number=4)[:, 0]
+        spec["band_mj"] = (band * spec["capacity_mj"]).astype(np.int64)
         hours = np.where(smart, settings.smart_closed_hours, settings.closed_hours)
         hours = hours * np.exp(settings.closed_log_sd * z[:, 0])
         spec["closed_per_ms"] = 1.0 / (hours * HOUR_MS)
@@ -319,6 +327,7 @@ class StorageHeaterHomes:
         mean_c = sky.outdoor_c.mean(axis=1)[spec["region"]]
         cold_k = settings.balance_c - (mean_c + settings.forecast_sd_c * z)
         automatic = sizing * np.clip(cold_k, 0.0, None) / (settings.balance_c + DESIGN_BELOW_ZERO_C)
-        dial = np.where(mean_c < settings.manual_off_above_c, 0.5 + 0.5 * u[:, 1], 0.0)
+        low, high = settings.manual_dial
+        dial = np.where(mean_c < settings.manual_off_above_c, low + (high - low) * u[:, 1], 0.0)
         share = np.where(u[:, 0] < settings.manual_share, dial, automatic)
         return np.asarray((np.clip(share, 0.0, 1.0) * spec["capacity_mj"]).astype(np.int64))
