@@ -49,8 +49,8 @@ class HotWater(Model):
     )
     set_c: float = Field(default=60.0, ge=45, le=75, description="60 C [mem]")
     band_k: tuple[float, float] = Field(default=(5.0, 8.0), description="hysteresis, uniform within [mem]")
-    standing_loss_wh: tuple[float, float] = Field(
-        default=(1_000.0, 2_000.0), description="per day at 45 K, uniform within: modern cylinders [mem]"
+    standing_loss_wh: tuple[Energy, Energy] = Field(
+        default=(1_000, 2_000), description="per day at 45 K, uniform within: modern cylinders [mem]"
     )
     ambient_c: float = Field(default=18.0, ge=5, le=30, description="of the cupboard; assumed")
     daily_median_wh: Energy = Field(

@@ -260,3 +260,11 @@ def test_a_plain_thermostat_obeys_nobody():
     assert house.order(at("05:00"), 0, at("06:00")) == AckOutcome.UNPLUGGED
     assert house.s.limit_w == NO_LIMIT_W
     assert resistive_heater.told_pct(house.s, house.p, at("05:00")) == -1
+
+
+def test_a_house_without_heating_follows_each_half_hour_of_the_weather():
+    """Six hours at 0 C, then six at 10 C: the gains lift it towards 4.7 C, then towards 14.7 C."""
+    house = House(heats=0, room_c=20.0, outdoor_c=[0.0] * 12 + [10.0] * 36)
+    house.live_through(at("16:30"))
+    at_noon_c = 4.7 + 15.3 * math.exp(-6 / 25)
+    assert house.s.room_c == pytest.approx(14.7 + (at_noon_c - 14.7) * math.exp(-6 / 25), rel=1e-9)
