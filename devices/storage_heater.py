@@ -58,7 +58,7 @@ STATE = np.dtype(
         ("marks", "u1"),  # OVERRIDDEN | HELD | FULL | OPEN
     ]
 )
-"""What a home's heaters do: 75 bytes."""
+"""What a home's heaters do: 79 bytes."""
 
 SPEC = np.dtype(
     [
