@@ -1,0 +1,211 @@
+"""Hot-water cylinders: who has which, on what timer, and what people draw from it each day."""
+
+from __future__ import annotations
+
+import math
+from datetime import date
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field
+from scipy.special import ndtri
+
+from devices import hot_water
+from devices.hot_water import DRAWS, NEVER_MS
+from devices.standing_order import NO_LIMIT_W
+from protocol.messages import I32, I64, UNKNOWN
+from sim import chance
+from sim.chance import F64, Purpose
+from sim.fleet import MJ_PER_WH
+from sim.households import plan_moment_ms
+from sim.kinds.kind import Drawn, Sky
+from sim.kinds.storage_heaters import (
+    HOUR_MS,
+    MAKERS_CLOUD,
+    UNREACHABLE,
+    NightSwitch,
+    make_switches,
+    night_windows_ms,
+    pick,
+)
+from sim.population import HomeTable
+from sim.quantity import Duration, Energy, Power, Share
+from sim.scenario import Model
+
+WATER_MJ_PER_LITRE_K = 4_186_000
+"""Heat capacity of a litre of water [mJ/K]."""
+LABEL_K = 45.0
+"""Temperature difference at which a standing loss is declared: EN 12897, 65 C in a room of 20 C [mem]."""
+_FIRST_DRAW_HOUR, _LAST_DRAW_HOUR = 5.0, 27.0
+"""Local hours within which all draws of a diary lie; it runs from 04:30 for 23 hours at least."""
+
+
+class HotWater(Model):
+    """Homes with a hot-water cylinder heated by an immersion."""
+
+    litres: tuple[float, float] = Field(default=(110.0, 210.0), description="volume, uniform within [mem]")
+    immersion_w: tuple[tuple[Annotated[Power, Field(ge=500, le=7_000)], Share], ...] = Field(
+        default=((3_000, 0.7), (2_700, 0.3)), description="2.7-3 kW [mem]; mix assumed"
+    )
+    set_c: float = Field(default=60.0, ge=45, le=75, description="60 C [mem]")
+    band_k: tuple[float, float] = Field(default=(5.0, 8.0), description="hysteresis, uniform within [mem]")
+    standing_loss_wh: tuple[Energy, Energy] = Field(
+        default=(1_000, 2_000), description="per day at 45 K, uniform within: modern cylinders [mem]"
+    )
+    ambient_c: float = Field(default=18.0, ge=5, le=30, description="of the cupboard; assumed")
+    daily_median_wh: Energy = Field(
+        default=4_000, description="used at the taps: about 4 kWh/day in the median home (DESNZ) (T8)"
+    )
+    home_log_sd: float = Field(default=0.45, ge=0, le=2, description="between homes; assumed")
+    day_log_sd: float = Field(default=0.25, ge=0, le=2, description="between days of one home; assumed")
+    draws: int = Field(default=12, ge=1, le=DRAWS, description="per day; assumed")
+    draw_log_sd: float = Field(default=0.9, ge=0, le=2, description="between draws of one day; assumed")
+    times_weekday: tuple[tuple[float, float, float], ...] = Field(
+        default=((6.9, 0.75, 0.38), (17.9, 0.85, 0.30), (13.0, 3.5, 0.32)),
+        description="of draws: (mean local hour, sd hours, weight); fitted to peaks at 06-08 and 17-19 (T8)",
+    )
+    times_weekend: tuple[tuple[float, float, float], ...] = Field(
+        default=((8.2, 1.1, 0.36), (17.9, 1.0, 0.28), (13.5, 3.5, 0.36)), description="as above; assumed"
+    )
+    cold_mean_c: float = Field(default=11.0, ge=5, le=15, description="mains over a year; assumed")
+    cold_swing_c: float = Field(
+        default=4.0, ge=0, le=4.5, description="colder in February and warmer in August; assumed"
+    )
+    night_only_share: Share = Field(
+        default=0.5, description="on the night supply of a two-rate meter; the rest all day; assumed"
+    )
+    smart_share: Share = Field(default=0.10, description="that take set-points; assumed")
+    store_c: float = Field(
+        default=65.0, ge=45, le=75, description="where a turn-up stops; mixing valves assumed"
+    )
+    purge_c: float = Field(
+        default=65.0, ge=45, le=75, description="weekly, against legionella: above 60 C (HSE L8 [mem])"
+    )
+    purge_share: Share = Field(default=0.5, description="cylinders with a weekly cycle; assumed")
+    sensor_share: Share = Field(default=0.3, ge=0.05, le=0.9, description="height of the thermostat; assumed")
+    floor: Share = Field(
+        default=0.25, le=0.9, description="of the volume: with less hot water no order holds it off; assumed"
+    )
+    boost_share: Share = Field(default=0.5, description="owners who boost when the tap runs cold; assumed")
+    boost_for_ms: Duration = Field(default=HOUR_MS, ge=60_000, le=6 * HOUR_MS, description="one hour [mem]")
+    response_ms: Duration = Field(default=120_000, description="about 2 min (CrowdFlex WP5 table 4)")
+    report_every_ms: Duration = Field(
+        default=300_000, ge=1_000, description="heat clouds are polled every 30-300 s [mem]"
+    )
+    meter_gain_sd: Share = Field(default=0.0, description="asset-meter gain error, drawn once per meter")
+    switch: NightSwitch = NightSwitch()
+
+
+class HotWaterCylinders:
+    """The cylinders of a scenario (`sim.kinds.kind.Kind`)."""
+
+    name = "hot_water"
+    device = hot_water
+
+    def __init__(self, settings: HotWater, homes: HomeTable, numbers: I32, seed: int) -> None:
+        self._settings, self._homes, self._numbers, self._seed = settings, homes, numbers, seed
+
+    def draw(self, start_ms: int) -> Drawn:
+        """Cylinder, timer and switch of every home; the tanks are as hot as their thermostats leave them."""
+        settings = self._settings
+        number = self._numbers.astype(np.int64)
+        key = chance.stream(self._seed, Purpose.HOT_WATER)
+        u, w, z = (
+            chance.units(key, number),
+            chance.units(key, number, number=1),
+            chance.normals(key, number, number=2),
+        )
+        smart = w[:, 0] < settings.smart_share
+        night_only = w[:, 1] < settings.night_only_share
+        switches = make_switches(settings.switch, number, self._seed)
+        litres = _between(settings.litres, u[:, 0])
+        spec = np.zeros(len(number), hot_water.SPEC)
+        spec["device"] = number
+        spec["region"] = self._homes.gsp_group[self._numbers]
+        traits = np.where(smart, hot_water.SMART, switches.traits) + hot_water.NIGHT_ONLY
+        spec["traits"] = np.where(night_only, traits, np.where(smart, hot_water.SMART, 0))
+        spec["rating_w"] = pick(settings.immersion_w, u[:, 1])
+        spec["offset_s"] = switches.offset_s
+        spec["response_s"] = settings.response_ms // 1000
+        spec["mj_per_k"] = litres * WATER_MJ_PER_LITRE_K
+        loss_wh = _between(settings.standing_loss_wh, u[:, 2])
+        spec["loss_per_ms"] = loss_wh * MJ_PER_WH / (24 * HOUR_MS) / LABEL_K / spec["mj_per_k"]
+        spec["ambient_c"], spec["set_c"] = settings.ambient_c, settings.set_c
+        spec["band_k"] = _between(settings.band_k, u[:, 3])
+        spec["store_c"], spec["purge_c"] = settings.store_c, settings.purge_c
+        spec["sensor_share"], spec["floor_share"] = settings.sensor_share, settings.floor
+        spec["wh_per_mj"] = (1.0 + settings.meter_gain_sd * z[:, 0]) / MJ_PER_WH
+        spec["read_every_ms"] = settings.report_every_ms
+        spec["read_at_ms"] = (w[:, 2] * settings.report_every_ms).astype(np.int32)
+        start_c = settings.set_c - w[:, 3] * spec["band_k"]
+        order = np.lexsort((spec["device"], spec["read_at_ms"], spec["read_every_ms"]))
+        spec, smart = spec[order], smart[order]
+        state = np.zeros(len(number), hot_water.STATE)
+        state["at_ms"], state["limit_w"], state["marks"] = start_ms, NO_LIMIT_W, hot_water.HOT
+        state["upper_c"] = state["lower_c"] = start_c[order]
+        holds_wh = (spec["mj_per_k"] * (spec["set_c"] - hot_water.TAP_C) / MJ_PER_WH).astype(np.int64)
+        return Drawn(
+            home=self._numbers[order].astype(np.int32),
+            spec=spec,
+            state=state,
+            rating_w=spec["rating_w"].astype(np.int32),
+            capacity_wh=np.where(smart, holds_wh, UNKNOWN).astype(np.int32),
+            route=np.where(smart, MAKERS_CLOUD, UNREACHABLE).astype(np.int8),
+        )
+
+    def diary(self, drawn: Drawn, day: date, sky: Sky) -> np.ndarray[Any, Any]:  # noqa: ARG002 - taps see none
+        """When people draw how much, and whether the cylinder purges today."""
+        settings, device = self._settings, drawn.spec["device"]
+        plan_ms = plan_moment_ms(day)
+        diary = np.zeros(len(device), hot_water.DIARY)
+        diary["plan_ms"] = plan_ms
+        diary["cold_c"] = self._cold_c(day)
+        hour, heat_wh = self._draws(device, day)
+        diary["draw_s"] = np.rint((hour - 4.5) * 3600).astype(np.int32)
+        diary["draw_kj"] = np.rint(heat_wh * 3.6).astype(np.int32)
+        diary["purge_ms"] = self._purge_ms(device, day)
+        owner = chance.units(chance.stream(self._seed, Purpose.HOT_WATER), device, number=4)
+        boosts = owner[:, 0] < settings.boost_share
+        diary["boost_for_s"] = np.where(boosts, settings.boost_for_ms // 1000, 0)
+        return diary
+
+    def today(self, day: date, sky: Sky) -> hot_water.Today:  # noqa: ARG002 - water does not see the sky
+        """The night hours."""
+        return hot_water.Today(night_windows_ms(self._settings.switch, self._homes.group_names, day))
+
+    def _draws(self, device: I64, day: date) -> tuple[F64, F64]:
+        """Local hours, and heat wanted [Wh], of the draws of one day; both shape (cylinders, DRAWS)."""
+        settings, ordinal = self._settings, day.toordinal()
+        key = chance.stream(self._seed, Purpose.HOT_WATER_DAY)
+        home = chance.normals(chance.stream(self._seed, Purpose.HOT_WATER), device, number=3)
+        u = [np.hstack([chance.units(key, device, ordinal, n + k) for n in range(4)]) for k in (0, 4, 8)]
+        z_day = chance.normals(key, device, ordinal, 12)[:, 0]
+        mixture = settings.times_weekday if day.weekday() < 5 else settings.times_weekend
+        mean, sd, weight = (np.array(column) for column in zip(*mixture, strict=True))
+        part = np.searchsorted(np.cumsum(weight / weight.sum())[:-1], u[0], side="right")
+        hour = np.clip(mean[part] + sd[part] * ndtri(u[1]), _FIRST_DRAW_HOUR, _LAST_DRAW_HOUR)
+        size = np.exp(settings.draw_log_sd * ndtri(u[2]))
+        size[:, settings.draws :] = 0.0
+        daily_wh = settings.daily_median_wh * np.exp(
+            settings.home_log_sd * home[:, 0] + settings.day_log_sd * z_day
+        )
+        return hour, size * (daily_wh / size.sum(axis=1))[:, None]
+
+    def _cold_c(self, day: date) -> float:
+        """Mains water, coldest in mid-February [C]."""
+        settings = self._settings
+        phase = 2 * math.pi * (day.timetuple().tm_yday - 46) / 365.25
+        return settings.cold_mean_c - settings.cold_swing_c * math.cos(phase)
+
+    def _purge_ms(self, device: I64, day: date) -> I64:
+        """Once a week, each on its own weekday, at 01:00 after the day (in the night hours of most)."""
+        u = chance.units(chance.stream(self._seed, Purpose.HOT_WATER), device, number=5)
+        today = (7 * u[:, 0]).astype(np.int64) == day.toordinal() % 7
+        purges = today & (u[:, 1] < self._settings.purge_share)
+        return np.where(purges, plan_moment_ms(day) + int(20.5 * HOUR_MS), NEVER_MS)
+
+
+def _between(bounds: tuple[float, float], u: F64) -> F64:
+    """A uniform draw between two bounds."""
+    low, high = bounds
+    return low + (high - low) * u

@@ -1,0 +1,164 @@
+"""Homes heated directly by electric panels: their houses, heaters, schedules and thermostats."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from devices import resistive_heater
+from devices.resistive_heater import NEVER_MS
+from devices.standing_order import NO_LIMIT_W
+from protocol.messages import I32, I64, UNKNOWN
+from sim import chance
+from sim.chance import F64, Purpose
+from sim.fleet import MJ_PER_WH
+from sim.households import plan_moment_ms
+from sim.kinds.kind import Drawn, Sky
+from sim.kinds.storage_heaters import DESIGN_BELOW_ZERO_C, HOUR_MS, MAKERS_CLOUD, UNREACHABLE
+from sim.population import HomeTable
+from sim.quantity import Duration, Share
+from sim.scenario import Model
+
+_PLAN_HOUR, _LAST_HOUR = 4.5, 27.0
+"""Local hours between which schedules lie; a diary begins at 04:30 and runs for 23 hours at least."""
+_TWO_PERIODS, _ONE_PERIOD, _ALL_DAY = 0, 1, 2
+
+
+class ResistiveHeaters(Model):
+    """Homes heated by panel heaters."""
+
+    loss_median_w_per_k: float = Field(
+        default=120.0, gt=10, le=1_000, description="all homes: median 198 (SERL, T5); mostly flats: assumed"
+    )
+    loss_log_sd: float = Field(default=0.40, ge=0, le=1.5, description="assumed; SERL sd 119 of mean ~ 215")
+    hours_median: float = Field(
+        default=25.0, gt=1, le=200, description="time constant of the house, one node; assumed"
+    )
+    hours_log_sd: float = Field(default=0.30, ge=0, le=1, description="assumed")
+    oversize: float = Field(
+        default=1.6, gt=1, le=5, description="heaters, of the loss at -3 C, for heating up; assumed"
+    )
+    balance_c: float = Field(default=15.3, ge=5, le=20, description="SERL: 15.2-15.4 C (T5)")
+    warm_c: float = Field(default=20.0, ge=10, le=28, description="wanted while the schedule is on; assumed")
+    warm_sd_c: float = Field(default=1.0, ge=0, le=5, description="between homes; assumed")
+    setback_k: float = Field(default=4.0, ge=0, le=12, description="less wanted otherwise; assumed")
+    two_periods_share: Share = Field(default=0.51, description="heat two periods a day (249 homes)")
+    one_period_share: Share = Field(default=0.33, description="heat one period a day (249 homes)")
+    morning: tuple[float, float] = Field(default=(6.5, 8.5), description="local hours; assumed")
+    evening: tuple[float, float] = Field(default=(17.0, 22.5), description="local hours; assumed")
+    all_day: tuple[float, float] = Field(default=(6.5, 22.5), description="local hours; assumed")
+    home_sd_hours: float = Field(default=0.75, ge=0, le=3, description="between homes; assumed")
+    day_sd_hours: float = Field(default=0.25, ge=0, le=2, description="between days; assumed")
+    away_share: Share = Field(default=0.05, description="days on which nobody comes home; assumed")
+    smart_share: Share = Field(default=0.15, description="with thermostats that take set-points; assumed")
+    floor_k: float = Field(
+        default=2.0, ge=0, le=6, description="below what is wanted: the comfort floor; assumed"
+    )
+    ceiling_k: float = Field(default=1.5, ge=0, le=5, description="a turn-up heats so far above; assumed")
+    look_share: Share = Field(
+        default=0.0, description="evenings on which an owner takes over if held in the cold"
+    )
+    response_ms: Duration = Field(default=120_000, description="about 2 min (CrowdFlex WP5 table 4)")
+    report_every_ms: Duration = Field(
+        default=300_000, ge=1_000, description="heat clouds are polled every 30-300 s [mem]"
+    )
+    meter_gain_sd: Share = Field(default=0.0, description="asset-meter gain error, drawn once per meter")
+
+
+class ResistiveHeaterHomes:
+    """The panel heaters of a scenario (`sim.kinds.kind.Kind`)."""
+
+    name = "resistive_heaters"
+    device = resistive_heater
+
+    def __init__(self, settings: ResistiveHeaters, homes: HomeTable, numbers: I32, seed: int) -> None:
+        self._settings, self._homes, self._numbers, self._seed = settings, homes, numbers, seed
+
+    def draw(self, start_ms: int) -> Drawn:
+        """House, heaters and thermostat of every home; rooms are as the night's set-back leaves them."""
+        settings = self._settings
+        number = self._numbers.astype(np.int64)
+        key = chance.stream(self._seed, Purpose.RESISTIVE)
+        u, z, w = (
+            chance.units(key, number),
+            chance.normals(key, number, number=1),
+            chance.normals(key, number, number=2),
+        )
+        smart = u[:, 0] < settings.smart_share
+        spec = np.zeros(len(number), resistive_heater.SPEC)
+        spec["device"] = number
+        spec["region"] = self._homes.gsp_group[self._numbers]
+        spec["traits"] = np.where(smart, resistive_heater.SMART, 0)
+        loss = settings.loss_median_w_per_k * np.exp(settings.loss_log_sd * z[:, 0])
+        hours = settings.hours_median * np.exp(settings.hours_log_sd * z[:, 1])
+        warm_c = settings.warm_c + settings.warm_sd_c * np.clip(w[:, 0], -3.0, 3.0)
+        spec["loss_w_per_k"], spec["mj_per_k"] = loss, loss * hours * HOUR_MS
+        spec["gains_w"] = loss * np.clip(warm_c - settings.balance_c, 0.0, None)
+        needs_w = settings.oversize * loss * (settings.balance_c + DESIGN_BELOW_ZERO_C)
+        spec["rating_w"] = (np.ceil(needs_w / 500.0) * 500).astype(np.int32)
+        spec["response_s"] = settings.response_ms // 1000
+        spec["warm_c"], spec["setback_c"] = warm_c, warm_c - settings.setback_k
+        spec["floor_c"], spec["ceiling_k"] = warm_c - settings.floor_k, settings.ceiling_k
+        spec["wh_per_mj"] = (1.0 + settings.meter_gain_sd * w[:, 1]) / MJ_PER_WH
+        spec["read_every_ms"] = settings.report_every_ms
+        spec["read_at_ms"] = (u[:, 1] * settings.report_every_ms).astype(np.int32)
+        order = np.lexsort((spec["device"], spec["read_at_ms"], spec["read_every_ms"]))
+        spec, smart = spec[order], smart[order]
+        state = np.zeros(len(number), resistive_heater.STATE)
+        state["at_ms"], state["limit_w"] = start_ms, NO_LIMIT_W
+        state["room_c"] = spec["warm_c"] - settings.setback_k / 2
+        return Drawn(
+            home=self._numbers[order].astype(np.int32),
+            spec=spec,
+            state=state,
+            rating_w=spec["rating_w"].astype(np.int32),
+            capacity_wh=np.full(len(number), UNKNOWN, np.int32),
+            route=np.where(smart, MAKERS_CLOUD, UNREACHABLE).astype(np.int8),
+        )
+
+    def diary(self, drawn: Drawn, day: date, sky: Sky) -> np.ndarray[Any, Any]:
+        """When each home wants to be warm, and whether it heats at all in this weather."""
+        settings, device = self._settings, drawn.spec["device"]
+        key, ordinal = chance.stream(self._seed, Purpose.HEAT_DAY), day.toordinal()
+        u = chance.units(key, device, ordinal, 50)
+        diary = np.zeros(len(device), resistive_heater.DIARY)
+        begin, end = self._periods(device, ordinal)
+        home = (u[:, 0] >= settings.away_share)[:, None]
+        plan_ms = plan_moment_ms(day)
+        diary["warm_from_ms"] = np.where(home & np.isfinite(begin), _clock_ms(plan_ms, begin), NEVER_MS)
+        diary["warm_until_ms"] = np.where(home & np.isfinite(end), _clock_ms(plan_ms, end), NEVER_MS)
+        looks = u[:, 1] < settings.look_share
+        diary["look_ms"] = np.where(looks, _clock_ms(plan_ms, 17.0 + 5.0 * u[:, 2]), NEVER_MS)
+        mean_c = sky.outdoor_c.mean(axis=1)[drawn.spec["region"]]
+        diary["heats"] = mean_c < settings.balance_c
+        return diary
+
+    def today(self, day: date, sky: Sky) -> resistive_heater.Today:  # noqa: ARG002 - the sky says the day
+        """The weather."""
+        return resistive_heater.Today(sky.first_ms, sky.outdoor_c)
+
+    def _periods(self, device: I64, ordinal: int) -> tuple[F64, F64]:
+        """Local hours at which warmth is wanted and no longer, shape (homes, 2); NaN: no such period."""
+        settings = self._settings
+        own = chance.stream(self._seed, Purpose.RESISTIVE)
+        u, z = chance.units(own, device, number=3), chance.normals(own, device, number=4)
+        jitter = chance.normals(chance.stream(self._seed, Purpose.HEAT_DAY), device, ordinal, 51)
+        edges = (settings.two_periods_share, settings.two_periods_share + settings.one_period_share)
+        habit = np.searchsorted(edges, u[:, 0], side="right")
+        first = {_TWO_PERIODS: settings.morning, _ALL_DAY: settings.all_day}
+        begin, end = np.full((len(device), 2), np.nan), np.full((len(device), 2), np.nan)
+        for kind, (from_hour, until_hour) in first.items():
+            begin[habit == kind, 0], end[habit == kind, 0] = from_hour, until_hour
+        evenings = habit != _ALL_DAY
+        begin[evenings, 1], end[evenings, 1] = settings.evening
+        shift = settings.home_sd_hours * np.clip(z, -2.0, 2.0)
+        shift = shift + settings.day_sd_hours * np.clip(jitter, -2.0, 2.0)
+        return np.clip(begin + shift, _PLAN_HOUR, _LAST_HOUR), np.clip(end + shift, _PLAN_HOUR, _LAST_HOUR)
+
+
+def _clock_ms(plan_ms: int, hour: F64) -> I64:
+    """Local hours of the day as UTC ms, counted from the planning moment."""
+    return np.asarray(plan_ms + (np.nan_to_num(hour - _PLAN_HOUR) * HOUR_MS).astype(np.int64))

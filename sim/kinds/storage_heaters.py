@@ -1,0 +1,333 @@
+"""Night storage heaters: who has which, behind what kind of switch, and how much heat each night must bring.
+
+Owns the night hours of each GSP Group and the switches that keep them; `sim/kinds/hot_water.py` uses both, so
+that the cylinder and the heaters of one home hang on one switch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from types import MappingProxyType
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field
+
+from devices import storage_heater
+from devices.standing_order import NO_LIMIT_W
+from protocol import periods
+from protocol.messages import I8, I32, I64, UNKNOWN
+from sim import chance
+from sim.chance import F64, Purpose
+from sim.fleet import MJ_PER_WH
+from sim.kinds.kind import Drawn, Sky
+from sim.population import HomeTable
+from sim.quantity import ClockTime, Duration, Power, Share
+from sim.scenario import ROUTE_NAMES, Model
+
+MINUTE_MS = 60_000
+HOUR_MS = 3_600_000
+UNREACHABLE = -1
+MAKERS_CLOUD = ROUTE_NAMES.index("evcp_wifi_cloud")
+"""Smart heat hangs on home broadband and its maker's cloud, as Wi-Fi charge points do: assumed."""
+DESIGN_BELOW_ZERO_C = 3.0
+"""Heaters are sized for a day at -3 C (the usual external design temperature of England) [mem]."""
+
+NIGHT_HOURS_GMT = MappingProxyType({
+    "_A": (("00:00", "07:00"),),
+    "_B": (("00:00", "07:00"),),
+    "_C": (("00:30", "07:30"),),
+    "_D": (("00:00", "07:00"),),
+    "_E": (("23:30", "06:30"),),
+    "_F": (("00:30", "07:30"),),
+    "_G": (("00:30", "07:30"),),
+    "_H": (("00:30", "07:30"),),
+    "_J": (("22:30", "00:30"), ("02:30", "07:30")),
+    "_K": (("23:30", "06:30"),),
+    "_L": (("23:30", "06:30"),),
+    "_M": (("00:30", "07:30"),),
+    "_N": (("22:30", "00:30"), ("02:30", "07:30")),
+    "_P": (("23:00", "06:00"),),
+})  # fmt: skip
+"""Economy 7 hours by GSP Group, in GMT all year round [mem]; within a group they also differ by meter.
+
+Seven hours between 22:00 and 08:30 (npower's answer to customers) [2nd]; hours in half-hour steps, one period
+in some regions and meter-dependent in others (Business Juice) [2nd]. `night_hours` of a scenario overrides.
+"""
+_MINUTES_OF = {
+    clock: int(clock[:2]) * 60 + int(clock[3:]) for w in NIGHT_HOURS_GMT.values() for p in w for clock in p
+}
+_OTHER_GROUPS = (("00:30", "07:30"),)
+_EARLIEST_NIGHT_MINUTE = 12 * 60
+"""A window that begins after noon begins on the evening before the night's morning."""
+
+
+class NightSwitch(Model):
+    """What turns the night supply on and off. Every failure's default is none."""
+
+    teleswitch_share: Share = Field(
+        default=0.10,
+        description="behind a radio teleswitch: 156,000 left in autumn 2025 (Ofgem) of 1.5-1.7 million",
+    )
+    teleswitch_groups: int = Field(
+        default=16, ge=1, le=1_000, description="groups switched together; assumed"
+    )
+    teleswitch_offset_ms: Duration = Field(
+        default=900_000, le=3_600_000, description="groups switch up to this early or late: +/-15 min [mem]"
+    )
+    load_switch_offset_ms: Duration = Field(
+        default=1_799_000, le=1_799_000, description="SMETS2 load switches: randomised offset up to 1,799 s"
+    )
+    stuck_on_share: Share = Field(default=0.0, description="of teleswitches: supply day and night (Ofgem)")
+    stuck_off_share: Share = Field(default=0.0, description="of teleswitches: no supply at all (Ofgem)")
+    wrong_time_share: Share = Field(
+        default=0.0, description="of teleswitches: night at the wrong time (Ofgem)"
+    )
+    wrong_time_ms: Duration = Field(
+        default=8 * HOUR_MS, le=12 * HOUR_MS, description="how wrong, at most, either way; assumed"
+    )
+    night_hours: dict[str, tuple[tuple[ClockTime, ClockTime], ...]] = Field(
+        default_factory=dict, description="by GSP Group, GMT; empty: the table of this module"
+    )
+
+
+class StorageHeaters(Model):
+    """Homes heated by night storage heaters."""
+
+    count_mix: tuple[tuple[int, Share], ...] = Field(
+        default=((3, 0.40), (4, 0.35), (5, 0.25)), description="heaters per home: 3-5 [mem]; mix assumed"
+    )
+    heater_w: tuple[tuple[Annotated[Power, Field(ge=500, le=7_000)], Share], ...] = Field(
+        default=((1_700, 0.35), (2_550, 0.35), (3_400, 0.30)),
+        description="1.7-3.4 kW each [mem]; mix assumed",
+    )
+    charge_hours: float = Field(default=7.0, gt=1, le=12, description="from cold to full: one night [mem]")
+    band: tuple[Share, Share] = Field(
+        default=(0.02, 0.06), description="hysteresis of the charge control, of a full core; assumed"
+    )
+    sizing_median: float = Field(
+        default=0.75,
+        gt=0,
+        le=3,
+        description="heat that a day at -3 C asks, of what a full core holds; assumed",
+    )
+    sizing_log_sd: float = Field(default=0.25, ge=0, le=1, description="assumed")
+    balance_c: float = Field(default=15.3, ge=5, le=25, description="SERL: 15.2-15.4 C (T5)")
+    closed_hours: float = Field(
+        default=14.0, gt=1, le=100, description="time constant of the core, damper closed; assumed"
+    )
+    smart_closed_hours: float = Field(
+        default=30.0, gt=1, le=200,
+        description="of a high-heat-retention core: 45 % kept after a day (BS EN 60531 as in SAP 10) [mem]",
+    )  # fmt: skip
+    open_factor: float = Field(
+        default=2.0, ge=1, le=10, description="an open damper gives so much faster; assumed"
+    )
+    closed_log_sd: float = Field(default=0.20, ge=0, le=1, description="between homes; assumed")
+    manual_share: Share = Field(
+        default=0.4, description="owners with a dial instead of automatic charge control; assumed"
+    )
+    manual_dial: tuple[Share, Share] = Field(
+        default=(0.3, 0.8), description="where dials stand in winter, uniform within; assumed"
+    )
+    manual_off_above_c: float = Field(
+        default=12.0, ge=0, le=25, description="mean of a day from which they turn the dial off; assumed"
+    )
+    forecast_sd_c: float = Field(
+        default=1.0, ge=0, le=10, description="error of what automatic control expects; assumed"
+    )
+    evening: tuple[float, float] = Field(
+        default=(16.0, 22.0), description="damper open, local hours; assumed"
+    )
+    morning_share: Share = Field(default=0.3, description="mornings with an open damper, 07-09; assumed")
+    boost_share: Share = Field(
+        default=0.1, description="evenings on which the owner looks, and boosts a cold room; assumed"
+    )
+    boost_below: Share = Field(
+        default=0.15, description="core left, of tonight's target, that is cold; assumed"
+    )
+    boost_w: Power = Field(default=1_500, ge=0, le=10_000, description="direct element in use; assumed")
+    boost_for_ms: Duration = Field(default=HOUR_MS, ge=60_000, le=12 * HOUR_MS, description="assumed")
+    smart_share: Share = Field(
+        default=0.10,
+        description="that take set-points (CrowdFlex WP5 4.1.4: only those with an API); assumed",
+    )
+    floor: Share = Field(
+        default=0.10, description="of tonight's target: below it no order holds them off; assumed"
+    )
+    response_ms: Duration = Field(default=120_000, description="about 2 min (CrowdFlex WP5 table 4)")
+    report_every_ms: Duration = Field(
+        default=300_000, ge=1_000, description="heat clouds are polled every 30-300 s [mem]"
+    )
+    meter_gain_sd: Share = Field(default=0.0, description="asset-meter gain error, drawn once per meter")
+    switch: NightSwitch = NightSwitch()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Switches:
+    """The night switch of each home, shape (homes,)."""
+
+    offset_s: I32
+    teleswitch: I8  # 1: a radio teleswitch
+    traits: I8  # STUCK_ON, STUCK_OFF or 0
+
+
+def make_switches(settings: NightSwitch, number: I64, seed: int) -> Switches:
+    """What switches the night supply of the homes `number`: a keyed draw of the home alone."""
+    key = chance.stream(seed, Purpose.TELESWITCH)
+    u, w = chance.units(key, number), chance.units(key, number, number=1)
+    teleswitch = u[:, 0] < settings.teleswitch_share
+    group = (u[:, 1] * settings.teleswitch_groups).astype(np.int64)
+    of_group = chance.units(key, np.arange(settings.teleswitch_groups, dtype=np.int64), number=2)[:, 0]
+    group_s = (2.0 * of_group[group] - 1.0) * settings.teleswitch_offset_ms / 1000
+    smets_s = u[:, 2] * settings.load_switch_offset_ms / 1000
+    on, off = settings.stuck_on_share, settings.stuck_off_share
+    stuck_on = teleswitch & (w[:, 0] < on)
+    stuck_off = teleswitch & (w[:, 0] >= on) & (w[:, 0] < on + off)
+    wrong = teleswitch & (w[:, 0] >= on + off) & (w[:, 0] < on + off + settings.wrong_time_share)
+    wrong_s = (2.0 * w[:, 1] - 1.0) * settings.wrong_time_ms / 1000
+    offset_s = np.where(teleswitch, group_s, smets_s) + np.where(wrong, wrong_s, 0.0)
+    traits = stuck_on * storage_heater.STUCK_ON + stuck_off * storage_heater.STUCK_OFF
+    return Switches(
+        np.rint(offset_s).astype(np.int32), teleswitch.astype(np.int8), np.asarray(traits, np.int8)
+    )
+
+
+def night_windows_ms(settings: NightSwitch, group_names: tuple[str, ...], day: date) -> I64:
+    """Night hours that touch the diary of `day`, shape (groups, windows, 2) [UTC ms]; NEVER_MS where unused.
+
+    Three nights: a switch may be half a day wrong, and the diary begins in the middle of one.
+    """
+    hours = [_hours(settings, name) for name in group_names]
+    most = max(len(windows) for windows in hours)
+    out = np.full((len(hours), 3 * most, 2), storage_heater.NEVER_MS, np.int64)
+    for group, windows in enumerate(hours):
+        for night in range(3):
+            midnight_ms = _gmt_midnight_ms(day + timedelta(days=night))
+            for k, (begin, end) in enumerate(windows):
+                begins = begin - 24 * 60 if begin >= _EARLIEST_NIGHT_MINUTE else begin
+                ends = end - 24 * 60 if end > _EARLIEST_NIGHT_MINUTE else end
+                out[group, night * most + k] = (
+                    midnight_ms + begins * MINUTE_MS,
+                    midnight_ms + ends * MINUTE_MS,
+                )
+    return out
+
+
+def _hours(settings: NightSwitch, name: str) -> tuple[tuple[int, int], ...]:
+    """The windows of one GSP Group [minutes of the GMT day]."""
+    if name in settings.night_hours:
+        return settings.night_hours[name]
+    return tuple((_MINUTES_OF[a], _MINUTES_OF[b]) for a, b in NIGHT_HOURS_GMT.get(name, _OTHER_GROUPS))
+
+
+def _gmt_midnight_ms(day: date) -> int:
+    return (day.toordinal() - date(1970, 1, 1).toordinal()) * 24 * HOUR_MS
+
+
+def pick(mix: tuple[tuple[int, float], ...], u: F64) -> I64:
+    """Draw from (value, share) pairs."""
+    edges = np.cumsum([share for _, share in mix])
+    values = np.array([value for value, _ in mix], dtype=np.int64)
+    return np.asarray(values[np.searchsorted(edges[:-1], u, side="right")])
+
+
+class StorageHeaterHomes:
+    """The storage heaters of a scenario (`sim.kinds.kind.Kind`)."""
+
+    name = "storage_heaters"
+    device = storage_heater
+
+    def __init__(self, settings: StorageHeaters, homes: HomeTable, numbers: I32, seed: int) -> None:
+        self._settings, self._homes, self._numbers, self._seed = settings, homes, numbers, seed
+
+    def draw(self, start_ms: int) -> Drawn:
+        """Heaters, charge control and switch of every home; the cores are cold at first."""
+        settings = self._settings
+        number = self._numbers.astype(np.int64)
+        key = chance.stream(self._seed, Purpose.STORAGE_HEATER)
+        u, z = chance.units(key, number), chance.normals(key, number, number=1)
+        smart = u[:, 2] < settings.smart_share
+        switches = make_switches(settings.switch, number, self._seed)
+        heaters, unit_w = pick(settings.count_mix, u[:, 0]), pick(settings.heater_w, u[:, 1])
+        spec = np.zeros(len(number), storage_heater.SPEC)
+        spec["device"] = number
+        spec["region"] = self._homes.gsp_group[self._numbers]
+        spec["traits"] = np.where(smart, storage_heater.SMART, switches.traits)
+        spec["floor_pct"] = round(100 * settings.floor)
+        spec["unit_w"], spec["rating_w"], spec["boost_w"] = unit_w, heaters * unit_w, settings.boost_w
+        spec["offset_s"] = switches.offset_s
+        spec["response_s"] = settings.response_ms // 1000
+        spec["capacity_mj"] = (spec["rating_w"] * settings.charge_hours).astype(np.int64) * MJ_PER_WH
+        low, high = settings.band
+        band = low + (high - low) * chance.units(key, number, number=4)[:, 0]
+        spec["band_mj"] = (band * spec["capacity_mj"]).astype(np.int64)
+        hours = np.where(smart, settings.smart_closed_hours, settings.closed_hours)
+        hours = hours * np.exp(settings.closed_log_sd * z[:, 0])
+        spec["closed_per_ms"] = 1.0 / (hours * HOUR_MS)
+        spec["open_per_ms"] = settings.open_factor * spec["closed_per_ms"]
+        gain = settings.meter_gain_sd * z[:, 1]
+        spec["wh_per_mj"] = (1.0 + gain) / MJ_PER_WH
+        spec["read_every_ms"] = settings.report_every_ms
+        spec["read_at_ms"] = (u[:, 3] * settings.report_every_ms).astype(np.int32)
+        order = np.lexsort((spec["device"], spec["read_at_ms"], spec["read_every_ms"]))
+        spec, smart = spec[order], smart[order]
+        state = np.zeros(len(number), storage_heater.STATE)
+        state["at_ms"] = start_ms
+        state["limit_w"] = NO_LIMIT_W
+        return Drawn(
+            home=self._numbers[order].astype(np.int32),
+            spec=spec,
+            state=state,
+            rating_w=spec["rating_w"].astype(np.int32),
+            capacity_wh=np.where(smart, spec["capacity_mj"] // MJ_PER_WH, UNKNOWN).astype(np.int32),
+            route=np.where(smart, MAKERS_CLOUD, UNREACHABLE).astype(np.int8),
+        )
+
+    def diary(self, drawn: Drawn, day: date, sky: Sky) -> np.ndarray[Any, Any]:
+        """Tonight's target from the weather, the owner's dampers and patience."""
+        settings = self._settings
+        device = drawn.spec["device"]
+        key, ordinal = chance.stream(self._seed, Purpose.HEAT_DAY), day.toordinal()
+        u = chance.units(key, device, ordinal, 40)
+        z = chance.normals(key, device, ordinal, 41)
+        diary = np.zeros(len(device), storage_heater.DIARY)
+        diary["forecast_ms"] = periods.local_clock_ms(day, 20)
+        diary["tonight_mj"] = self._targets_mj(drawn.spec, sky, z[:, 0])
+        opens, closes = settings.evening
+        late_ms = (0.5 * z[:, 1] * HOUR_MS).astype(np.int64).clip(-HOUR_MS, HOUR_MS)
+        noon_ms = periods.local_clock_ms(day, 12)
+        diary["open_ms"][:, 1] = noon_ms + round((opens - 12) * HOUR_MS) + late_ms
+        diary["close_ms"][:, 1] = noon_ms + round((closes - 12) * HOUR_MS) + late_ms
+        morning = u[:, 0] < settings.morning_share
+        diary["open_ms"][:, 0] = np.where(morning, noon_ms - 5 * HOUR_MS, storage_heater.NEVER_MS)
+        diary["close_ms"][:, 0] = np.where(morning, noon_ms - 3 * HOUR_MS, storage_heater.NEVER_MS)
+        looks = u[:, 1] < settings.boost_share
+        look_ms = noon_ms + ((5.0 + 4.0 * u[:, 2]) * HOUR_MS).astype(np.int64)
+        diary["look_ms"] = np.where(looks, look_ms, storage_heater.NEVER_MS)
+        diary["boost_below_mj"] = (settings.boost_below * diary["tonight_mj"]).astype(np.int64)
+        diary["boost_for_s"] = settings.boost_for_ms // 1000
+        return diary
+
+    def today(self, day: date, sky: Sky) -> storage_heater.Today:  # noqa: ARG002 - bricks do not see the sky
+        """The night hours."""
+        return storage_heater.Today(night_windows_ms(self._settings.switch, self._homes.group_names, day))
+
+    def _targets_mj(self, spec: np.ndarray[Any, Any], sky: Sky, z: F64) -> I64:
+        """Heat that the core shall hold in the morning [mJ].
+
+        Automatic control: what tomorrow asks if it is like today, give or take its error. A dial: one level
+        all winter.
+        """
+        settings = self._settings
+        key = chance.stream(self._seed, Purpose.STORAGE_HEATER)
+        u, w = chance.units(key, spec["device"], number=2), chance.normals(key, spec["device"], number=3)
+        sizing = settings.sizing_median * np.exp(settings.sizing_log_sd * w[:, 0])
+        mean_c = sky.outdoor_c.mean(axis=1)[spec["region"]]
+        cold_k = settings.balance_c - (mean_c + settings.forecast_sd_c * z)
+        automatic = sizing * np.clip(cold_k, 0.0, None) / (settings.balance_c + DESIGN_BELOW_ZERO_C)
+        low, high = settings.manual_dial
+        dial = np.where(mean_c < settings.manual_off_above_c, low + (high - low) * u[:, 1], 0.0)
+        share = np.where(u[:, 0] < settings.manual_share, dial, automatic)
+        return np.asarray((np.clip(share, 0.0, 1.0) * spec["capacity_mj"]).astype(np.int64))
