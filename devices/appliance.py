@@ -210,7 +210,7 @@ def happen(s: Any, p: Any, d: Any, today: Any, now_ms: int) -> tuple[int, int]:
     if before_ms < d.load2_ms <= now_ms:
         load(s, now_ms, int(d.start2_ms))
         bits |= 1 << 40
-    if s.phase == 0 and s.due_ms != 0 and s.due_ms <= now_ms:
+    if s.due_ms != 0 and s.due_ms <= now_ms:
         if moves(s, p, d):
             s.due_ms = moved_to_ms(s, p, d)
             s.marks = MOVED
