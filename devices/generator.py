@@ -1,9 +1,9 @@
 """A back-up generator behind a business site's meter: it starts, runs for a while, and empties its tank.
 
 Export is negative import. An order for export (a limit below NO_LIMIT_W) starts the engine, which gives
-nothing while it warms up, then what was asked between its least stable load and its rating. Once it gives power it
-gives it for its minimum run, whatever is ordered. It runs by itself only for its planned test, which an
-order to stay off puts off. It stops when the tank is empty, and waits for the tanker.
+nothing while it warms up, then what was asked between its least stable load and its rating. Once it gives
+power it does so for its minimum run, whatever is ordered. It runs by itself only for its planned test,
+which an order to stay off puts off. It stops when the tank is empty, and waits for the tanker.
 """
 
 from __future__ import annotations
