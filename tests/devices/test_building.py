@@ -1,5 +1,7 @@
 """Business sites: a profile of which HVAC is shed for a while, and a generator with a tank."""
 
+from datetime import date, timedelta
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +10,11 @@ from hypothesis import strategies as st
 from devices import building, generator
 from devices.scalar import uncompiled
 from devices.standing_order import NO_LIMIT_W
+from sim.households import plan_moment_ms
+from sim.kinds.businesses import BackUpGenerators, Businesses, BusinessSites, Generators
+from sim.kinds.kind import Sky
+from sim.population import make_homes
+from sim.scenario import Homes
 
 START_MS = 1_705_379_400_000  # 2024-01-16 04:30 UTC
 MINUTE_MS, HOUR_MS, WH = 60_000, 3_600_000, 3_600_000
@@ -273,3 +280,68 @@ def test_both_engines_tell_the_same_of_a_generator_and_a_stretch_may_be_split(or
     assert told == live(uncompiled(generator), *plain, NOTHING, orders, cuts)
     assert told == live(generator, *whole, NOTHING, orders)
     assert fast[0].tobytes() == plain[0].tobytes() == whole[0].tobytes()
+
+
+# ------------------------------------------------------------------ as the scenario draws them
+
+
+def sky_of(day, outdoor_c=6.0):
+    none = np.zeros((14, 48))
+    return Sky(plan_moment_ms(day), none + outdoor_c, none, none, none)
+
+
+def drawn_by(kind, settings, seed=1, count=300):
+    owners = np.arange(count, dtype=np.int32)
+    made = kind(settings, make_homes(Homes(count=count), seed), owners, seed)
+    return made, made.draw(START_MS)
+
+
+def test_by_default_nobody_is_a_business_and_nobody_has_a_generator():
+    assert Businesses().share == BackUpGenerators().share == 0.0
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_sites_draw_more_when_open_and_in_the_cold_and_little_at_weekends(seed):
+    kind, drawn = drawn_by(BusinessSites, Businesses(), seed)
+    rows, tuesday, sunday = drawn.spec.view(np.recarray), date(2024, 1, 16), date(2024, 1, 14)
+
+    def mean_w(day, hour, outdoor_c=6.0):
+        sky = sky_of(day, outdoor_c)
+        diary, today = kind.diary(drawn, day, sky).view(np.recarray), kind.today(day, sky)
+        at_ms = sky.first_ms + int((hour - 4.5) * HOUR_MS)
+        return np.mean([
+            building.plain_w(p, d, today, at_ms) + building.hvac_w(p, d, today, at_ms)
+            for p, d in zip(rows, diary, strict=True)
+        ])  # fmt: skip
+
+    assert mean_w(tuesday, 14) > 2.5 * mean_w(tuesday, 3 + 24)
+    assert mean_w(tuesday, 14, -2.0) > 1.1 * mean_w(tuesday, 14, 16.0)
+    assert mean_w(sunday, 14) < 0.7 * mean_w(tuesday, 14)
+    assert 3600 <= drawn.spec["hold_cap_s"].min() <= drawn.spec["hold_cap_s"].max() <= 7200
+
+
+def test_a_site_lives_a_day_of_its_trade_in_about_fifty_events():
+    kind, drawn = drawn_by(BusinessSites, Businesses(), count=20)
+    sky = sky_of(date(2024, 1, 16))
+    today, diary = kind.today(date(2024, 1, 16), sky), kind.diary(drawn, date(2024, 1, 16), sky)
+    s, p, d = (table.view(np.recarray)[0] for table in (drawn.state, drawn.spec, diary))
+    assert len(live(building, s, p, d, today)) == 48
+
+
+def test_generators_are_tested_about_once_a_month_on_working_days_and_refuelled_the_day_after():
+    kind, drawn = drawn_by(Generators, BackUpGenerators())
+    tests = refuels = 0
+    for ahead in range(30):
+        day = date(2024, 1, 8) + timedelta(days=ahead)
+        diary = kind.diary(drawn, day, sky_of(day))
+        tested = diary["test_from_ms"] < generator.NEVER_MS
+        assert day.weekday() < 5 or not tested.any()
+        tests, refuels = tests + tested.sum(), refuels + (diary["refuel_ms"] < generator.NEVER_MS).sum()
+    assert tests == pytest.approx(300 * 22 / 30, rel=0.15)
+    assert refuels == pytest.approx(tests, rel=0.1)
+    assert (drawn.capacity_wh == 160_000).all()
+
+
+def test_a_trade_that_nobody_knows_is_refused_by_name():
+    with pytest.raises(ValueError, match="office, shop, pub, workshop"):
+        drawn_by(BusinessSites, Businesses(trades={"bakery": 1.0}))
