@@ -104,12 +104,24 @@ def test_one_home_is_spiky_as_homes_are_and_a_thousand_are_smooth():
     assert one / noise == pytest.approx(np.sqrt(len(numbers)), rel=0.8)
 
 
+def uses(told, home):
+    """(W, seconds) of every spell of 2 kW and more: a step up and the next equal step down."""
+    low, high = np.searchsorted(told.home, [home, home + 1])
+    at_ms, change_w = told.at_ms[low:high], told.change_w[low:high]
+    for start in np.flatnonzero(change_w >= 2000):
+        end = start + 1 + np.flatnonzero(change_w[start + 1 :] == -change_w[start])[0]
+        yield int(change_w[start]), (at_ms[end] - at_ms[start]) / 1000
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_kettles_boil_for_two_to_four_minutes_at_two_to_three_kilowatts(seed):
-    # At night, fridge and kettle alone would show as single steps: a step of 2-3 kW up that comes down again.
-    numbers, day_wh = base_wh(300, seed=seed)
+def test_kettles_boil_some_times_a_day_for_two_to_four_minutes_and_showers_run_for_minutes(seed):
+    # 2,501-3,000 W: only kettles, and now and then a heater; half of all kettles lie there.
+    numbers, day_wh = base_wh(400, seed=seed)
     told = moments.moments(numbers, day_wh, DAY, seed)
-    ups = (told.change_w >= 2000) & (told.change_w <= 3000)
-    showers = told.change_w >= 7000
-    assert 2 < ups.sum() / len(numbers) < 60
-    assert 0 < showers.sum() / len(numbers) < 4
+    spells = [use for home in numbers for use in uses(told, home)]
+    kettles = np.array([seconds for watts, seconds in spells if 2501 <= watts <= 3000])
+    showers = np.array([seconds for watts, seconds in spells if watts >= 7000])
+    assert 1 < kettles.size / len(numbers) < 5
+    assert ((kettles >= 120) & (kettles <= 240)).mean() > 0.8
+    assert 0.05 < showers.size / len(numbers) < 1
+    assert ((showers >= 240) & (showers <= 540)).mean() > 0.8
