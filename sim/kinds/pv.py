@@ -84,6 +84,11 @@ class Roofs:
         self._settings, self._homes, self._numbers, self._seed = settings, homes, numbers, seed
         self._key = chance.stream(seed, Purpose.PV)
 
+    def among(self, numbers: I32) -> Roofs:
+        """The same roofs, of these homes alone."""
+        shared = np.intersect1d(self._numbers, numbers).astype(np.int32)
+        return Roofs(self._settings, self._homes, shared, self._seed)
+
     def draw(self, start_ms: int) -> Drawn:
         """Who has which roof; a pure function of settings and seed."""
         spec = self._spec(self._numbers.astype(np.int64))
