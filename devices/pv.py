@@ -207,7 +207,7 @@ def happen(s: Any, p: Any, d: Any, today: Any, now_ms: int) -> tuple[int, int]:
 
 
 @scalar
-def next_event_ms(s: Any, p: Any, d: Any, today: Any) -> int:
+def next_event_ms(s: Any, p: Any, d: Any, today: Any) -> int:  # noqa: ARG001 - every kind's signature
     """When light or order change next [ms]; NEVER_MS if nothing is in sight. The night has no events."""
     at_ms = int(s.at_ms)
     first_ms = int(today.first_ms)
@@ -215,8 +215,8 @@ def next_event_ms(s: Any, p: Any, d: Any, today: Any) -> int:
     best_ms = next_turn_ms(s, NEVER_MS)
     if at_ms < first_ms:
         return sooner(at_ms, first_ms, best_ms)
-    if at_ms == first_ms and generated_w(p, d, today, at_ms) != s.available_w:
-        return at_ms + 1  # a new day was planned at this very moment: its light is there
+    if at_ms == first_ms:
+        return at_ms + 1  # a new day was planned at this very moment: look at it
     every_ms = step_ms(today)
     step = (at_ms - first_ms) // every_ms + 1
     steps_per_half_hour = HALF_HOUR_MS // every_ms
