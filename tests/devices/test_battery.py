@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,15 @@ from hypothesis import strategies as st
 from devices import battery
 from devices.battery import EventKind
 from devices.scalar import uncompiled
+from protocol import periods
 from protocol.messages import NO_LIMIT_W, AckOutcome, AssetStatus
+from sim.households import BaseLoad, plan_moment_ms
+from sim.kinds.batteries import Batteries, HomeBatteries, windows_ms
+from sim.kinds.pv import Pv, Roofs
+from sim.population import make_homes
+from sim.scenario import Homes, Weather
+from sim.sky import make_sky
+from sim.weather import make_weather
 
 MIDNIGHT_MS = 1_718_928_000_000  # 2024-06-21 00:00 UTC
 FIRST_MS = MIDNIGHT_MS + 12_600_000  # 04:30 local, 03:30 UTC: the planning moment
@@ -375,3 +384,104 @@ def test_no_order_holds_for_more_than_four_hours(engine):
 
 def test_a_row_is_small():
     assert battery.STATE.itemsize <= 96
+
+
+# ---------------------------------------------------------------------------------- what homes have and do
+
+
+HOMES = Homes(count=600, gsp_groups={"_C": 1.0, "_P": 1.0})
+
+
+def make_kind(day: date, batteries: Batteries, *, roofs: bool = True) -> tuple[HomeBatteries, Any, Any]:
+    """Every second home with a battery, every third with a roof; (kind, drawn, sky) of a day."""
+    homes = make_homes(HOMES, 5)
+    load = BaseLoad(homes, HOMES, 5)
+    number = np.arange(600, dtype=np.int32)
+    sunny = Roofs(Pv(), homes, number[::3], 5) if roofs else None
+    kind = HomeBatteries(batteries, homes, number[::2], 5, load, sunny)
+    first_ms, end_ms = plan_moment_ms(day), plan_moment_ms(day + timedelta(days=1))
+    temperatures = make_weather(Weather(), day, 2, 5)
+    half_hours = (end_ms - first_ms) // HALF_HOUR_MS
+    return kind, kind.draw(first_ms), make_sky(temperatures, homes.group_names, 5, first_ms, half_hours)
+
+
+def test_rows_lie_in_the_order_of_reading_and_adding_homes_moves_no_other():
+    kind, drawn, _ = make_kind(date(2024, 6, 20), Batteries())
+    spec = drawn.spec
+    assert (np.diff(spec["read_at_ms"]) >= 0).all()
+    assert (spec["device"] == drawn.home).all()
+    fewer = HomeBatteries(
+        Batteries(), make_homes(HOMES, 5), np.arange(0, 100, 2, dtype=np.int32), 5, BaseLoad(None, HOMES, 5)
+    ).draw(FIRST_MS)
+    for k, home in enumerate(fewer.home):
+        same = int(np.flatnonzero(drawn.home == home)[0])
+        assert fewer.spec[k] == spec[same]
+        assert fewer.state["charge_mj"][k] == drawn.state["charge_mj"][same]
+    assert (drawn.state["charge_mj"] >= spec["reserve_mj"]).all()
+    assert (drawn.state["charge_mj"] <= spec["capacity_mj"]).all()
+    assert kind.name == "batteries"
+
+
+def test_who_has_what_is_as_the_settings_say_and_no_fault_comes_unasked():
+    _, drawn, _ = make_kind(date(2024, 6, 20), Batteries(peak_shaving_share=0.2))
+    spec = drawn.spec
+    assert np.mean(spec["mode"] == battery.TARIFF) == pytest.approx(0.4, abs=0.08)
+    assert np.mean(spec["mode"] == battery.PEAK_SHAVING) == pytest.approx(0.2, abs=0.07)
+    assert np.mean(spec["traits"] & battery.EXPORTS_AT_PEAK > 0) == pytest.approx(0.5, abs=0.08)
+    assert not (spec["traits"] & (battery.KEEPS_FOR_PEAK | battery.REFUSES_IN_WINDOW)).any()
+    assert (spec["wh_per_mj"] == 1 / WH).all()
+    assert set(drawn.capacity_wh.tolist()) == {5_200, 9_500, 13_500}
+
+
+@pytest.mark.parametrize(
+    ("day", "half_hours"), [(date(2024, 6, 20), 48), (date(2024, 3, 30), 46), (date(2024, 10, 26), 50)]
+)
+def test_a_diary_is_the_homes_demand_less_its_sun_from_planning_moment_to_planning_moment(day, half_hours):
+    kind, drawn, sky = make_kind(day, Batteries())
+    bare, _, _ = make_kind(day, Batteries(), roofs=False)
+    with_sun, without = (each.diary(drawn, day, sky)["net_w"] for each in (kind, bare))
+    assert sky.outdoor_c.shape[1] == half_hours
+    assert not with_sun[:, half_hours:].any()
+    roofed = drawn.home % 3 == 0
+    assert (with_sun[~roofed] == without[~roofed]).all()
+    assert (with_sun[roofed] < without[roofed]).any(axis=1).all()
+    load = BaseLoad(make_homes(HOMES, 5), HOMES, 5).day_wh(drawn.home.astype(np.int64), day)
+    place = (plan_moment_ms(day) - periods.day_start_ms(day)) // HALF_HOUR_MS
+    assert (without[:, 0] == 2 * load[:, place]).all()
+
+
+def test_windows_are_local_time_on_the_days_that_the_clocks_change_too():
+    windows = windows_ms(((90, 300), (1_410, 60)), date(2024, 3, 31))[0]
+    clock = [[periods.local_date(int(ms)).isoformat() for ms in window] for window in windows]
+    lengths = ((windows[:, 1] - windows[:, 0]) // 60_000).tolist()
+    # 01:30 to 05:00 but on the 31st, when 01:30 does not exist, from 02:00; 23:30 to 01:00 of the next day,
+    # which on the 31st is the moment at which the clocks jump
+    assert lengths == [210, 90, 180, 90, 210, 90]
+    assert clock[1] == ["2024-03-30", "2024-03-31"]
+
+
+def test_windows_begin_together_unless_they_are_spread():
+    day = date(2024, 6, 20)
+    for jitter_ms, most_s in ((0, 0), (1_800_000, 1_800)):
+        kind, drawn, sky = make_kind(day, Batteries(jitter_ms=jitter_ms))
+        jitter_s = kind.diary(drawn, day, sky)["jitter_s"]
+        assert jitter_s.max() == pytest.approx(most_s, rel=0.05)
+        assert (jitter_s >= 0).all()
+
+
+def test_a_june_day_of_three_hundred_homes_takes_few_events_and_wastes_a_sixth_of_what_it_cycles():
+    day = date(2024, 6, 20)
+    kind, drawn, sky = make_kind(day, Batteries())
+    diary, today = kind.diary(drawn, day, sky), kind.today(day, sky)
+    rows, specs, days = (table.view(np.recarray) for table in (drawn.state, drawn.spec, diary))
+    events = 0
+    for s, p, d in zip(rows, specs, days, strict=True):
+        while (now_ms := battery.next_event_ms(s, p, d, today)) < sky.first_ms + 48 * HALF_HOUR_MS:
+            battery.happen(s, p, d, today, now_ms)
+            events += 1
+        battery.integrate(s, p, d, today, sky.first_ms + 48 * HALF_HOUR_MS)
+    assert events / len(rows) < 70
+    cycles = rows["discharged_mj"] / specs["capacity_mj"]
+    assert 0.2 < cycles.mean() < 1.2
+    lost = rows["lost_mj"].sum() - int(specs["standby_w"].sum()) * 86_400_000
+    assert lost < 0.16 * (rows["register_mj"].sum() + rows["discharged_mj"].sum()) / 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,11 @@ from devices import pv
 from devices.pv import EventKind
 from devices.scalar import uncompiled
 from protocol.messages import NO_LIMIT_W, AckOutcome, AssetStatus
+from sim.kinds.pv import Pv, Roofs
+from sim.population import make_homes
+from sim.scenario import Homes, Weather
+from sim.sky import make_sky
+from sim.weather import make_weather
 
 FIRST_MS = 1_718_940_600_000  # 2024-06-21 03:30 UTC, 04:30 local: the planning moment
 HOUR_MS, HALF_HOUR_MS, WH = 3_600_000, 1_800_000, 3_600_000
@@ -236,3 +242,56 @@ def test_the_inverter_and_the_meter_may_disagree(engine):
     meter_wh = int(life.s.export_mj) / WH
     assert pv.inverter_wh(life.s, life.p, int(life.s.at_ms)) == int(meter_wh * 1.03)
     assert pv.told_pct(life.s, life.p, int(life.s.at_ms)) == -1
+
+
+# ----------------------------------------------------------------------------------------- what homes have
+
+
+HOMES = Homes(count=600)
+DAY = date(2024, 6, 21)
+
+
+def make_kind(pv_settings: Pv) -> tuple[Roofs, Any, Any]:
+    """Every second home with a roof; (kind, drawn, sky) of a day in June."""
+    homes = make_homes(HOMES, 5)
+    kind = Roofs(pv_settings, homes, np.arange(0, 600, 2, dtype=np.int32), 5)
+    sky = make_sky(make_weather(Weather(), DAY, 2, 5), homes.group_names, 5, FIRST_MS, 48)
+    return kind, kind.draw(FIRST_MS), sky
+
+
+def test_roofs_are_drawn_home_by_home_and_no_error_comes_unasked():
+    kind, drawn, _ = make_kind(Pv())
+    spec = drawn.spec
+    assert (np.diff(spec["read_at_ms"]) >= 0).all()
+    assert (spec["wh_per_mj"] == spec["inverter_wh_per_mj"]).all()
+    assert np.allclose(spec["east"] ** 2 + spec["north"] ** 2 + spec["up"] ** 2, 1.0, atol=1e-6)
+    assert spec["north"].mean() < -0.3  # they look south
+    assert 3_300 < spec["peak_w"].mean() < 3_900
+    assert np.mean(drawn.route >= 0) == pytest.approx(0.3, abs=0.08)
+    few = kind.among(np.arange(0, 60, 3, dtype=np.int32)).draw(FIRST_MS)
+    assert sorted(few.home.tolist()) == list(range(0, 60, 6))
+    for k, home in enumerate(few.home):
+        assert few.spec[k] == spec[int(np.flatnonzero(drawn.home == home)[0])]
+
+
+def test_what_the_homes_meter_sees_by_half_hour_is_what_the_roof_gives():
+    for flicker_sd in (0.0, 0.3):
+        kind, drawn, sky = make_kind(Pv(flicker_sd=flicker_sd))
+        expected_mj = kind.generated_w(drawn, DAY, sky).astype(np.int64).sum(axis=1) * HALF_HOUR_MS
+        diary, today = kind.diary(drawn, DAY, sky), kind.today(DAY, sky)
+        rows, specs, days = (table.view(np.recarray) for table in (drawn.state, drawn.spec, diary))
+        for k in range(0, 300, 30):
+            s, p, d = rows[k], specs[k], days[k]
+            while (now_ms := pv.next_event_ms(s, p, d, today)) <= END_MS:
+                pv.happen(s, p, d, today, now_ms)
+            pv.integrate(s, p, d, today, END_MS)
+            assert s.export_mj == pytest.approx(expected_mj[k], abs=48 * HALF_HOUR_MS)
+            assert s.export_mj > 0
+
+
+def test_clouds_that_flicker_take_no_light_on_average_and_differ_between_roofs():
+    kind, drawn, sky = make_kind(Pv(flicker_sd=0.3))
+    factors = kind.today(DAY, sky).flicker
+    assert factors.shape == (64, 144)
+    assert factors.mean() == pytest.approx(1.0, abs=0.02)
+    assert np.unique(kind.diary(drawn, DAY, sky)["flicker"]).size > 50
