@@ -211,22 +211,19 @@ def next_event_ms(s: Any, p: Any, d: Any, today: Any) -> int:  # noqa: ARG001 - 
     """When light or order change next [ms]; NEVER_MS if nothing is in sight. The night has no events."""
     at_ms = int(s.at_ms)
     first_ms = int(today.first_ms)
-    half_hours = today.global_w_per_m2.shape[1]
     best_ms = next_turn_ms(s, NEVER_MS)
     if at_ms < first_ms:
         return sooner(at_ms, first_ms, best_ms)
     if at_ms == first_ms:
         return at_ms + 1  # a new day was planned at this very moment: look at it
     every_ms = step_ms(today)
-    step = (at_ms - first_ms) // every_ms + 1
     steps_per_half_hour = HALF_HOUR_MS // every_ms
-    dark_now = s.available_w == 0
-    r = int(p.region)
-    while dark_now and step < half_hours * steps_per_half_hour:
-        if today.global_w_per_m2[r, step // steps_per_half_hour] > 0.0:
-            break
-        step += 1
-    if step < half_hours * steps_per_half_hour or (not dark_now and step == half_hours * steps_per_half_hour):
+    steps = today.global_w_per_m2.shape[1] * steps_per_half_hour
+    step = (at_ms - first_ms) // every_ms + 1
+    if s.available_w == 0:
+        while step < steps and today.global_w_per_m2[int(p.region), step // steps_per_half_hour] <= 0.0:
+            step += 1
+    if step < steps:
         best_ms = min(best_ms, first_ms + step * every_ms)
     return best_ms
 

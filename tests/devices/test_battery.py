@@ -149,10 +149,19 @@ def lives(draw: Any) -> dict[str, Any]:
     }  # fmt: skip
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))  # noqa: TID251 - a test's own world
     net_w = rng.integers(-5_000, 8_000, battery.HALF_HOURS)
-    limit = st.one_of(st.just(NO_LIMIT_W), st.just(0), st.integers(-12_000, 12_000))
-    day = st.integers(0, 24 * HOUR_MS)
+    limit = st.one_of(st.sampled_from([NO_LIMIT_W, 0, -9_000]), st.integers(-12_000, 12_000))
     orders = draw(
-        st.lists(st.tuples(day, limit, day, st.integers(0, 6 * HOUR_MS), st.integers(0, 9)), max_size=8)
+        st.lists(
+            st.tuples(
+                st.integers(0, 24 * HOUR_MS),  # arrives
+                limit,
+                st.integers(-HOUR_MS, HOUR_MS),  # begins after that
+                st.integers(-HOUR_MS, 6 * HOUR_MS),  # ends after that
+                st.integers(1, 9),
+            ),
+            min_size=1,
+            max_size=8,
+        )
     )
     return {
         "life": {
@@ -160,8 +169,9 @@ def lives(draw: Any) -> dict[str, Any]:
             "today": make_today(cheap, peak), "jitter_s": draw(st.integers(0, 1800)),
         },
         "orders": [
-            (FIRST_MS + arrives, limit_w, FIRST_MS + begins, FIRST_MS + begins + length, sequence)
-            for arrives, limit_w, begins, length, sequence in orders
+            (FIRST_MS + arrives, limit_w, begins_ms, begins_ms + length, sequence)
+            for arrives, limit_w, lead, length, sequence in orders
+            for begins_ms in (FIRST_MS + arrives + lead,)
         ],
         "cuts": sorted(FIRST_MS + cut for cut in draw(st.lists(st.integers(1, 24 * HOUR_MS), max_size=5))),
     }  # fmt: skip
