@@ -225,15 +225,15 @@ for this chain of formulas, and is no climatology of clouds.
 """
 
 BRIGHTNESS: Mapping[str, float] = MappingProxyType({
-    "_A": 0.989, "_B": 1.024, "_C": 0.976, "_D": 0.971, "_E": 0.960, "_F": 1.032, "_G": 0.931,
-    "_H": 0.990, "_J": 0.991, "_K": 0.989, "_L": 0.989, "_M": 1.028, "_N": 1.015, "_P": 1.015,
+    "_A": 0.998, "_B": 1.025, "_C": 0.987, "_D": 0.978, "_E": 0.970, "_F": 1.019, "_G": 0.924,
+    "_H": 1.005, "_J": 1.003, "_K": 0.999, "_L": 0.997, "_M": 1.018, "_N": 0.997, "_P": 0.997,
 })  # fmt: skip
 """A region's index over that of its latitude: fitted so that a south roof of 35 degrees, free-standing, 14 %
-loss, yields in the mean of ten drawn years what PVGIS gives for 2019 [kWh/kWp]: London 1044, South East
-1066, South West 1067, Wales 1054, East Midlands 1036, East 1036, West Midlands 981, North East 969, Edinburgh
-913, North West 890 (so that half-hourly clouds and the bend of the power curve are made up for). Assumed:
-Southern as its neighbours (1067), Merseyside and North Wales between theirs (975), Yorkshire between its own
-(1002), North Scotland as bright as Edinburgh (its lower sun gives 880).
+loss, yields in the mean of 38 drawn years what PVGIS gives for 2019 [kWh/kWp]: London 1044, South East 1066,
+South West 1067, Wales 1054, East Midlands 1036, East 1036, West Midlands 981, North East 969, Edinburgh 913,
+North West 890 (so that half-hourly clouds and the bend of the power curve are made up for). Assumed: Southern
+as its neighbours (1067), Merseyside and North Wales between theirs (975), Yorkshire between its own (1002),
+North Scotland as bright as Edinburgh (its lower sun gives 881).
 """
 
 _DARKEST, _BRIGHTEST = 0.12, 1.20

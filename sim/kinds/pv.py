@@ -143,6 +143,9 @@ class Roofs:
 
     def today(self, day: date, sky: Sky) -> pv.Today:  # noqa: ARG002 - every kind's signature
         """The sky and the sun's way over each region."""
+        return self._light(sky)
+
+    def _light(self, sky: Sky) -> pv.Today:
         half_hours = sky.outdoor_c.shape[1]
         track = sun_track([PLACES[name] for name in self._homes.group_names], sky.first_ms, half_hours)
         return pv.Today(
@@ -173,7 +176,7 @@ class Roofs:
     def generated_w(self, drawn: Drawn, day: date, sky: Sky) -> I32:
         """What each roof can give in each half-hour [W] (rows, half-hours): what its home's meter sees."""
         out = np.empty((len(drawn.spec), sky.outdoor_c.shape[1]), np.int32)
-        _fill(drawn.spec, self.diary(drawn, day, sky), self.today(day, sky), out)
+        _fill(drawn.spec, self.diary(drawn, day, sky), self._light(sky), out)
         return out
 
 

@@ -335,19 +335,21 @@ def test_peak_shaving_cuts_what_rises_above_and_charges_again_below(engine):
 
 
 def test_a_batteries_street_makes_a_new_peak_at_the_price_step_unless_its_clocks_are_spread():
-    def street_w(jitter_s):
+    def street_w(jitter_s, clock="24:01"):
         today = make_today(cheap=[("24:00", "27:00")])
         total = 0
         for k in range(20):
             life = Life(
                 "fast", today=today, mode=battery.TARIFF, jitter_s=jitter_s * k // 20, charge_wh=1_000
             )
-            life.live(at("24:01"))
+            life.live(at(clock))
             total += int(life.s.import_w)
         return total
 
     assert street_w(0) == 20 * 3_000
     assert street_w(1_800) == 3_000  # one a minute and a half
+    assert street_w(1_800, "24:15") == 10 * 3_000
+    assert street_w(1_800, "24:30") == 20 * 3_000
 
 
 def test_a_controller_that_minds_its_tariff_refuses_orders_while_a_window_is_open(engine):
