@@ -125,7 +125,13 @@ class SunTrack:
 
 
 def sun_track(places: Sequence[Place], first_ms: int, half_hours: int) -> SunTrack:
-    """The sun over each place in consecutive half-hours of UTC from `first_ms`."""
+    """The sun over each place in consecutive half-hours of UTC from `first_ms`; not to be written to."""
+    return _sun_track(tuple(places), first_ms, half_hours)
+
+
+@lru_cache(maxsize=4)
+def _sun_track(places: tuple[Place, ...], first_ms: int, half_hours: int) -> SunTrack:
+    """The sky and the roofs under it ask for the same days."""
     step_ms = HALF_HOUR_MS // _MOMENTS
     at_ms = first_ms + step_ms // 2 + step_ms * np.arange(half_hours * _MOMENTS, dtype=np.int64)
     sun = np.stack([sun_at(place.latitude, place.longitude, at_ms) for place in places])
@@ -341,17 +347,14 @@ def outdoor_c(
     )
     noon_ms = day * DAY_MS + DAY_MS // 2
     shift = np.interp(at_ms, noon_ms, mean - (low + high) / 2)
+    every = np.arange(len(_GROUPS))
+    drawn = np.stack(
+        [chance.normals(key, every, moment=int(d) + _EPOCH_ORDINAL, number=1)[:, 0] for d in day], axis=1
+    )
     out = np.empty((len(groups), half_hours))
     for i, group in enumerate(groups):
-        drawn = [
-            float(
-                chance.normals(
-                    key, np.array([_GROUPS.index(group)]), moment=int(d) + _EPOCH_ORDINAL, number=1
-                )[0, 0]
-            )
-            for d in day
-        ]
-        knots_ms, knots_c = _extremes(PLACES[group], noon_ms, low, high, np.clip(drawn, -2.0, 2.0))
+        late = np.clip(drawn[_GROUPS.index(group)], -2.0, 2.0)
+        knots_ms, knots_c = _extremes(PLACES[group], noon_ms, low, high, late)
         out[i] = _half_cosines(knots_ms, knots_c, at_ms) + shift
     return out
 

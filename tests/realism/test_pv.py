@@ -1,7 +1,8 @@
-"""Target T9: what a roof yields in a year, by region and month, against PVGIS; three seeds.
+"""Target T9: what a roof yields in a year, by region and month, against PVGIS; ten seeds.
 
-The published figures are of 2019. A year drawn here differs from another by about 3 % (sd over 28 seeds), a
-month by about 11 %; held against the figures is the mean over three seeds, and each seed within three sd.
+The published figures are of 2019. A year drawn here differs from another by about 3.5 % (sd over 28 seeds), a
+month by about 11 %: the weather's own doing. The mean of three years would therefore miss one of ten regions
+by 5 % in about every tenth choice of seeds; that of ten years has an sd of 1.1 %.
 """
 
 import json
@@ -21,7 +22,7 @@ from sim.weather import make_weather
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data files are not on this machine")
 
-SEEDS = (1, 2, 3)
+SEEDS = tuple(range(1, 11))
 FIRST_DAY, DAY_MS = date(2019, 1, 1), 86_400_000
 GROUPS = tuple(sorted(PLACES))
 AS_PVGIS = Pv(peak_mean_w=1_000, peak_sd_w=0, tilt_sd_degrees=0.0, azimuth_sd_degrees=0.0, noct_c=37.0)
@@ -39,25 +40,25 @@ def one_home_per_group():
     return homes, np.array(first, np.int32)
 
 
-def skies(seed, every=1):
-    """(day, sky) of each UTC day of a year, or of every so manieth."""
-    temperatures = make_weather(Weather(), FIRST_DAY, 366, seed)
+def skies(seeds, every=1):
+    """(day, skies of each seed) of each UTC day of a year, or of one in so many."""
+    temperatures = make_weather(Weather(), FIRST_DAY, 366, 1)
     for k in range(0, 365, every):
         day = FIRST_DAY + timedelta(days=k)
         first_ms = (day.toordinal() - date(1970, 1, 1).toordinal()) * DAY_MS
-        yield day, make_sky(temperatures, GROUPS, seed, first_ms, 48)
+        yield day, [make_sky(temperatures, GROUPS, seed, first_ms, 48) for seed in seeds]
 
 
 @pytest.fixture(scope="module")
 def years():
     """Hourly means of a kWp [W] (seeds, groups, days, hours)."""
     homes, numbers = one_home_per_group()
+    roofs = Roofs(AS_PVGIS, homes, numbers, 1)
+    drawn = roofs.draw(0)
+    order = np.argsort(drawn.spec["region"])
     out = np.empty((len(SEEDS), 14, 365, 24))
-    for i, seed in enumerate(SEEDS):
-        roofs = Roofs(AS_PVGIS, homes, numbers, seed)
-        drawn = roofs.draw(0)
-        order = np.argsort(drawn.spec["region"])
-        for k, (day, sky) in enumerate(skies(seed)):
+    for k, (day, by_seed) in enumerate(skies(SEEDS)):
+        for i, sky in enumerate(by_seed):
             out[i, :, k] = roofs.generated_w(drawn, day, sky)[order].reshape(14, 24, 2).mean(axis=2)
     return out
 
@@ -66,14 +67,14 @@ def years():
 def test_a_south_roof_yields_in_a_year_what_pvgis_says_of_its_region(years, group, published):
     kwh = years[:, GROUPS.index(group)].sum(axis=(1, 2)) / 1000
     assert kwh.mean() == pytest.approx(published, rel=0.05)
-    assert kwh == pytest.approx([published] * 3, rel=0.10)
+    assert 0.01 < kwh.std() / kwh.mean() < 0.07  # years differ
 
 
 def test_london_months_are_those_of_pvgis(years):
     month = np.array([(FIRST_DAY + timedelta(days=k)).month for k in range(365)])
     kwh = years[:, GROUPS.index("_C")].sum(axis=2).mean(axis=0) / 1000
     found = [kwh[month == m].sum() for m in range(1, 13)]
-    assert found == pytest.approx(LONDON_MONTHS, rel=0.15)
+    assert found == pytest.approx(LONDON_MONTHS, rel=0.12)
 
 
 def test_the_best_hour_of_a_year_is_just_under_nine_tenths_of_the_peak(years):
@@ -89,7 +90,7 @@ def test_roofs_as_they_are_yield_less_than_roofs_to_the_south():
     roofs = [Roofs(pv_settings, homes, numbers, 1) for pv_settings in (mixed, south)]
     drawn = [kind.draw(0) for kind in roofs]
     total = np.zeros(2)
-    for day, sky in skies(1, every=9):
+    for day, (sky,) in skies((1,), every=9):
         total += [float(kind.generated_w(of, day, sky).sum()) for kind, of in zip(roofs, drawn, strict=True)]
     assert 0.85 < total[0] / total[1] < 0.95  # PVGIS: 5 to 15 % less
 
