@@ -1,0 +1,220 @@
+"""Home batteries: whose they are, what their controllers are set to, and what their homes need today."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from devices import battery
+from devices.standing_order import NO_LIMIT_W
+from protocol import periods
+from protocol.messages import I32, I64
+from sim import chance
+from sim.chance import Purpose
+from sim.households import BaseLoad
+from sim.kinds.kind import HALF_HOUR_MS, Drawn, Sky
+from sim.kinds.pv import Roofs
+from sim.population import HomeTable
+from sim.quantity import ClockTime, Duration, Energy, Power, Share
+from sim.scenario import ROUTE_NAMES, Model
+
+MJ_PER_WH = 3_600_000
+_ROUTE = ROUTE_NAMES.index("evcp_wifi_cloud")
+"""A battery is reached as a charge point on the home's broadband is."""
+_W_PER_WH_PER_HALF_HOUR = 2
+
+
+class Batteries(Model):
+    """Home batteries and the controllers that run them for their owners."""
+
+    share: Share = Field(default=0.0, description="homes with a battery")
+    sizes: tuple[tuple[Energy, Power, Share], ...] = Field(
+        default=((5_200, 2_600, 0.35), (9_500, 3_600, 0.40), (13_500, 5_000, 0.25)),
+        description="usable capacity, power either way, share; sizes [mem], shares assumed",
+    )
+    charge_efficiency: Share = Field(default=0.94, ge=0.5, description="AC round trip 85-90 % [mem]")
+    discharge_efficiency: Share = Field(default=0.94, ge=0.5, description="AC round trip 85-90 % [mem]")
+    reserve: Share = Field(default=0.10, le=0.9, description="kept for a power cut; 4-20 % [mem]")
+    standby_w: Power = Field(default=10, le=500, description="inverter's self-supply; assumed")
+    export_limit_w: Power = Field(
+        default=3_680, description="battery and roof together: 16 A per phase, ENA EREC G98"
+    )
+    tariff_share: Share = Field(default=0.4, description="follow a time-of-use tariff; assumed")
+    peak_shaving_share: Share = Field(
+        default=0.0, description="cut their home's import above shave_above; the rest self-consume"
+    )
+    shave_above_w: Power = Field(default=4_000, description="import that peak shaving lets pass; assumed")
+    cheap: tuple[tuple[ClockTime, ClockTime], ...] = Field(
+        default=(("02:00", "05:00"),),
+        validate_default=True,
+        description="local hours in which the tariff is cheap; a British export tariff's [mem]",
+    )
+    peak: tuple[tuple[ClockTime, ClockTime], ...] = Field(
+        default=(("16:00", "19:00"),),
+        validate_default=True,
+        description="local hours in which the tariff is dear; a British export tariff's [mem]",
+    )
+    exports_at_peak_share: Share = Field(
+        default=0.5, description="of those on the tariff, sell at peak what they can; assumed"
+    )
+    keeps_for_peak_share: Share = Field(
+        default=0.0, description="of those on the tariff, leave the home to the grid until the peak"
+    )
+    refuses_in_window_share: Share = Field(
+        default=0.0, description="of those on the tariff, take no orders while a window is open"
+    )
+    jitter_ms: Duration = Field(
+        default=0, le=3_600_000, description="controllers begin a window up to this late; 0: all at once"
+    )
+    cycles_per_day: float = Field(
+        default=0.0, ge=0, le=10, description="warranty: full cycles per day; 0: no limit"
+    )
+    report_every_ms: Duration = Field(
+        default=300_000, ge=1_000, description="Tesla energy sites: one data request per 5 min"
+    )
+    meter_gain_sd: Share = Field(
+        default=0.0, description="gain error of the asset meter, drawn once per meter"
+    )
+
+
+class HomeBatteries:
+    """The home batteries of one scenario: `sim.kinds.kind.Kind`."""
+
+    name = "batteries"
+    device: ModuleType = battery
+
+    def __init__(
+        self,
+        settings: Batteries,
+        homes: HomeTable,
+        numbers: I32,
+        seed: int,
+        base_load: BaseLoad,
+        roofs: Roofs | None = None,
+    ) -> None:
+        self._settings, self._homes, self._numbers = settings, homes, numbers
+        self._key = chance.stream(seed, Purpose.BATTERY)
+        self._base_load = base_load
+        self._roofs = roofs.among(numbers) if roofs else None
+
+    def draw(self, start_ms: int) -> Drawn:
+        """Who has which battery, set to what; a pure function of settings and seed."""
+        spec = self._spec(self._numbers.astype(np.int64))
+        order = np.lexsort((spec["device"], spec["read_at_ms"], spec["read_every_ms"]))
+        home, spec = self._numbers[order], spec[order]
+        u = chance.units(self._key, spec["device"], number=2)
+        state = np.zeros(len(spec), battery.STATE)
+        state["at_ms"] = start_ms
+        state["limit_w"] = NO_LIMIT_W
+        usable_mj = spec["capacity_mj"] - spec["reserve_mj"]
+        state["charge_mj"] = spec["reserve_mj"] + (u[:, 0] * usable_mj).astype(np.int64)
+        state["import_w"] = spec["standby_w"]
+        return Drawn(
+            home=home,
+            spec=spec,
+            state=state,
+            rating_w=np.maximum(spec["charge_w"] + spec["standby_w"], spec["discharge_w"]).astype(np.int32),
+            capacity_wh=(spec["capacity_mj"] // MJ_PER_WH).astype(np.int32),
+            route=np.full(len(spec), _ROUTE, np.int8),
+        )
+
+    def _spec(self, number: I64) -> np.ndarray[Any, Any]:
+        settings = self._settings
+        u, v = (chance.units(self._key, number, number=k) for k in (0, 1))
+        z = chance.normals(self._key, number, number=3)
+        capacity_wh, power_w, share = (np.array(column) for column in zip(*settings.sizes, strict=True))
+        size = np.searchsorted(np.cumsum(share / share.sum())[:-1], u[:, 0], side="right")
+        spec = np.zeros(len(number), battery.SPEC)
+        spec["device"] = number
+        spec["region"] = self._homes.gsp_group[number]
+        spec["wh_per_mj"] = (1.0 + settings.meter_gain_sd * z[:, 0]) / MJ_PER_WH
+        spec["read_every_ms"] = settings.report_every_ms
+        spec["read_at_ms"] = (u[:, 1] * settings.report_every_ms).astype(np.int32)
+        spec["capacity_mj"] = capacity_wh[size] * MJ_PER_WH
+        spec["reserve_mj"] = (settings.reserve * spec["capacity_mj"]).astype(np.int64)
+        spec["day_limit_mj"] = (settings.cycles_per_day * spec["capacity_mj"]).astype(np.int64)
+        spec["charge_w"] = spec["discharge_w"] = power_w[size]
+        spec["export_limit_w"] = settings.export_limit_w
+        spec["threshold_w"] = settings.shave_above_w
+        spec["standby_w"] = settings.standby_w
+        spec["charge_efficiency"] = round(settings.charge_efficiency * battery.WHOLE)
+        spec["discharge_efficiency"] = round(settings.discharge_efficiency * battery.WHOLE)
+        spec["mode"] = np.where(
+            u[:, 2] < settings.tariff_share,
+            battery.TARIFF,
+            np.where(
+                u[:, 2] < settings.tariff_share + settings.peak_shaving_share,
+                battery.PEAK_SHAVING,
+                battery.SELF_CONSUMPTION,
+            ),
+        )
+        for trait, chosen in (
+            (battery.EXPORTS_AT_PEAK, v[:, 0] < settings.exports_at_peak_share),
+            (battery.KEEPS_FOR_PEAK, v[:, 1] < settings.keeps_for_peak_share),
+            (battery.REFUSES_IN_WINDOW, v[:, 2] < settings.refuses_in_window_share),
+        ):
+            spec["traits"] |= np.where(chosen, trait, 0).astype(np.uint8)
+        return spec
+
+    def diary(self, drawn: Drawn, day: date, sky: Sky) -> np.ndarray[Any, Any]:
+        """What each home needs of the grid by half-hour, were there no battery, and when windows begin."""
+        diary = np.zeros(len(drawn.spec), battery.DIARY)
+        u = chance.units(self._key, drawn.spec["device"], day.toordinal(), number=4)
+        diary["jitter_s"] = (u[:, 0] * (self._settings.jitter_ms / 1000)).astype(np.int32)
+        half_hours = sky.outdoor_c.shape[1]
+        net_w = self._demand_w(drawn.home, day, sky.first_ms, half_hours) - self._sun_w(drawn.home, day, sky)
+        limits = np.iinfo(np.int16)
+        diary["net_w"][:, :half_hours] = np.clip(net_w, limits.min, limits.max)
+        return diary
+
+    def _demand_w(self, home: I32, day: date, first_ms: int, half_hours: int) -> I64:
+        """Base load of two local days, from `first_ms` on, shape (rows, half-hours)."""
+        numbers = home.astype(np.int64)
+        days = (day, day + timedelta(days=1))
+        wh = np.concatenate([self._base_load.day_wh(numbers, each) for each in days], axis=1)
+        skipped = (first_ms - periods.day_start_ms(day)) // HALF_HOUR_MS
+        return _W_PER_WH_PER_HALF_HOUR * wh[:, skipped : skipped + half_hours].astype(np.int64)
+
+    def _sun_w(self, home: I32, day: date, sky: Sky) -> I64:
+        """What the roofs of these homes give, shape (rows, half-hours); nought without a roof."""
+        half_hours = sky.outdoor_c.shape[1]
+        if self._roofs is None:
+            return np.zeros((len(home), half_hours), np.int64)
+        drawn = self._roofs.draw(sky.first_ms)
+        given_w = np.zeros((len(drawn.home) + 1, half_hours), np.int64)  # the last row: no roof
+        given_w[:-1] = self._roofs.generated_w(drawn, day, sky)
+        place = np.full(len(self._homes), -1, np.int64)
+        place[drawn.home] = np.arange(len(drawn.home))
+        return np.asarray(given_w[place[home]])
+
+    def today(self, day: date, sky: Sky) -> battery.Today:
+        """The windows of the tariff that a diary of `day` may meet."""
+        return battery.Today(
+            sky.first_ms, windows_ms(self._settings.cheap, day), windows_ms(self._settings.peak, day)
+        )
+
+
+def windows_ms(hours: tuple[tuple[int, int], ...], day: date) -> I64:
+    """Daily windows of local time [minutes] as UTC ms, of the day before to the day after (1, windows, 2).
+
+    One that ends no later than it begins ends on the next day.
+    """
+    found = []
+    for step in (-1, 0, 1):
+        begins = day + timedelta(days=step)
+        for begin, end in hours:
+            ends = begins if begin < end else begins + timedelta(days=1)
+            found.append([_clock_ms(begins, begin), _clock_ms(ends, end)])
+    return np.array(found, np.int64).reshape(1, -1, 2)
+
+
+def _clock_ms(day: date, minutes: int) -> int:
+    """When the clock shows so many minutes after midnight; a time that March leaves out: when it jumps."""
+    try:
+        return periods.local_clock_ms(day, *divmod(minutes, 60))
+    except periods.LocalTimeError:
+        return periods.local_clock_ms(day, 2)

@@ -1,0 +1,196 @@
+"""Solar roofs: whose they are, which way they look, and the light that a day brings them."""
+
+from __future__ import annotations
+
+from datetime import date
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numba import njit
+from pydantic import Field
+
+from devices import pv
+from devices.standing_order import NO_LIMIT_W
+from protocol.messages import I32, I64, UNKNOWN
+from sim import chance
+from sim.chance import Purpose
+from sim.kinds.kind import HALF_HOUR_MS, Drawn, Sky
+from sim.population import HomeTable
+from sim.quantity import Duration, Power, Share
+from sim.scenario import ROUTE_NAMES, Model
+from sim.sky import PLACES, sun_track
+from sim.weather import autoregressive
+
+F64 = np.ndarray[Any, np.dtype[np.float64]]
+
+MJ_PER_WH = 3_600_000
+_ROUTE = ROUTE_NAMES.index("evcp_wifi_cloud")
+"""An inverter is reached as a charge point on the home's broadband is."""
+_STEPS = HALF_HOUR_MS // (HALF_HOUR_MS // 3)
+_FLICKER_PATTERNS = 64
+"""Roofs share this many ways in which small clouds pass: enough that a street does not move as one."""
+_FLICKER_LAG_1 = 0.3
+_FLICKER_STREAM = 16
+_generated_w = pv.generated_w
+
+
+class Pv(Model):
+    """Solar panels and inverters."""
+
+    share: Share = Field(default=0.0, description="homes with panels; about 5 % in GB 2024 [mem]")
+    peak_mean_w: Power = Field(default=3_600, ge=500, le=20_000, description="3-4 kWp typical")
+    peak_sd_w: Power = Field(default=900, description="assumed")
+    tilt_degrees: float = Field(
+        default=35.0, ge=0, le=90, description="usual pitch of a British roof; assumed"
+    )
+    tilt_sd_degrees: float = Field(default=8.0, ge=0, le=45, description="assumed")
+    azimuth_degrees: float = Field(default=180.0, ge=0, lt=360, description="clockwise from north; mean")
+    azimuth_sd_degrees: float = Field(
+        default=50.0, ge=0, le=180, description="assumed; mixed roofs yield 5-15 % less than south (PVGIS)"
+    )
+    inverter_limit_w: Power = Field(default=3_680, ge=500, description="16 A per phase: ENA EREC G98")
+    array_loss: Share = Field(
+        default=0.104, description="dirt, mismatch, cables; with the inverter PVGIS's 14 % in all"
+    )
+    inverter_efficiency: Share = Field(default=0.96, ge=0.5, description="[mem]")
+    optical_loss: Share = Field(
+        default=0.039,
+        description="reflection and spectrum: what PVGIS's power of 2019 lacks beside Huld's formula",
+    )
+    noct_c: float = Field(
+        default=45.0, ge=20, le=70, description="nominal cell temperature, as on data sheets [mem]"
+    )
+    reachable_share: Share = Field(default=0.3, description="inverters that can be read and told; assumed")
+    report_every_ms: Duration = Field(default=300_000, ge=1_000, description="inverter clouds; assumed")
+    meter_gain_sd: Share = Field(
+        default=0.0, description="gain error of the asset meter, drawn once per meter"
+    )
+    inverter_gain_sd: Share = Field(
+        default=0.0, description="error of the inverter's own count, drawn once per inverter"
+    )
+    flicker_sd: float = Field(
+        default=0.0, ge=0, le=1, description="clouds that pass within a half-hour, log sd per 10 min"
+    )
+
+
+class Roofs:
+    """The solar roofs of one scenario: `sim.kinds.kind.Kind`."""
+
+    name = "pv"
+    device: ModuleType = pv
+
+    def __init__(self, settings: Pv, homes: HomeTable, numbers: I32, seed: int) -> None:
+        self._settings, self._homes, self._numbers, self._seed = settings, homes, numbers, seed
+        self._key = chance.stream(seed, Purpose.PV)
+
+    def among(self, numbers: I32) -> Roofs:
+        """The same roofs, of these homes alone."""
+        shared = np.intersect1d(self._numbers, numbers).astype(np.int32)
+        return Roofs(self._settings, self._homes, shared, self._seed)
+
+    def draw(self, start_ms: int) -> Drawn:
+        """Who has which roof; a pure function of settings and seed."""
+        spec = self._spec(self._numbers.astype(np.int64))
+        order = np.lexsort((spec["device"], spec["read_at_ms"], spec["read_every_ms"]))
+        home, spec = self._numbers[order], spec[order]
+        state = np.zeros(len(spec), pv.STATE)
+        state["at_ms"] = start_ms
+        state["limit_w"] = NO_LIMIT_W
+        u = chance.units(self._key, home.astype(np.int64), number=4)
+        reached = u[:, 0] < self._settings.reachable_share
+        return Drawn(
+            home=home,
+            spec=spec,
+            state=state,
+            rating_w=np.minimum(spec["peak_w"], spec["inverter_w"]).astype(np.int32),
+            capacity_wh=np.full(len(spec), UNKNOWN, np.int32),
+            route=np.where(reached, _ROUTE, -1).astype(np.int8),
+        )
+
+    def _spec(self, number: I64) -> np.ndarray[Any, Any]:
+        settings = self._settings
+        z0, z1, z2 = (chance.normals(self._key, number, number=k) for k in (0, 1, 2))
+        u = chance.units(self._key, number, number=3)
+        spec = np.zeros(len(number), pv.SPEC)
+        spec["device"] = number
+        spec["region"] = self._homes.gsp_group[number]
+        peak_w = settings.peak_mean_w + settings.peak_sd_w * z0[:, 0]
+        spec["peak_w"] = np.clip(peak_w, settings.peak_mean_w / 3, 3 * settings.peak_mean_w)
+        spec["inverter_w"] = settings.inverter_limit_w
+        tilt = np.radians(np.clip(settings.tilt_degrees + settings.tilt_sd_degrees * z0[:, 1], 0.0, 90.0))
+        azimuth = np.radians(settings.azimuth_degrees + settings.azimuth_sd_degrees * z1[:, 0])
+        spec["east"] = np.sin(tilt) * np.sin(azimuth)
+        spec["north"] = np.sin(tilt) * np.cos(azimuth)
+        spec["up"] = np.cos(tilt)
+        spec["kept"] = (
+            (1.0 - settings.array_loss) * settings.inverter_efficiency * (1.0 - settings.optical_loss)
+        )
+        spec["warming_k_m2_per_w"] = (settings.noct_c - 20.0) / 800.0
+        spec["wh_per_mj"] = (1.0 + settings.meter_gain_sd * z1[:, 1]) / MJ_PER_WH
+        spec["inverter_wh_per_mj"] = (1.0 + settings.inverter_gain_sd * z2[:, 0]) / MJ_PER_WH
+        spec["read_every_ms"] = settings.report_every_ms
+        spec["read_at_ms"] = (u[:, 0] * settings.report_every_ms).astype(np.int32)
+        return spec
+
+    def diary(self, drawn: Drawn, day: date, sky: Sky) -> np.ndarray[Any, Any]:  # noqa: ARG002
+        """Which clouds pass over each roof today."""
+        diary = np.zeros(len(drawn.spec), pv.DIARY)
+        if self._settings.flicker_sd:
+            u = chance.units(self._key, drawn.spec["device"], day.toordinal(), number=5)
+            diary["flicker"] = (u[:, 0] * _FLICKER_PATTERNS).astype(np.uint16)
+        return diary
+
+    def today(self, day: date, sky: Sky) -> pv.Today:  # noqa: ARG002 - every kind's signature
+        """The sky and the sun's way over each region."""
+        return self._light(sky)
+
+    def _light(self, sky: Sky) -> pv.Today:
+        half_hours = sky.outdoor_c.shape[1]
+        track = sun_track([PLACES[name] for name in self._homes.group_names], sky.first_ms, half_hours)
+        return pv.Today(
+            sky.first_ms,
+            sky.outdoor_c,
+            sky.global_w_per_m2,
+            sky.diffuse_w_per_m2,
+            sky.direct_w_per_m2,
+            track.east,
+            track.north,
+            track.up,
+            track.extraterrestrial_w_per_m2,
+            self._flicker(sky.first_ms, half_hours),
+        )
+
+    def _flicker(self, first_ms: int, half_hours: int) -> F64:
+        """Factors of the light of mean one (patterns, steps); no steps where none are asked for."""
+        sd = self._settings.flicker_sd
+        if not sd:
+            return np.ones((1, 0))
+        at = first_ms * _STEPS // HALF_HOUR_MS + np.arange(half_hours * _STEPS, dtype=np.int64)
+        drawn = [
+            autoregressive(self._key, at, _FLICKER_LAG_1, _FLICKER_STREAM + k)
+            for k in range(_FLICKER_PATTERNS)
+        ]
+        return np.exp(sd * np.stack(drawn) - sd * sd / 2)
+
+    def generated_w(self, drawn: Drawn, day: date, sky: Sky) -> I32:
+        """What each roof can give in each half-hour [W] (rows, half-hours): what its home's meter sees."""
+        out = np.empty((len(drawn.spec), sky.outdoor_c.shape[1]), np.int32)
+        _fill(drawn.spec, self.diary(drawn, day, sky), self._light(sky), out)
+        return out
+
+
+@njit(cache=True, nogil=True)
+def _fill(spec, diary, today, out):  # type: ignore[no-untyped-def]
+    """Mean power of each row by half-hour."""
+    step_ms = HALF_HOUR_MS // _STEPS
+    for row in range(out.shape[0]):
+        for k in range(out.shape[1]):
+            at_ms = today.first_ms + k * HALF_HOUR_MS
+            if today.flicker.shape[1] == 0:
+                out[row, k] = _generated_w(spec[row], diary[row], today, at_ms)
+                continue
+            total_w = 0
+            for step in range(_STEPS):
+                total_w += _generated_w(spec[row], diary[row], today, at_ms + step * step_ms)
+            out[row, k] = total_w // _STEPS
