@@ -70,7 +70,7 @@ class HeatPumps(Model):
     )
     underfloor_share: Share = Field(default=0.15, description="flow 30 - 0.5 T instead of 40 - T; assumed")
     high_temperature_extra_k: float = Field(
-        default=5.0, ge=0, le=25, description="flow above that of a low-temperature machine; assumed"
+        default=7.0, ge=0, le=25, description="flow above that of a low-temperature machine; assumed"
     )
     buffer_share: Share = Field(default=0.10, description="with a buffer tank; assumed")
     buffer_wh: Energy = Field(default=8_000, description="usable heat: about 700 L x 10 K; assumed")
@@ -90,7 +90,7 @@ class HeatPumps(Model):
         default=4.0, ge=1, le=50, description="air to fabric, in heat losses; assumed"
     )
     gain_median_w: float = Field(
-        default=400.0, ge=0, le=5_000, description="people and appliances, mean of a day; SAP's order [mem]"
+        default=370.0, ge=0, le=5_000, description="people and appliances, mean of a day; SAP's order [mem]"
     )
     gain_log_sd: float = Field(default=0.30, ge=0, le=2, description="assumed")
     window_m2: float = Field(
@@ -101,11 +101,11 @@ class HeatPumps(Model):
     )
     oversize_log_sd: float = Field(default=0.20, ge=0, le=1, description="assumed")
     emitter_oversize: tuple[float, float] = Field(
-        default=(0.95, 1.25), description="emitters over design loss, evenly; assumed"
+        default=(0.85, 1.15), description="emitters over design loss, evenly; assumed"
     )
     modulation_floor: Share = Field(default=0.30, ge=0.05, description="of full power [mem]")
     defrost_share: Share = Field(
-        default=0.05, description="heat lost to defrosting at 1 C, none beyond 7 K from it; assumed, 3-10 %"
+        default=0.08, description="heat lost to defrosting at 1 C, none beyond 7 K from it; assumed, 3-10 %"
     )
     ground_c: float = Field(
         default=5.0, ge=-10, le=20, description="ground about 10 C less 5 K in the exchanger (When2Heat)"
@@ -116,13 +116,16 @@ class HeatPumps(Model):
     heating_below_c: float = Field(
         default=15.6, ge=0, le=30, description="no heating on days as warm as this (When2Heat)"
     )
-    comfort_mean_c: float = Field(default=20.2, ge=10, le=30, description="assumed")
+    comfort_mean_c: float = Field(default=19.8, ge=10, le=30, description="assumed")
     comfort_sd_k: float = Field(default=1.2, ge=0, le=5, description="assumed")
     setback_k: tuple[float, float] = Field(
-        default=(2.0, 7.0), description="below comfort when set back, evenly; assumed"
+        default=(3.0, 7.5), description="below comfort when set back, evenly; assumed within what T3 leaves"
     )
     floor_k: float = Field(
-        default=2.0, gt=0, le=10, description="below comfort: the home leaves an event; assumed"
+        default=3.0,
+        gt=0,
+        le=10,
+        description="below comfort a home leaves the event; 2-3 h off pass without complaint: assumed from that",
     )
     two_period_share: Share = Field(default=0.51, description="warm twice a day (249 homes)")
     one_period_share: Share = Field(default=0.33, description="warm once; the rest always (249 homes)")
@@ -307,10 +310,10 @@ class HeatPumpKind:
         w = chance.normals(chance.stream(self.seed, Purpose.HEAT_DAY), number, day.toordinal())
         lie_in = 1.0 if day.weekday() >= 5 else 0.0
         own, today = z[:, 0], 0.1 * w[:, 0]  # a timer moves little from day to day: assumed
-        on = np.clip(6.3 + 1.2 * own + today + lie_in, 4.6, 9.5)
+        on = np.clip(6.3 + 1.5 * own + today + lie_in, 4.6, 9.5)
         off = on + 2.0 + 1.0 * u[:, 1]
         again = np.clip(16.0 + 1.0 * z[:, 1] + 0.1 * w[:, 1], off + 1.0, 19.0)
-        night = np.clip(22.3 + 1.6 * (u[:, 2] - 0.5), again + 1.0, 27.0)
+        night = np.clip(21.8 + 2.4 * (u[:, 2] - 0.5), again + 1.0, 27.0)
         hours = np.stack([on, off, again, night], axis=1)
         one = (u[:, 0] >= given.two_period_share) & (
             u[:, 0] < given.two_period_share + given.one_period_share
