@@ -101,7 +101,7 @@ class HeatPumps(Model):
     )
     oversize_log_sd: float = Field(default=0.20, ge=0, le=1, description="assumed")
     emitter_oversize: tuple[float, float] = Field(
-        default=(0.85, 1.15), description="emitters over design loss, evenly; assumed"
+        default=(0.85, 1.15), description="emitters over design loss, evenly; chosen to fit T3"
     )
     modulation_floor: Share = Field(default=0.30, ge=0.05, description="of full power [mem]")
     defrost_share: Share = Field(
@@ -119,7 +119,7 @@ class HeatPumps(Model):
     comfort_mean_c: float = Field(default=19.8, ge=10, le=30, description="assumed")
     comfort_sd_k: float = Field(default=1.2, ge=0, le=5, description="assumed")
     setback_k: tuple[float, float] = Field(
-        default=(3.0, 7.5), description="below comfort when set back, evenly; assumed within what T3 leaves"
+        default=(3.0, 7.5), description="below comfort when set back, evenly; chosen to fit T3"
     )
     floor_k: float = Field(
         default=3.0,

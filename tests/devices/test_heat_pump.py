@@ -130,6 +130,7 @@ class Home:
                 splits.pop(0)
             self._note(now_ms)
             self.lived += 1
+            assert self.lived < 5000, "events without end"
             if self.next_ms <= arrival_ms:
                 bits, shortfall = self.physics.happen(self.s, self.p, self.d, self.today, now_ms)
                 assert shortfall == -1
