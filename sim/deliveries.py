@@ -94,18 +94,12 @@ def deliveries(
     for instruction in accepted:
         turns_ms[instruction.service, instruction.unit].update(_of(instruction, told).at_ms)
     periods: dict[tuple[str, str, int], list[_Piece]] = defaultdict(list)
-<<<<<<< HEAD
-    for instruction in _accepted(instructions):
-        for piece in _pieces(instruction, told.get((instruction.instruction_id, instruction.unit))):
-            key = (instruction.service, instruction.unit, period_start_ms(piece.at_ms))
-=======
     for instruction in accepted:
         known = _while_governing(
             instruction, _of(instruction, told), turns_ms[instruction.service, instruction.unit]
         )
         for piece in _pieces(instruction, known):
-            key = (instruction.service, instruction.unit, piece.at_ms // PERIOD_MS * PERIOD_MS)
->>>>>>> 0a20df78f6d69091eb6f8524a603bd5fbb533834
+            key = (instruction.service, instruction.unit, period_start_ms(piece.at_ms))
             periods[key].append(piece)
     rows = [
         row
@@ -197,13 +191,8 @@ def _settled(volumes: Columns) -> dict[tuple[str, str, int], _Settled]:
 def _pieces(instruction: _Instruction, told: _Beliefs) -> Iterable[_Piece]:
     at_ms = instruction.start_ms
     while at_ms < instruction.end_ms:
-<<<<<<< HEAD
         end_ms = min(instruction.end_ms, period_start_ms(at_ms) + PERIOD_MS)
-        if told is None:
-=======
-        end_ms = min(instruction.end_ms, (at_ms // PERIOD_MS + 1) * PERIOD_MS)
         if not told.at_ms:
->>>>>>> 0a20df78f6d69091eb6f8524a603bd5fbb533834
             instructed_wh, believed_wh = round(instruction.turn_down_w * (end_ms - at_ms) / HOUR_MS), NONE
         else:
             instructed_wh = _held_wh(told.at_ms, told.instructed_w, at_ms, end_ms)

@@ -158,13 +158,9 @@ def log_normal_factors(log_sd: float) -> F64:
 PLAN_HOUR, PLAN_MINUTE = 4, 30
 """Local time at which a day's diary begins: the last cars are home (04:00), the first leave after 05:00."""
 _LAST_RETURN_HOUR, _FIRST_LEAVE_HOUR, _LAST_LEAVE_HOUR = 27.9, 5.0, 13.0
-<<<<<<< HEAD
-=======
-HOUR_MS = 3_600_000
 _DAY_MINUTES = 24 * 60
 _CUT_SHORT_WITHIN_HOURS = 8
 """A session that is cut short ends within so many hours, and before its diary does: assumed."""
->>>>>>> 0a20df78f6d69091eb6f8524a603bd5fbb533834
 WEEKDAY_QUIET_HOURS = ((8, 11), (16, 22))
 """SI 2021/1467 sch. 1: the preset schedule keeps off-peak outside 08-11 and 16-22 on weekdays [mem]."""
 

@@ -19,9 +19,9 @@ from numba import njit
 
 from protocol import periods
 from protocol.messages import I16, I32, I64
+from protocol.periods import clock_half_hours
 from sim import chance
 from sim.chance import Purpose
-from sim.households import clock_half_hours
 
 MJ_PER_WH = 3_600_000
 HALF_HOUR_MS = 1_800_000

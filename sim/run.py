@@ -37,10 +37,7 @@ from sim.faults import Fault
 from sim.fleet import Fleet
 from sim.gateway import Gateway
 from sim.households import BaseLoad
-<<<<<<< HEAD
-=======
-from sim.importers import DataErrors, DataFault, Source
->>>>>>> 0a20df78f6d69091eb6f8524a603bd5fbb533834
+from sim.importers import DataErrors, Source
 from sim.invariants import Broken
 from sim.journal import Journal
 from sim.manifest import SCENARIO_FILE, make_manifest
@@ -155,7 +152,7 @@ def _refuse_changed(began_with: dict[str, str], found: dict[str, str]) -> None:
     changed = [path for path in sorted({*began_with, *found}) if began_with.get(path) != found.get(path)]
     if changed:
         what, allowed = "the file changed since the run began", "the same file, or a new run"
-        raise DataErrors([DataFault("D008", path, 1, 1, what, "", allowed) for path in changed])
+        raise DataErrors([Fault("D008", path, 1, 1, what, "", allowed) for path in changed])
 
 
 class Run:

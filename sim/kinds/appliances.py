@@ -19,9 +19,10 @@ from devices import appliance
 from devices.appliance import BY_HAND, BY_TIMER, DIARY, HAS_TIMER, IGNORES, NEVER_MS, SPEC, STATE, Today
 from devices.standing_order import NO_LIMIT_W
 from protocol.messages import I32, I64, UNKNOWN
+from protocol.periods import HOUR_MS
 from sim import chance
 from sim.chance import Purpose
-from sim.households import HOUR_MS, PLAN_HOUR, PLAN_MINUTE, plan_moment_ms
+from sim.households import PLAN_HOUR, PLAN_MINUTE, plan_moment_ms
 from sim.kinds.kind import F64, Drawn, Sky
 from sim.population import HomeTable
 from sim.quantity import Duration, Share

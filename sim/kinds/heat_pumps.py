@@ -20,10 +20,11 @@ from devices.heat_pump import CYLINDER, DIARY, GROUND, HYBRID, SPEC, STATE, TELL
 from devices.standing_order import NO_LIMIT_W
 from protocol import periods
 from protocol.messages import I32, I64, UNKNOWN
+from protocol.periods import clock_half_hours
 from sim import chance
 from sim.chance import Purpose
 from sim.fleet import MJ_PER_WH
-from sim.households import PLAN_HOUR, PLAN_MINUTE, clock_half_hours, mean_shape_kw, plan_moment_ms
+from sim.households import PLAN_HOUR, PLAN_MINUTE, mean_shape_kw, plan_moment_ms
 from sim.kinds.kind import HALF_HOUR_MS, Drawn, Sky
 from sim.population import HomeTable
 from sim.quantity import Duration, Energy, Share
