@@ -15,8 +15,8 @@ from devices import pv
 from devices.pv import EventKind
 from devices.scalar import uncompiled
 from protocol.messages import NO_LIMIT_W, AckOutcome, AssetStatus
+from sim.homes import make_homes
 from sim.kinds.pv import Pv, Roofs
-from sim.population import make_homes
 from sim.scenario import Homes, Weather
 from sim.sky import make_sky
 from sim.weather import make_weather
