@@ -179,6 +179,16 @@ def test_an_order_only_takes_away_and_what_it_takes_is_counted(world):
     )
 
 
+def test_an_order_at_the_planning_moment_does_not_bring_the_light_forward(engine):
+    today = make_today(day_of(500.0, first=0))
+    free, told = Life(engine, today), Life(engine, today)
+    told.order("03:30", 0, "06:00")
+    for life in (free, told):
+        life.live(at("08:00"))
+    assert told.s.curtailed_mj > 0
+    assert told.s.export_mj + told.s.curtailed_mj == free.s.export_mj
+
+
 @given(lives())
 @settings(max_examples=40, deadline=None)
 def test_both_engines_live_the_same_day_however_it_is_cut(world):
