@@ -10,6 +10,7 @@ from datetime import date, timedelta
 
 import numpy as np
 
+from devices.ev import Today
 from protocol.messages import I32, I64, Message
 from protocol.party import Envelope
 from sim.fleet import Fleet
@@ -76,7 +77,7 @@ class People:
             self._scenario.seed,
         )
         for fleet in self.fleets:
-            fleet.plan(diary.copy(), quiet_windows_ms(day), self._deadline_step_ms(day))
+            fleet.plan(diary.copy(), Today(quiet_windows_ms(day), self._deadline_step_ms(day)))
         self.state.day = day + timedelta(days=1)
 
     def _deadline_step_ms(self, day: date) -> int:

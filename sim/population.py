@@ -14,7 +14,7 @@ from devices import ev
 from protocol.messages import I8, I16, I32, I64, UNKNOWN, AssetRegistration, Service
 from sim import chance
 from sim.chance import Purpose
-from sim.fleet import MJ_PER_WH, make_spec
+from sim.fleet import MJ_PER_WH
 from sim.play import Plant
 from sim.routes import routes_of
 from sim.scenario import ROUTE_NAMES, Comms, Homes, Scenario
@@ -195,7 +195,7 @@ def _make_spec(scenario: Scenario, device: I64, routes: I8) -> np.ndarray[Any, A
     u1, u2 = chance.units(key, device, number=1), chance.units(key, device, number=2)
     z = chance.normals(key, device, number=3)
     telematics = routes == ROUTE_NAMES.index("ev_telematics_cloud")
-    spec = make_spec(len(device))
+    spec = ev.make_spec(len(device))
     spec["device"] = device
     battery_wh = np.clip(evs.battery_mean_wh + evs.battery_sd_wh * z[:, 0], 20_000, 120_000)
     spec["battery_mj"] = (battery_wh / evs.charge_efficiency).astype(np.int64) * MJ_PER_WH

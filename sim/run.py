@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from aggregator.loop import Aggregator
+from devices import ev
 from markets.balancing import BalancingMarket
 from markets.dfs import DfsMarket
 from markets.exchange import Exchange
@@ -209,15 +210,18 @@ class Run:
         population = self.population
         groups = len(population.homes.gsp_names) * len(Service)
         keep = self.scenario.record.level.value == "devices"
-        return kind(
+        fleet = kind(
+            ev,
             population.spec,
+            ev.make_state(population.charge_mj, start_ms),
             population.cell,
             groups,
-            population.charge_mj,
             start_ms,
             threads=threads,
             keep_events=keep,
         )
+        fleet.plan(ev.idle_diary(len(population.spec)), ev.Today(np.empty((0, 2), np.int64)))
+        return fleet
 
     def _network(self, threads: Threads) -> Network:
         return Network(

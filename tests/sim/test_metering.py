@@ -5,6 +5,7 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
+from devices import ev
 from protocol import periods
 from protocol.messages import MISSING_WH, AssetReadings, BoundaryReadings, Service
 from protocol.party import NEVER_MS
@@ -33,8 +34,10 @@ class Street:
         )
         self.population = make_population(scenario)
         groups = int(self.population.cell.max()) + 1
-        parts = (self.population.spec, self.population.cell, groups, self.population.charge_mj)
-        self.fleet, self.without = (Fleet(*parts, periods.day_start_ms(day)) for _ in range(2))
+        start_ms = periods.day_start_ms(day)
+        rows = ev.make_state(self.population.charge_mj, start_ms)
+        parts = (ev, self.population.spec, rows, self.population.cell, groups, start_ms)
+        self.fleet, self.without = (Fleet(*parts) for _ in range(2))
         self.base = BaseLoad(self.population.homes, scenario.homes, scenario.seed)
         self.meters = Meters(scenario, self.population, self.base, self.fleet, self.without, day)
         self.truths = []
@@ -55,7 +58,7 @@ class Street:
         battery_mj = self.population.spec["battery_mj"]
         diary = make_diary(scenario.evs, self.population.drivers, battery_mj, day, 5.0, scenario.seed)
         for fleet in (self.fleet, self.without):
-            fleet.plan(diary.copy(), quiet_windows_ms(day))
+            fleet.plan(diary.copy(), ev.Today(quiet_windows_ms(day)))
 
     def _take_down(self, now_ms):
         if self.meters.latest is not None and [self.meters.latest] != self.truths[-1:]:

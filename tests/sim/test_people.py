@@ -5,6 +5,7 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
+from devices import ev
 from protocol import periods
 from sim.fleet import Fleet
 from sim.households import plan_moment_ms
@@ -32,10 +33,11 @@ def lived(days, scenario=SCENARIO):
     population = make_population(scenario)
     groups = int(population.cell.max()) + 1
     fleet = Fleet(
+        ev,
         population.spec,
+        ev.make_state(population.charge_mj, periods.day_start_ms(first_day)),
         population.cell,
         groups,
-        population.charge_mj,
         periods.day_start_ms(first_day),
         keep_events=True,
     )
