@@ -21,8 +21,9 @@ from protocol.party import NEVER_MS, Envelope
 from sim import chance
 from sim.chance import Purpose
 from sim.fleet import MJ_PER_WH, Fleet
+from sim.homes import NOT_SMART
 from sim.households import BaseLoad
-from sim.population import NOT_SMART, Population
+from sim.population import Population
 from sim.scenario import Scenario
 
 DELIVERY_HOUR = 8

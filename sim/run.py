@@ -37,6 +37,7 @@ from sim import checkpoint, invariants, party_settings
 from sim.faults import Fault
 from sim.fleet import Fleet
 from sim.gateway import Gateway
+from sim.homes import HH_SETTLED, NOT_SMART
 from sim.households import BaseLoad
 from sim.importers import DataErrors, Source
 from sim.invariants import Broken
@@ -46,7 +47,7 @@ from sim.metering import Meters, PeriodTruth
 from sim.network import Network
 from sim.people import People
 from sim.play import Orders
-from sim.population import HH_SETTLED, NOT_SMART, make_population
+from sim.population import make_population
 from sim.post import Mail, Post
 from sim.prices import make_prices
 from sim.recorder import Layout, Recorder

@@ -18,13 +18,13 @@ from scipy.special import ndtri
 from devices import appliance
 from devices.appliance import BY_HAND, BY_TIMER, DIARY, HAS_TIMER, IGNORES, NEVER_MS, SPEC, STATE, Today
 from devices.standing_order import NO_LIMIT_W
-from protocol.messages import I32, I64, UNKNOWN
+from protocol.messages import I32, I64, UNKNOWN, Technology
 from protocol.periods import HOUR_MS
 from sim import chance
 from sim.chance import Purpose
+from sim.homes import HomeTable
 from sim.households import PLAN_HOUR, PLAN_MINUTE, plan_moment_ms
 from sim.kinds.kind import F64, Drawn, Sky
-from sim.population import HomeTable
 from sim.quantity import Duration, Share
 from sim.scenario import ROUTE_NAMES, Model
 
@@ -137,6 +137,7 @@ NAMES: Mapping[int, str] = MappingProxyType({
 class Appliances:
     """One appliance of a scenario: who owns it, and when they use it."""
 
+    technology = Technology.APPLIANCE
     device = appliance
 
     def __init__(self, settings: WhiteGoods, homes: HomeTable, owners: I32, seed: int) -> None:

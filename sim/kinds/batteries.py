@@ -12,13 +12,13 @@ from pydantic import Field
 from devices import battery
 from devices.standing_order import NO_LIMIT_W
 from protocol import periods
-from protocol.messages import I32, I64
+from protocol.messages import I32, I64, Technology
 from sim import chance
 from sim.chance import Purpose
+from sim.homes import HomeTable
 from sim.households import BaseLoad
 from sim.kinds.kind import HALF_HOUR_MS, Drawn, Sky
 from sim.kinds.pv import Roofs
-from sim.population import HomeTable
 from sim.quantity import ClockTime, Duration, Energy, Power, Share
 from sim.scenario import ROUTE_NAMES, Model
 
@@ -85,6 +85,7 @@ class HomeBatteries:
     """The home batteries of one scenario: `sim.kinds.kind.Kind`."""
 
     name = "batteries"
+    technology = Technology.BATTERY
     device: ModuleType = battery
 
     def __init__(

@@ -19,11 +19,11 @@ from pydantic import Field
 from devices import building, generator
 from devices.standing_order import NO_LIMIT_W
 from protocol import periods
-from protocol.messages import I32, UNKNOWN
+from protocol.messages import I32, UNKNOWN, Technology
 from sim import chance
 from sim.chance import Purpose
+from sim.homes import HomeTable
 from sim.kinds.kind import F64, HALF_HOUR_MS, Drawn, Sky
-from sim.population import HomeTable
 from sim.quantity import ClockTime, Duration, Power, Share
 from sim.scenario import ROUTE_NAMES, Model
 
@@ -99,6 +99,7 @@ class BusinessSites:
     """The sites of a scenario."""
 
     name = "business"
+    technology = Technology.BUILDING
     device = building
 
     def __init__(self, settings: Businesses, homes: HomeTable, owners: I32, seed: int) -> None:
@@ -174,6 +175,7 @@ class Generators:
     """The back-up generators of a scenario."""
 
     name = "generator"
+    technology = Technology.GENERATOR
     device = generator
 
     def __init__(self, settings: BackUpGenerators, homes: HomeTable, owners: I32, seed: int) -> None:

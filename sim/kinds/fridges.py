@@ -10,11 +10,11 @@ from pydantic import Field
 
 from devices import fridge
 from devices.fridge import DIARY, HAS_PLUG, SPEC, STATE, Today
-from protocol.messages import I32, UNKNOWN
+from protocol.messages import I32, UNKNOWN, Technology
 from sim import chance
 from sim.chance import Purpose
+from sim.homes import HomeTable
 from sim.kinds.kind import Drawn, Sky
-from sim.population import HomeTable
 from sim.quantity import Duration, Power, Share
 from sim.scenario import ROUTE_NAMES, Model
 
@@ -54,6 +54,7 @@ class FridgeFreezers:
     """The fridges of a scenario."""
 
     name = "fridge"
+    technology = Technology.FRIDGE
     device = fridge
 
     def __init__(self, settings: Fridges, homes: HomeTable, owners: I32, seed: int) -> None:

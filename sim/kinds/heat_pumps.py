@@ -19,14 +19,14 @@ from devices import heat_pump
 from devices.heat_pump import CYLINDER, DIARY, GROUND, HYBRID, SPEC, STATE, TELLS_WARMTH, Today
 from devices.standing_order import NO_LIMIT_W
 from protocol import periods
-from protocol.messages import I32, I64, UNKNOWN
+from protocol.messages import I32, I64, UNKNOWN, Technology
 from protocol.periods import clock_half_hours
 from sim import chance
 from sim.chance import Purpose
 from sim.fleet import MJ_PER_WH
+from sim.homes import HomeTable
 from sim.households import PLAN_HOUR, PLAN_MINUTE, mean_shape_kw, plan_moment_ms
 from sim.kinds.kind import HALF_HOUR_MS, Drawn, Sky
-from sim.population import HomeTable
 from sim.quantity import Duration, Energy, Share
 from sim.scenario import ROUTE_NAMES, Model
 
@@ -171,6 +171,7 @@ class HeatPumpKind:
     numbers: I32
     seed: int
     name: str = "heat_pumps"
+    technology: Technology = Technology.HEAT_PUMP
     device: ModuleType = heat_pump
 
     def draw(self, start_ms: int) -> Drawn:

@@ -13,10 +13,11 @@ from scipy.special import ndtri
 from devices import hot_water
 from devices.hot_water import DRAWS, NEVER_MS
 from devices.standing_order import NO_LIMIT_W
-from protocol.messages import I32, I64, UNKNOWN
+from protocol.messages import I32, I64, UNKNOWN, Technology
 from sim import chance
 from sim.chance import F64, Purpose
 from sim.fleet import MJ_PER_WH
+from sim.homes import HomeTable
 from sim.households import plan_moment_ms
 from sim.kinds.kind import Drawn, Sky
 from sim.kinds.storage_heaters import (
@@ -26,9 +27,7 @@ from sim.kinds.storage_heaters import (
     NightSwitch,
     make_switches,
     night_windows_ms,
-    pick,
 )
-from sim.population import HomeTable
 from sim.quantity import Duration, Energy, Power, Share
 from sim.scenario import Model
 
@@ -100,6 +99,7 @@ class HotWaterCylinders:
     """The cylinders of a scenario (`sim.kinds.kind.Kind`)."""
 
     name = "hot_water"
+    technology = Technology.HOT_WATER
     device = hot_water
 
     def __init__(self, settings: HotWater, homes: HomeTable, numbers: I32, seed: int) -> None:
@@ -124,7 +124,7 @@ class HotWaterCylinders:
         spec["region"] = self._homes.gsp_group[self._numbers]
         traits = np.where(smart, hot_water.SMART, switches.traits) + hot_water.NIGHT_ONLY
         spec["traits"] = np.where(night_only, traits, np.where(smart, hot_water.SMART, 0))
-        spec["rating_w"] = pick(settings.immersion_w, u[:, 1])
+        spec["rating_w"] = chance.pick(settings.immersion_w, u[:, 1])
         spec["offset_s"] = switches.offset_s
         spec["response_s"] = settings.response_ms // 1000
         spec["mj_per_k"] = litres * WATER_MJ_PER_LITRE_K

@@ -6,6 +6,7 @@ kinds by this contract alone.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import date
 from types import ModuleType
@@ -13,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from protocol.messages import I8, I32
+from protocol.messages import I8, I32, Technology
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -32,6 +33,7 @@ class Sky:
     global_w_per_m2: F64  # on the horizontal
     diffuse_w_per_m2: F64  # on the horizontal
     direct_w_per_m2: F64  # on a surface that faces the sun
+    mean_c: float = math.nan  # of the local day that the diary is of, where a kind asks for it: cars do
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,8 +51,17 @@ class Drawn:
 class Kind(Protocol):
     """One kind of device of one scenario."""
 
-    name: str
-    device: ModuleType
+    @property
+    def name(self) -> str:
+        """As tables call it."""
+
+    @property
+    def technology(self) -> Technology:
+        """As it is enrolled."""
+
+    @property
+    def device(self) -> ModuleType:
+        """The module of its physics."""
 
     def draw(self, start_ms: int) -> Drawn:
         """Who owns one, and of what make; a pure function of scenario and seed."""
@@ -60,3 +71,17 @@ class Kind(Protocol):
 
     def today(self, day: date, sky: Sky) -> Any:
         """What all rows share from the planning moment of `day` to the next: the module's `Today`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """Rows of one kind, next to each other in the population: all can be reached, or none can."""
+
+    kind: Kind
+    drawn: Drawn
+    first_row: int
+
+    @property
+    def rows(self) -> slice:
+        """Where these rows lie among all."""
+        return slice(self.first_row, self.first_row + len(self.drawn.home))

@@ -12,11 +12,11 @@ from pydantic import Field
 
 from devices import pv
 from devices.standing_order import NO_LIMIT_W
-from protocol.messages import I32, I64, UNKNOWN
+from protocol.messages import I32, I64, UNKNOWN, Technology
 from sim import chance
 from sim.chance import Purpose
+from sim.homes import HomeTable
 from sim.kinds.kind import HALF_HOUR_MS, Drawn, Sky
-from sim.population import HomeTable
 from sim.quantity import Duration, Power, Share
 from sim.scenario import ROUTE_NAMES, Model
 from sim.sky import PLACES, sun_track
@@ -78,6 +78,7 @@ class Roofs:
     """The solar roofs of one scenario: `sim.kinds.kind.Kind`."""
 
     name = "pv"
+    technology = Technology.PV
     device: ModuleType = pv
 
     def __init__(self, settings: Pv, homes: HomeTable, numbers: I32, seed: int) -> None:

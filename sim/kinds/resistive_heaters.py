@@ -11,14 +11,14 @@ from pydantic import Field
 from devices import resistive_heater
 from devices.resistive_heater import NEVER_MS
 from devices.standing_order import NO_LIMIT_W
-from protocol.messages import I32, I64, UNKNOWN
+from protocol.messages import I32, I64, UNKNOWN, Technology
 from sim import chance
 from sim.chance import F64, Purpose
 from sim.fleet import MJ_PER_WH
+from sim.homes import HomeTable
 from sim.households import plan_moment_ms
 from sim.kinds.kind import Drawn, Sky
 from sim.kinds.storage_heaters import DESIGN_BELOW_ZERO_C, HOUR_MS, MAKERS_CLOUD, UNREACHABLE
-from sim.population import HomeTable
 from sim.quantity import Duration, Share
 from sim.scenario import Model
 
@@ -72,6 +72,7 @@ class ResistiveHeaterHomes:
     """The panel heaters of a scenario (`sim.kinds.kind.Kind`)."""
 
     name = "resistive_heaters"
+    technology = Technology.RESISTIVE
     device = resistive_heater
 
     def __init__(self, settings: ResistiveHeaters, homes: HomeTable, numbers: I32, seed: int) -> None:

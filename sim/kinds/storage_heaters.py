@@ -17,12 +17,12 @@ from pydantic import Field
 from devices import storage_heater
 from devices.standing_order import NO_LIMIT_W
 from protocol import periods
-from protocol.messages import I8, I32, I64, UNKNOWN
+from protocol.messages import I8, I32, I64, UNKNOWN, Technology
 from sim import chance
 from sim.chance import F64, Purpose
 from sim.fleet import MJ_PER_WH
+from sim.homes import HomeTable
 from sim.kinds.kind import Drawn, Sky
-from sim.population import HomeTable
 from sim.quantity import ClockTime, Duration, Power, Share
 from sim.scenario import ROUTE_NAMES, Model
 
@@ -226,17 +226,11 @@ def _gmt_midnight_ms(day: date) -> int:
     return (day.toordinal() - date(1970, 1, 1).toordinal()) * 24 * HOUR_MS
 
 
-def pick(mix: tuple[tuple[int, float], ...], u: F64) -> I64:
-    """Draw from (value, share) pairs."""
-    edges = np.cumsum([share for _, share in mix])
-    values = np.array([value for value, _ in mix], dtype=np.int64)
-    return np.asarray(values[np.searchsorted(edges[:-1], u, side="right")])
-
-
 class StorageHeaterHomes:
     """The storage heaters of a scenario (`sim.kinds.kind.Kind`)."""
 
     name = "storage_heaters"
+    technology = Technology.STORAGE_HEATER
     device = storage_heater
 
     def __init__(self, settings: StorageHeaters, homes: HomeTable, numbers: I32, seed: int) -> None:
@@ -250,7 +244,7 @@ class StorageHeaterHomes:
         u, z = chance.units(key, number), chance.normals(key, number, number=1)
         smart = u[:, 2] < settings.smart_share
         switches = make_switches(settings.switch, number, self._seed)
-        heaters, unit_w = pick(settings.count_mix, u[:, 0]), pick(settings.heater_w, u[:, 1])
+        heaters, unit_w = chance.pick(settings.count_mix, u[:, 0]), chance.pick(settings.heater_w, u[:, 1])
         spec = np.zeros(len(number), storage_heater.SPEC)
         spec["device"] = number
         spec["region"] = self._homes.gsp_group[self._numbers]

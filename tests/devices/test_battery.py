@@ -18,10 +18,10 @@ from devices.battery import EventKind
 from devices.scalar import uncompiled
 from protocol import periods
 from protocol.messages import NO_LIMIT_W, AckOutcome, AssetStatus
+from sim.homes import make_homes
 from sim.households import BaseLoad, plan_moment_ms
 from sim.kinds.batteries import Batteries, HomeBatteries, windows_ms
 from sim.kinds.pv import Pv, Roofs
-from sim.population import make_homes
 from sim.scenario import Homes, Weather
 from sim.sky import make_sky
 from sim.weather import make_weather

@@ -13,12 +13,12 @@ import pytest
 from numba import njit
 
 from devices import hot_water, resistive_heater, storage_heater
+from sim.homes import make_homes
 from sim.households import plan_moment_ms
 from sim.kinds.hot_water import HotWater, HotWaterCylinders
 from sim.kinds.kind import Kind, Sky
 from sim.kinds.resistive_heaters import ResistiveHeaterHomes, ResistiveHeaters
 from sim.kinds.storage_heaters import NightSwitch, StorageHeaterHomes, StorageHeaters
-from sim.population import make_homes
 from sim.scenario import Homes
 
 HOMES = 600

@@ -24,10 +24,10 @@ from numba import njit
 from devices import heat_pump
 from devices.heat_pump import GROUND, HYBRID, SPACE
 from protocol import periods
+from sim.homes import make_homes
 from sim.households import plan_moment_ms
 from sim.kinds.heat_pumps import HeatPumpKind, HeatPumps
 from sim.kinds.kind import HALF_HOUR_MS, Sky
-from sim.population import make_homes
 from sim.scenario import Homes
 
 SEEDS = (1, 2, 3)

@@ -7,8 +7,8 @@ from datetime import date
 import numpy as np
 import pytest
 
+from sim.homes import NOT_SMART, make_homes
 from sim.households import DAILY_KWH, PROFILE_ANNUAL_WH, WINTER_WEEKDAY_KW, BaseLoad
-from sim.population import NOT_SMART, make_homes
 from sim.scenario import Homes
 
 HOMES = 20_000

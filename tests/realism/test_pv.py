@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from devices import pv
+from sim.homes import make_homes
 from sim.kinds.pv import Pv, Roofs
-from sim.population import make_homes
 from sim.scenario import Homes, Weather
 from sim.sky import PLACES, make_sky
 from sim.weather import make_weather

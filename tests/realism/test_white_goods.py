@@ -10,11 +10,11 @@ import pytest
 
 from devices import appliance, fridge
 from protocol import periods
+from sim.homes import make_homes
 from sim.households import plan_moment_ms
 from sim.kinds.appliances import Appliances, Dishwashers, TumbleDryers, WasherDryers, WashingMachines
 from sim.kinds.fridges import FridgeFreezers, Fridges
 from sim.kinds.kind import Sky
-from sim.population import make_homes
 from sim.scenario import Homes
 
 OWNERS = 2000

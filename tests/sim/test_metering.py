@@ -10,10 +10,11 @@ from protocol import periods
 from protocol.messages import MISSING_WH, AssetReadings, BoundaryReadings, Service
 from protocol.party import NEVER_MS
 from sim.fleet import MJ_PER_WH, Fleet
+from sim.homes import NOT_SMART
 from sim.households import BaseLoad, make_diary, plan_moment_ms, quiet_windows_ms
 from sim.metering import Meters
 from sim.play import Orders
-from sim.population import NOT_SMART, make_population
+from sim.population import make_population
 from sim.scenario import Balancing, Clock, Dfs, EvMeter, Evs, Homes, Markets, Scenario
 
 DAY, SHORT_DAY, LONG_DAY = date(2024, 1, 16), date(2024, 3, 31), date(2024, 10, 27)
