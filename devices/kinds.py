@@ -136,6 +136,11 @@ def told_soc_pct(s: Any, p: Any, d: Any) -> int:
     raise NotImplementedError
 
 
+def exported_mj(s: Any) -> int:
+    """What it has given since the run began [mJ]; 0 where it never gives."""
+    raise NotImplementedError
+
+
 def told(s: Any) -> tuple[int, ...]:
     """`told_kinds` of the row's own module."""
     raise NotImplementedError
@@ -203,6 +208,13 @@ def _shortfall_mj(s: Any, p: Any) -> Any:  # noqa: ARG001 - types
 @overload(told_soc_pct, strict=False)
 def _told_soc_pct(s: Any, p: Any, d: Any) -> Any:  # noqa: ARG001 - types
     return _source("told_soc_pct", s) if _has("told_soc_pct", s) else lambda s, p, d: -1  # noqa: ARG005
+
+
+@overload(exported_mj, strict=False)
+def _exported_mj(s: Any) -> Any:
+    if "export_mj" in _MODULE_OF[s].STATE.names:
+        return lambda s: int(s.export_mj)
+    return lambda s: 0  # noqa: ARG005
 
 
 @overload(told, strict=False)

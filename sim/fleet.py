@@ -422,10 +422,11 @@ class Fleet:
         return parts
 
     def registers_mj(self) -> I64:
-        """Cumulative true import of every row now [mJ]."""
+        """Cumulative true import less export of every row now [mJ]."""
         rows = self.state.rows
         lived_ms = self.state.now_ms - rows["at_ms"]
-        return np.asarray(rows["register_mj"] + rows["import_w"].astype(np.int64) * lived_ms)
+        net_mj = rows["register_mj"] + rows["import_w"].astype(np.int64) * lived_ms
+        return np.asarray(net_mj - rows["export_mj"] if "export_mj" in self.device.STATE.names else net_mj)
 
     def _place_orders(self, order_rows: I32) -> I32:
         """For each row the place of its first order, -1 where it has none; orders are sorted by row."""
