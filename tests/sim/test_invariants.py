@@ -46,7 +46,7 @@ def broken_by(breaks):
     fleet = living_fleet()
     breaks(fleet.state)
     broken = Broken()
-    watch_fleet(fleet, "lived", broken)
+    watch_fleet(fleet, "lived", fleet.spec["charger_w"], broken)
     return broken
 
 

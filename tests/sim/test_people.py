@@ -5,9 +5,8 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
-from devices import ev
 from protocol import periods
-from sim.fleet import Fleet
+from sim.fleets import Fleets
 from sim.households import plan_moment_ms
 from sim.people import People
 from sim.play import Orders
@@ -32,10 +31,8 @@ def lived(days, scenario=SCENARIO):
     first_day = scenario.clock.start
     population = make_population(scenario)
     groups = int(population.cell.max()) + 1
-    fleet = Fleet(
-        ev,
-        population.spec,
-        ev.make_state(population.charge_mj, periods.day_start_ms(first_day)),
+    fleet = Fleets(
+        population.parts,
         population.cell,
         groups,
         periods.day_start_ms(first_day),
