@@ -13,6 +13,7 @@ import numpy as np
 from protocol.messages import I8, I16
 from sim import chance
 from sim.chance import Purpose
+from sim.network_tree import Feeders, feeders_of
 from sim.scenario import Homes
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
@@ -55,6 +56,7 @@ class HomeTable:
     communicating: I8  # its smart meter talks
     annual_wh: F64  # base load without the car
     boundary_gain: F64  # what the meter registers of a true Wh
+    feeders: Feeders  # between the home and its GSP
     group_names: tuple[str, ...]
     gsp_names: tuple[str, ...]
 
@@ -84,6 +86,7 @@ def make_homes(homes: Homes, seed: int) -> HomeTable:
         communicating=(smart & (v[:, 0] >= homes.not_communicating_share)).astype(np.int8),
         annual_wh=homes.annual_median_wh * np.exp(homes.annual_log_sd * z[:, 0]),
         boundary_gain=1.0 + homes.meter_gain_sd * z[:, 1],
+        feeders=feeders_of(homes.network, gsp, homes.gsps_per_group, tuple(names), number, seed),
         group_names=tuple(names),
         gsp_names=gsp_names,
     )

@@ -18,9 +18,19 @@ from protocol.messages import I8, I16, I32, I64, UNKNOWN, AssetRegistration, Ser
 from sim import chance
 from sim.chance import Purpose
 from sim.homes import GSP_GROUPS, NOT_SMART, HomeTable, make_homes
-from sim.households import Drivers
+from sim.households import BaseLoad, Drivers
+from sim.kinds.appliances import Appliances
+from sim.kinds.batteries import HomeBatteries
+from sim.kinds.businesses import BusinessSites, Generators
 from sim.kinds.evs import Cars
-from sim.kinds.kind import Drawn, Part
+from sim.kinds.fridges import FridgeFreezers
+from sim.kinds.heat_pumps import HeatPumpKind
+from sim.kinds.hot_water import HotWaterCylinders
+from sim.kinds.kind import Kind, Part
+from sim.kinds.pv import Roofs
+from sim.kinds.resistive_heaters import ResistiveHeaterHomes
+from sim.kinds.storage_heaters import StorageHeaterHomes
+from sim.ownership import Ownership, make_ownership
 from sim.play import Plant
 from sim.routes import routes_of
 from sim.scenario import ROUTE_NAMES, Comms, Scenario
@@ -30,12 +40,16 @@ _MPAN_PRIMES = np.array([3, 5, 7, 13, 17, 19, 23, 29, 31, 37, 41, 43])
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Population:
-    """Homes and their devices; columns of all rows unless said otherwise."""
+    """Homes and their devices; columns of all rows unless said otherwise.
+
+    Parts that can be reached come first; a kind of which some can be reached and some not has two.
+    """
 
     homes: HomeTable
+    heat: I8  # of each home: sim.ownership.Heat
     parts: tuple[Part, ...]  # part 0: the cars
     home: I32  # place in the HomeTable
-    service: I8
+    service: I8  # NONE where nobody can be reached
     cell: I16  # place in `cell_names`: (GSP, service), the finest sums
     plant: Plant  # reachable rows
     registration: AssetRegistration  # reachable rows
@@ -71,34 +85,71 @@ def mpan_of(distributor: I64, number: I64) -> I64:
 def make_population(scenario: Scenario) -> Population:
     """The population of a scenario, a pure function of its parameters and seed."""
     homes = make_homes(scenario.homes, scenario.seed)
-    cars = Cars(scenario.evs, homes, _homes_with_cars(scenario), scenario.seed)
+    owned = make_ownership(scenario)
+    cars = Cars(scenario.evs, homes, owned.numbers("evs"), scenario.seed)
     first_day = scenario.clock.start - timedelta(days=scenario.clock.history_days)
-    drawn = cars.draw(periods.day_start_ms(first_day))
-    parts = (Part(cars, drawn, 0),)
+    kinds = [cars, *_other_kinds(scenario, homes, owned)]
+    parts, reachable = _make_parts(kinds, periods.day_start_ms(first_day))
     home = np.concatenate([part.drawn.home for part in parts])
-    service = _services(scenario, homes, home)
-    reachable = [part for part in parts if _is_reachable(part.drawn)]
     plant = _make_plant(scenario.comms, scenario.seed, reachable, homes)
+    service = np.full(len(home), Service.NONE, np.int8)
+    service[: len(plant.home)] = _services(scenario, homes, plant.home)
     return Population(
         homes=homes,
+        heat=owned.heat,
         parts=parts,
         home=home,
         service=service,
         cell=(homes.gsp[home] * len(Service) + service).astype(np.int16),
         plant=plant,
-        registration=_register(scenario, homes, reachable, plant, service[: len(plant.device)]),
-        drivers=cars.drivers(drawn.spec["device"]),
+        registration=_register(scenario, homes, reachable, plant, service[: len(plant.home)]),
+        drivers=cars.drivers(parts[0].drawn.spec["device"]),
     )
 
 
-def _is_reachable(drawn: Drawn) -> bool:
-    return bool((drawn.route >= 0).all())
+def _other_kinds(scenario: Scenario, homes: HomeTable, owned: Ownership) -> list[Kind]:
+    """Every kind but cars that somebody has, in the order of their numbers."""
+    seed, has = scenario.seed, owned.numbers
+    roofs = Roofs(scenario.pv, homes, has("pv"), seed)
+    base_load = BaseLoad(homes, scenario.homes, seed)
+    kinds: dict[str, Kind] = {
+        "heat_pumps": HeatPumpKind(scenario.heat_pumps, homes, has("heat_pumps"), seed),
+        "storage_heaters": StorageHeaterHomes(scenario.storage_heaters, homes, has("storage_heaters"), seed),
+        "resistive_heaters": ResistiveHeaterHomes(
+            scenario.resistive_heaters, homes, has("resistive_heaters"), seed
+        ),
+        "hot_water": HotWaterCylinders(
+            scenario.hot_water, homes, has("hot_water"), seed, owned.has["storage_heaters"]
+        ),
+        "batteries": HomeBatteries(scenario.batteries, homes, has("batteries"), seed, base_load, roofs),
+        "pv": roofs,
+        "washing_machines": Appliances(scenario.washing_machines, homes, has("washing_machines"), seed),
+        "washer_dryers": Appliances(scenario.washer_dryers, homes, has("washer_dryers"), seed),
+        "tumble_dryers": Appliances(scenario.tumble_dryers, homes, has("tumble_dryers"), seed),
+        "dishwashers": Appliances(scenario.dishwashers, homes, has("dishwashers"), seed),
+        "fridges": FridgeFreezers(scenario.fridges, homes, has("fridges"), seed),
+        "businesses": BusinessSites(scenario.businesses, homes, has("businesses"), seed),
+        "generators": Generators(scenario.generators, homes, has("generators"), seed),
+    }
+    return [kind for section, kind in kinds.items() if owned.has[section].any()]
 
 
-def _homes_with_cars(scenario: Scenario) -> I32:
-    number = np.arange(scenario.homes.count, dtype=np.int64)
-    u = chance.units(chance.stream(scenario.seed, Purpose.EV), number)[:, 0]
-    return np.flatnonzero(u < scenario.evs.share).astype(np.int32)
+def _make_parts(kinds: list[Kind], start_ms: int) -> tuple[tuple[Part, ...], list[Part]]:
+    """All parts, and those that can be reached; the first kind is there even if nobody has it."""
+    drawn = [(kind, kind.draw(start_ms)) for kind in kinds]
+    split = [
+        (kind, each.among((each.route >= 0) == reachable))
+        for reachable in (True, False)
+        for kind, each in drawn
+    ]
+    parts: list[Part] = []
+    first_row = 0
+    for place, (kind, each) in enumerate(split):
+        if place == 0 or len(each.home):
+            parts.append(Part(kind, each, first_row))
+            first_row += len(each.home)
+    reachable_parts = [part for part in parts if (part.drawn.route >= 0).all()]
+    return tuple(parts), reachable_parts
 
 
 def _services(scenario: Scenario, homes: HomeTable, home: I32) -> I8:

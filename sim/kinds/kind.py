@@ -9,16 +9,41 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import date
+from enum import IntEnum
 from types import ModuleType
 from typing import Any, Protocol
 
 import numpy as np
 
-from protocol.messages import I8, I32, Technology
+from protocol.messages import I8, I32, I64, Technology
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 
 HALF_HOUR_MS = 1_800_000
+
+
+class KindNumber(IntEnum):
+    """The upper bits of device numbers: as `Technology`, and further ones where that has several kinds."""
+
+    EV = 0
+    HEAT_PUMP = 1
+    STORAGE_HEATER = 2
+    RESISTIVE = 3
+    HOT_WATER = 4
+    BATTERY = 5
+    PV = 6
+    WASHING_MACHINE = 7
+    FRIDGE = 8
+    BUILDING = 9
+    GENERATOR = 10
+    WASHER_DRYER = 11
+    TUMBLE_DRYER = 12
+    DISHWASHER = 13
+
+
+def device_number(kind: KindNumber, home: I32 | I64) -> I64:
+    """Stable numbers of devices among those of all kinds, the entities of their draws; below 2**48."""
+    return (int(kind) << 40) | home.astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +71,17 @@ class Drawn:
     rating_w: I32  # the most it can draw, or give where it only gives
     capacity_wh: I32  # what it can store; UNKNOWN where it stores nothing or nobody knows
     route: I8  # place in sim.scenario.ROUTE_NAMES; -1: nobody can reach it
+
+    def among(self, wanted: np.ndarray[Any, np.dtype[np.bool_]]) -> Drawn:
+        """The wanted rows alone, in the same order."""
+        return Drawn(
+            self.home[wanted],
+            self.spec[wanted],
+            self.state[wanted],
+            self.rating_w[wanted],
+            self.capacity_wh[wanted],
+            self.route[wanted],
+        )
 
 
 class Kind(Protocol):

@@ -16,8 +16,9 @@ from devices.pv import EventKind
 from devices.scalar import uncompiled
 from protocol.messages import NO_LIMIT_W, AckOutcome, AssetStatus
 from sim.homes import make_homes
-from sim.kinds.pv import Pv, Roofs
+from sim.kinds.pv import Roofs
 from sim.scenario import Homes, Weather
+from sim.scenario_devices import Pv
 from sim.sky import make_sky
 from sim.weather import make_weather
 

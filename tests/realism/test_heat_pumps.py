@@ -26,9 +26,10 @@ from devices.heat_pump import GROUND, HYBRID, SPACE
 from protocol import periods
 from sim.homes import make_homes
 from sim.households import plan_moment_ms
-from sim.kinds.heat_pumps import HeatPumpKind, HeatPumps
+from sim.kinds.heat_pumps import HeatPumpKind
 from sim.kinds.kind import HALF_HOUR_MS, Sky
 from sim.scenario import Homes
+from sim.scenario_devices import HeatPumps
 
 SEEDS = (1, 2, 3)
 HOMES = 700

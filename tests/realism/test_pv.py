@@ -14,8 +14,9 @@ import pytest
 
 from devices import pv
 from sim.homes import make_homes
-from sim.kinds.pv import Pv, Roofs
+from sim.kinds.pv import Roofs
 from sim.scenario import Homes, Weather
+from sim.scenario_devices import Pv
 from sim.sky import PLACES, make_sky
 from sim.weather import make_weather
 

@@ -12,10 +12,11 @@ from devices import appliance, fridge
 from protocol import periods
 from sim.homes import make_homes
 from sim.households import plan_moment_ms
-from sim.kinds.appliances import Appliances, Dishwashers, TumbleDryers, WasherDryers, WashingMachines
-from sim.kinds.fridges import FridgeFreezers, Fridges
+from sim.kinds.appliances import Appliances
+from sim.kinds.fridges import FridgeFreezers
 from sim.kinds.kind import Sky
 from sim.scenario import Homes
+from sim.scenario_devices import Dishwashers, Fridges, TumbleDryers, WasherDryers, WashingMachines
 
 OWNERS = 2000
 DAYS = 28
