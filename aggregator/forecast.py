@@ -21,7 +21,7 @@ from numba import njit
 from aggregator.registry import Group, Registry
 from aggregator.settings import Assumptions
 from aggregator.telemetry import Records
-from protocol.messages import I64, AssetReadings
+from protocol.messages import I64, MISSING_WH, AssetReadings
 from protocol.periods import (
     NORMAL_PERIOD_COUNT,
     PERIOD_MS,
@@ -93,7 +93,7 @@ def sum_kernel(rows: Any, import_wh: Any, group_of: Any, energy_wh: Any, reading
     for k in range(rows.shape[0]):
         group = group_of[rows[k]]
         for period in range(energy_wh.shape[1]):
-            if import_wh[k, period] >= 0:
+            if import_wh[k, period] != MISSING_WH:
                 energy_wh[group, period] += import_wh[k, period]
                 readings[group, period] += 1
 

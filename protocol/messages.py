@@ -24,7 +24,7 @@ NO_LIMIT_W = -1
 """A set-point that lifts the limit: the asset goes back to its own will."""
 UNKNOWN = -1
 """A whole number that is not known (state of charge, battery size)."""
-MISSING_WH = -1
+MISSING_WH = -(2**15)
 """A half-hour without a reading. Never a zero, never filled."""
 
 
@@ -198,7 +198,10 @@ class DfsUnitRegistration(Message):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DfsRequirement(Message):
-    """A published need: turn demand down by up to `turn_down_mw` between the times."""
+    """A published need: turn demand down by up to `turn_down_mw` between the times.
+
+    `version` rises with every amendment of the event, so that an original that comes late is known as such.
+    """
 
     event_id: str
     start_ms: int
@@ -208,6 +211,7 @@ class DfsRequirement(Message):
     results_by_ms: int
     guaranteed_price_gbp_per_mwh: float | None
     test: bool
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -18,13 +18,6 @@ from sim.homes import HomeTable
 from sim.households import Drivers, deadline_ms, make_diary, quiet_windows_ms
 from sim.kinds.kind import Drawn, Sky
 from sim.scenario import ROUTE_NAMES, Evs
-
-
-class Today(NamedTuple):
-    """What all cars share from one planning moment to the next."""
-
-    quiet_ms: I64  # the preset schedule's off hours (windows, 2)
-    deadline_step_ms: int  # from this diary's deadline to the next
 
 
 class Cars:
@@ -67,11 +60,11 @@ class Cars:
             self._settings, self.drivers(spec["device"]), spec["battery_mj"], day, sky.mean_c, self._seed
         )
 
-    def today(self, day: date, sky: Sky) -> Today:  # noqa: ARG002 - every kind's signature
+    def today(self, day: date, sky: Sky) -> ev.Today:  # noqa: ARG002 - every kind's signature
         """The preset schedule, and 23, 24 or 25 h to the next deadline."""
         settings = self._settings
         step_ms = deadline_ms(settings, day + timedelta(days=1)) - deadline_ms(settings, day)
-        return Today(quiet_windows_ms(day), step_ms)
+        return ev.Today(quiet_windows_ms(day), step_ms)
 
     def drivers(self, device: I64) -> Drivers:
         """Whose cars these are."""

@@ -14,6 +14,7 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
+from devices import ev
 from protocol import periods
 from sim.fleet import MJ_PER_WH, Fleet
 from sim.households import make_diary, plan_moment_ms, quiet_windows_ms
@@ -47,10 +48,11 @@ def watch(seed: int, homes: int = 5000) -> Seen:
     cars = len(population.spec)
     groups = int(population.cell.max()) + 1
     fleet = Fleet(
+        ev,
         population.spec,
+        ev.make_state(population.charge_mj, periods.day_start_ms(START)),
         population.cell,
         groups,
-        population.charge_mj,
         periods.day_start_ms(START),
         keep_events=True,
     )
@@ -61,7 +63,7 @@ def watch(seed: int, homes: int = 5000) -> Seen:
         diary = make_diary(
             scenario.evs, population.drivers, population.spec["battery_mj"], day, WINTER_C, seed
         )
-        fleet.plan(diary, quiet_windows_ms(day))
+        fleet.plan(diary, ev.Today(quiet_windows_ms(day)))
         for _ in range(48):
             begin_ms = fleet.state.now_ms
             fleet.play(begin_ms + HALF_HOUR_MS, Orders.none(), read=False)

@@ -7,8 +7,9 @@ from datetime import date
 import numpy as np
 import pytest
 
-from devices.ev import NEVER_MS
-from sim.fleet import MJ_PER_WH, Fleet, idle_diary
+from devices import ev
+from devices.ev import NEVER_MS, idle_diary
+from sim.fleet import MJ_PER_WH, Fleet
 from sim.play import Orders
 from sim.population import Population, make_population
 from sim.scenario import Clock, EvMeter, Evs, Homes, Scenario
@@ -46,6 +47,11 @@ def gain_of(seed: int, n: int, meter: EvMeter) -> float:
     return float(spec["wh_per_mj"].mean() * MJ_PER_WH - 1)
 
 
+def half_full(cars: Population) -> np.ndarray:
+    """Cars away with half their charge."""
+    return ev.make_state(cars.spec["battery_mj"] // 2, START_MS - 180_000)
+
+
 def held_sum(fleet: Fleet, stop_at_ms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """All cars charge and stop at their own moment.
 
@@ -57,7 +63,7 @@ def held_sum(fleet: Fleet, stop_at_ms: np.ndarray) -> tuple[np.ndarray, np.ndarr
     diary["start_ms"] = START_MS - 120_000
     diary["plug_below_mj"] = 2**60
     diary["leave_ms"] = stop_at_ms
-    fleet.plan(diary, np.empty((0, 2), np.int64))
+    fleet.plan(diary, ev.Today(np.empty((0, 2), np.int64)))
     fleet.play(START_MS - 60_000, Orders.none())
     assert (fleet.state.rows["import_w"] > 0).all()
     held = fleet.state.rows["import_w"].astype(np.int64).copy()
@@ -73,9 +79,7 @@ def held_sum(fleet: Fleet, stop_at_ms: np.ndarray) -> tuple[np.ndarray, np.ndarr
 @pytest.mark.parametrize("n", [600, 6000])
 def test_staggered_reads_of_devices_that_step_together_are_a_ramp_of_one_minute(n: int) -> None:
     cars = population(1, n)
-    fleet = Fleet(
-        cars.spec, cars.cell, int(cars.cell.max()) + 1, cars.spec["battery_mj"] // 2, START_MS - 180_000
-    )
+    fleet = Fleet(ev, cars.spec, half_full(cars), cars.cell, int(cars.cell.max()) + 1, START_MS - 180_000)
     told, _ = held_sum(fleet, np.full(n, START_MS))
     half_way_s = int(np.argmax(told <= told[0] / 2)) + 1
     assert half_way_s == pytest.approx(30, abs=max(2, 60 / np.sqrt(n)))  # T13: half-way at 30 s, whatever n
@@ -89,11 +93,7 @@ def test_with_independent_switching_the_rms_error_falls_as_one_over_root_n() -> 
         for seed in range(4):
             cars = population(seed, n)
             fleet = Fleet(
-                cars.spec,
-                cars.cell,
-                int(cars.cell.max()) + 1,
-                cars.spec["battery_mj"] // 2,
-                START_MS - 180_000,
+                ev, cars.spec, half_full(cars), cars.cell, int(cars.cell.max()) + 1, START_MS - 180_000
             )
             late = np.random.default_rng(seed).integers(-240_000, 360_000, n)  # noqa: TID251 - a test's own world
             stop = np.where(late < -60_000, NEVER_MS, START_MS + late)
