@@ -179,3 +179,19 @@ def test_a_cylinder_beside_storage_heaters_is_on_their_night_supply(everybody):
             assert heated.any()
             assert (part.drawn.spec["traits"][heated] & NIGHT_ONLY > 0).all()
             assert not (part.drawn.spec["traits"] & NIGHT_ONLY > 0).all()
+
+
+def test_white_goods_are_not_in_the_base_load_a_second_time(everybody):
+    nobody = population(**{name: type(EVERYTHING[name])() for name in EVERYTHING if name != "markets"})
+    less_wh = nobody.homes.annual_wh - everybody.homes.annual_wh
+    goods = ("washing_machines", "washer_dryers", "tumble_dryers", "dishwashers", "fridges")
+    owns = {name: np.zeros(400, bool) for name in goods}
+    for part in everybody.parts:
+        if part.kind.name in goods:
+            owns[part.kind.name][part.drawn.home] = True
+    others = np.any([owns[name] for name in goods if name != "dishwashers"], axis=0)
+    plenty = nobody.homes.annual_wh > 1_500_000
+    assert less_wh[owns["dishwashers"] & ~others & plenty] == pytest.approx(241 * 1_130)  # CREST
+    assert (less_wh[~owns["dishwashers"] & ~others] == 0).all()
+    assert (everybody.homes.annual_wh >= 0.25 * nobody.homes.annual_wh).all()
+    assert (less_wh[np.all(list(owns.values()), axis=0)] > 0).all()
