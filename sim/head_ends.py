@@ -120,6 +120,7 @@ class HeadEnd:
         return self.integration.vendor
 
 
+@lru_cache(maxsize=1)
 def profile_names() -> tuple[str, ...]:
     """The names of all profiles that ship, in alphabetical order."""
     return tuple(sorted(path.stem for path in PROFILES.glob("*.yaml")))
