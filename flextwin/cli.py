@@ -80,8 +80,16 @@ class Template(StrEnum):
     OUTAGE = "outage"
 
 
+class Bring(StrEnum):
+    """What `import` can read."""
+
+    REGISTRY = "registry"
+    WEATHER = "weather"
+    METERS = "meters"
+
+
 class NewError(Exception):
-    """A new scenario cannot be written there."""
+    """A new file cannot be written there."""
 
 
 class Exit(Exception):  # noqa: N818 - it is a way out, not an error
@@ -124,6 +132,33 @@ def validate(file: File, data: Data = None, json_: Json = False) -> None:
     for fault in warnings:
         say(str(fault))
     say(f"{file}: good. {_in_words(scenario)}")
+
+
+@app.command("import")
+def bring(
+    what: Annotated[Bring, typer.Argument(help="what the file holds", show_default=False)],
+    file: Annotated[Path, typer.Argument(help="CSV, Parquet or PVGIS JSON", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Parquet file to write; must be new", show_default=False)
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Check a data file of your own, row by row, and write it as the Parquet that a scenario can name."""
+    from flextwin.bringing import bring as bring_file
+
+    written = out or Path(f"{file.stem}.{what.value}.parquet")
+    if written.exists():
+        raise NewError(f"{written} exists already, and nothing is ever overwritten: give another --out")
+    if not written.parent.is_dir():
+        raise NewError(f"there is no folder {written.parent}")
+    brought = bring_file(what.value, file, written)
+    if json_:
+        warnings = [_as_json(fault) for fault in brought.source.warnings]
+        say_json({"good": True, "file": str(written), "told": brought.told, "warnings": warnings})
+        return
+    for fault in brought.source.warnings:
+        complain(str(fault))
+    say(f"{written} written: {brought.told}")
 
 
 @app.command()

@@ -239,3 +239,46 @@ def _last_monday_of_august(year: int) -> date:
 
 def _utc_ms(moment: datetime) -> int:
     return round(moment.timestamp()) * 1000
+
+
+# --------------------------------------------------------------------------------------- clocks without offse
+
+
+def clock_shift_ms(at_ms: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How far London's clock is ahead of UTC at each moment [ms] (n,): nothing or an hour."""
+    if len(at_ms) == 0:
+        return np.zeros(0, np.int64)
+    hours = at_ms // HOUR_MS
+    first, last = int(hours.min()), int(hours.max())
+    if last - first < _HOURS_IN_TABLE:
+        table = np.array([_hour_shift_ms(hour) for hour in range(first, last + 1)], np.int64)
+        return np.asarray(table[hours - first])
+    known, place = np.unique(hours, return_inverse=True)
+    return np.array([_hour_shift_ms(int(hour)) for hour in known], np.int64)[place]
+
+
+def moments_shown(
+    wall_ms: NDArray[np.int64], by_ms: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
+    """When London's clock showed each time: (moments [UTC ms], is in doubt, never was), each (n,).
+
+    `wall_ms` is the time shown, counted as if it were UTC. A time that October shows twice means the later
+    showing unless that lies after `by_ms`; it is in doubt when both do not. One that March leaves out is read
+    as winter time, and never was.
+    """
+    winter_ms, summer_ms = wall_ms, wall_ms - HOUR_MS
+    in_winter = clock_shift_ms(winter_ms) == 0
+    in_summer = clock_shift_ms(summer_ms) == HOUR_MS
+    doubtful = in_winter & in_summer & (winter_ms <= by_ms)
+    take_summer = in_summer & (~in_winter | (winter_ms > by_ms))
+    return np.where(take_summer, summer_ms, winter_ms), doubtful, ~in_winter & ~in_summer
+
+
+_HOURS_IN_TABLE = 1_000
+
+
+@lru_cache(maxsize=16_384)
+def _hour_shift_ms(hour: int) -> int:
+    """The shift during an hour of UTC; clocks change on the hour."""
+    shift = datetime.fromtimestamp(hour * 3_600, LONDON).utcoffset()
+    return 0 if shift is None else int(shift.total_seconds()) * 1_000

@@ -2,6 +2,7 @@
 
 Owns what is on its way and nothing else: the fate of each message is `sim/network.py`'s, what a device does
 is the fleet's. The world drives it once per stretch: `orders_due`, `polls_due`, then `report`.
+Where assets hang on a vendor's cloud, `sim/vendor_clouds.py` stands between.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from protocol.party import NEVER_MS, Envelope
 from sim.flight import Columns, Flight, joined
 from sim.network import Carried, CarriedReadings, Kind, Network, Outcome, ReadingsTrip
 from sim.play import Orders, Played
+from sim.vendor_clouds import VendorClouds, VendorState
 
 _TOLD_AS = np.full(len(Outcome), AckOutcome.UNREACHABLE, np.int8)
 _TOLD_AS[[Outcome.RATE_LIMITED, Outcome.BUDGET]] = AckOutcome.RATE_LIMITED
@@ -54,6 +56,7 @@ class GatewayState:
     telemetry: Flight = field(default_factory=Flight)
     sessions: Flight = field(default_factory=Flight)
     acks: Flight = field(default_factory=Flight)
+    vendors: VendorState | None = None
 
 
 class Gateway:
@@ -72,13 +75,26 @@ class Gateway:
         *,
         register_at_ms: int = NEVER_MS,
         witness: Witness | None = None,
+        vendors: VendorClouds | None = None,
     ) -> None:
         self.network = network
-        self.state = GatewayState()
+        self._vendors = vendors
+        self._state = GatewayState(vendors=None if vendors is None else vendors.state)
         self._registration = registration
         self._register_at_ms = register_at_ms
         self._witness = witness
         self._outbox: list[Envelope] = []
+
+    @property
+    def state(self) -> GatewayState:
+        """What is on its way; the vendors' clouds remember their part of it."""
+        return self._state
+
+    @state.setter
+    def state(self, state: GatewayState) -> None:
+        self._state = state
+        if self._vendors is not None and state.vendors is not None:
+            self._vendors.state = state.vendors
 
     # --------------------------------------------------------------------------------------------- a party
 
@@ -121,9 +137,17 @@ class Gateway:
         }
         if self._witness is not None:
             self._witness.setpoints_sent(message, now_ms, carried)
-        self.state.orders.add(_arriving(columns, carried))
         # One that arrives nowhere and is heard of nevertheless was refused by its cloud.
-        refused = np.flatnonzero((carried.outcome != Outcome.DELIVERED) & (carried.arrival_ms < NEVER_MS))
+        is_refused = (carried.outcome != Outcome.DELIVERED) & (carried.arrival_ms < NEVER_MS)
+        if self._vendors is None:
+            self.state.orders.add(_arriving(columns, carried))
+        else:
+            commanded = self._vendors.command(columns, carried, now_ms)
+            going = _arriving(commanded.columns, commanded.carried)
+            self.state.orders.add(self._vendors.fetched(going))
+            self.state.acks.add(commanded.answers)
+            is_refused &= ~commanded.is_answered
+        refused = np.flatnonzero(is_refused)
         self.state.acks.add({
             "rows": message.rows[refused],
             "sequence": message.sequence[refused],
@@ -185,9 +209,15 @@ class Gateway:
             "outcome": played.outcome,
             "event_ms": self.network.by_own_clock(orders.rows, orders.arrival_ms),
         }
-        carried = self.network.carry_up(orders.rows, orders.arrival_ms, Kind.ACKS)
+        if self._vendors is not None:
+            own = np.flatnonzero(~self._vendors.answered_for(orders.rows))
+            answers = {name: column[own] for name, column in answers.items()}
+            sent_ms = orders.arrival_ms[own]
+        else:
+            sent_ms = orders.arrival_ms
+        carried = self.network.carry_up(answers["rows"], sent_ms, Kind.ACKS)
         if self._witness is not None:
-            self._witness.acks_sent(orders.rows, orders.arrival_ms, orders.sequence, carried)
+            self._witness.acks_sent(answers["rows"], sent_ms, answers["sequence"], carried)
         if due := _now(self.state.acks, _arriving(answers, carried), until_ms):
             self._tell(Acks(**due))
 
@@ -195,12 +225,21 @@ class Gateway:
         """Readings in flight come first, by arrival; then those of this stretch in the fleet's order."""
         due = self.state.telemetry.take_due(until_ms)
         if due is not None:
-            self._tell(Telemetry(**due))
+            self._tell_readings(Telemetry(**due), until_ms)
         if pieces:
             self.state.telemetry.add(joined([piece.later for piece in pieces]))
         for piece in pieces:
             if len(piece.arrived.rows):
-                self._tell(piece.arrived)
+                self._tell_readings(piece.arrived, until_ms)
+        if self._vendors is not None:
+            for report in self._vendors.tell(until_ms):
+                self._tell(report)
+
+    def _tell_readings(self, told: Telemetry, until_ms: int) -> None:
+        """Pass readings on; those of vendors' assets wait in their clouds."""
+        plain = told if self._vendors is None else self._vendors.take(told, until_ms - 1)
+        if plain is not None:
+            self._tell(plain)
 
     def _tell(self, message: Message) -> None:
         self._outbox.append(Envelope("aggregator", message))

@@ -164,7 +164,7 @@ def read_half_hourly(
     with every fault.
     """
     sizes = PRICE_UNITS if column == "price" else VOLUME_UNITS
-    sheet = _read_sheet(path, (_UTC_TIME, _CLOCK_TIME, column))
+    sheet = read_sheet(path, (_UTC_TIME, _CLOCK_TIME, column))
     size = sheet.unit_size(column, sizes, unit)
     starts_ms = _period_starts(sheet)
     in_time = not sheet.faults
@@ -185,7 +185,7 @@ def read_daily_weather(path: Path, policies: Mapping[str, Policy] | None = None)
     `policies` by column name, `error` where none is given. Raises DataErrors with every fault.
     """
     wanted: dict[str, Policy] = {name: (policies or {}).get(name, "error") for name in _TEMPERATURES}
-    sheet = _read_sheet(path, (_DATE, *_TEMPERATURES))
+    sheet = read_sheet(path, (_DATE, *_TEMPERATURES))
     for name in _TEMPERATURES:
         sheet.unit_size(name, TEMPERATURE_UNITS, "C")
     days = [_ordinal(sheet, line, cells) for line, cells in sheet.rows]
@@ -213,7 +213,7 @@ def _covered(source: Source, keys: I64, first: int, last: int, told: Callable[[i
 
 
 @dataclass(slots=True)
-class _Sheet:
+class Sheet:
     """A CSV file as text: rows by line number, where the columns wanted stand, and the faults so far."""
 
     path: Path
@@ -274,7 +274,15 @@ class _Sheet:
         return Source(self.path, self.sha256, len(self.rows), **changed, warnings=tuple(self.warnings))
 
 
-def _read_sheet(path: Path, wanted: Sequence[str]) -> _Sheet:
+def header_of(path: Path) -> tuple[str, ...]:
+    """The names in the header of a CSV file. Raises DataErrors where there is none."""
+    _, header = next(_fields(path, _bytes_of(path)), (1, []))
+    names = [name.strip() for name in header]
+    _check_header(path, names, ())
+    return tuple(names)
+
+
+def read_sheet(path: Path, wanted: Sequence[str]) -> Sheet:
     """The sheet with the columns `wanted`, key first. Raises DataErrors for what spoils the whole file."""
     raw = _bytes_of(path)
     lines = _fields(path, raw)
@@ -293,7 +301,7 @@ def _read_sheet(path: Path, wanted: Sequence[str]) -> _Sheet:
         units = [cell.strip() for cell in rows.pop(0)[1]]
     if not rows and not odd:
         raise _whole(path, "D003", "no rows below the header", "one row per period or day")
-    return _Sheet(path, hashlib.sha256(raw).hexdigest(), places, units, rows, odd)
+    return Sheet(path, hashlib.sha256(raw).hexdigest(), places, units, rows, odd)
 
 
 def _bytes_of(path: Path) -> bytes:
@@ -377,14 +385,14 @@ def _no_number(text: str) -> tuple[str, str, str]:
 # ------------------------------------------------------------------------------------------------------ times
 
 
-def _period_starts(sheet: _Sheet) -> list[int]:
+def _period_starts(sheet: Sheet) -> list[int]:
     """Start of every row [UTC ms]; the clock column and the lengths of days are held against it."""
     starts_ms, shifts_ms = [], []
     days: Counter[str] = Counter()
     first_line: dict[str, int] = {}
     for line, cells in sheet.rows:
-        utc, clock = (_moment(sheet, line, cells, column) for column in (_UTC_TIME, _CLOCK_TIME))
-        starts_ms.append(_ms(utc) if utc else 0)
+        utc, clock = (moment_in(sheet, line, cells, column) for column in (_UTC_TIME, _CLOCK_TIME))
+        starts_ms.append(ms_of(utc) if utc else 0)
         shifts_ms.append(_clock_shift_ms(utc, clock) if utc and clock else 0)
         if utc and utc.utcoffset():
             sheet.fault("D023", line, _UTC_TIME, "not UTC", quoted(str(utc)), "the offset `+00:00`")
@@ -400,7 +408,7 @@ def _period_starts(sheet: _Sheet) -> list[int]:
     return starts_ms
 
 
-def _moment(sheet: _Sheet, line: int, cells: Sequence[str], column: str) -> datetime | None:
+def moment_in(sheet: Sheet, line: int, cells: Sequence[str], column: str) -> datetime | None:
     """The moment in a cell, with its offset; None, with a fault, where there is none."""
     text = sheet.cell(cells, column)
     match = _TIME.fullmatch(text)
@@ -420,7 +428,8 @@ def _moment(sheet: _Sheet, line: int, cells: Sequence[str], column: str) -> date
         return None
 
 
-def _ms(moment: datetime) -> int:
+def ms_of(moment: datetime) -> int:
+    """A moment with its offset [UTC ms], to the second."""
     return int(moment.timestamp()) * 1000
 
 
@@ -430,12 +439,12 @@ _OTHER_CLOCK_MS = -1
 
 def _clock_shift_ms(utc: datetime, clock: datetime) -> int:
     """How much later the clock column is [ms]; 0 when it tells the same moment in London time."""
-    shift_ms = _ms(clock) - _ms(utc)
+    shift_ms = ms_of(clock) - ms_of(utc)
     in_london = clock.utcoffset() == utc.astimezone(LONDON).utcoffset()
     return shift_ms or (0 if in_london else _OTHER_CLOCK_MS)
 
 
-def _check_clock(sheet: _Sheet, shifts_ms: Sequence[int]) -> None:
+def _check_clock(sheet: Sheet, shifts_ms: Sequence[int]) -> None:
     """One fault for each stretch of rows whose two times contradict each other in one way."""
     if len(set(shifts_ms)) == 1 and abs(shifts_ms[0]) == PERIOD_MS:
         late, early = (_CLOCK_TIME, _UTC_TIME) if shifts_ms[0] > 0 else (_UTC_TIME, _CLOCK_TIME)
@@ -451,7 +460,7 @@ def _check_clock(sheet: _Sheet, shifts_ms: Sequence[int]) -> None:
             sheet.fault("D030", sheet.rows[i][0], _CLOCK_TIME, what, got, "London time")
 
 
-def _check_clock_changes(sheet: _Sheet, days: Mapping[str, int], first_line: Mapping[str, int]) -> None:
+def _check_clock_changes(sheet: Sheet, days: Mapping[str, int], first_line: Mapping[str, int]) -> None:
     """Faults for days of 46 or 50 periods that the file gives 48, whatever the policy."""
     for day, count in days.items():
         due = periods.period_count(date.fromisoformat(day))
@@ -460,7 +469,7 @@ def _check_clock_changes(sheet: _Sheet, days: Mapping[str, int], first_line: Map
             sheet.fault("D028", first_line[day], _CLOCK_TIME, what, f"{count} periods", f"{due} periods")
 
 
-def _ordinal(sheet: _Sheet, line: int, cells: Sequence[str]) -> int:
+def _ordinal(sheet: Sheet, line: int, cells: Sequence[str]) -> int:
     """The ordinal of the date in a row; 0, with a fault, where there is none."""
     text = sheet.cell(cells, _DATE)
     code, what = ("D020", "a spreadsheet's date serial") if _SERIAL.fullmatch(text) else ("D021", "not a day")
@@ -496,7 +505,7 @@ class _Grid:
 
 
 def _gridded(
-    sheet: _Sheet,
+    sheet: Sheet,
     key: str,
     step: int,
     read: Sequence[int],
@@ -526,7 +535,7 @@ def _gridded(
 
 
 def _ordered(
-    sheet: _Sheet,
+    sheet: Sheet,
     key: str,
     read: Sequence[int],
     columns: Mapping[str, Sequence[float]],
@@ -556,7 +565,7 @@ def _ordered(
     return [seen[this] for this in sorted(seen)], dropped, reordered
 
 
-def _check_whole_days(sheet: _Sheet, lines: tuple[int, int], ends_ms: tuple[int, int]) -> None:
+def _check_whole_days(sheet: Sheet, lines: tuple[int, int], ends_ms: tuple[int, int]) -> None:
     """Faults unless the first period begins, and the last one ends, at local midnight."""
     edges_ms = (ends_ms[0], ends_ms[1] + PERIOD_MS)
     off_ms = [edge_ms - periods.day_start_ms(periods.local_date(edge_ms)) for edge_ms in edges_ms]
@@ -571,7 +580,7 @@ def _check_whole_days(sheet: _Sheet, lines: tuple[int, int], ends_ms: tuple[int,
 
 
 def _gaps_can_be_filled(
-    sheet: _Sheet,
+    sheet: Sheet,
     key: str,
     lines: Sequence[int],
     keys: I64,
@@ -590,7 +599,7 @@ def _gaps_can_be_filled(
     return not len(gaps)
 
 
-def _fill(sheet: _Sheet, column: str, values: F64, policy: Policy, line_of: Sequence[int]) -> tuple[F64, int]:
+def _fill(sheet: Sheet, column: str, values: F64, policy: Policy, line_of: Sequence[int]) -> tuple[F64, int]:
     """The values with every NaN filled as the policy says, and how many; the others become faults."""
     empty = np.isnan(values)
     missing, present = np.flatnonzero(empty), np.flatnonzero(~empty)
@@ -619,7 +628,7 @@ def _fill(sheet: _Sheet, column: str, values: F64, policy: Policy, line_of: Sequ
 # ----------------------------------------------------------------------------------------------- plausibility
 
 
-def _warn_of_units(sheet: _Sheet, column: str, values: F64, sizes: Mapping[str, float]) -> None:
+def _warn_of_units(sheet: Sheet, column: str, values: F64, sizes: Mapping[str, float]) -> None:
     """Warn, and change nothing, when the values would suit another unit better."""
     low, high = _USUAL[column]
     median = float(np.median(np.abs(values)))
@@ -633,7 +642,7 @@ def _warn_of_units(sheet: _Sheet, column: str, values: F64, sizes: Mapping[str, 
 
 
 def _check_temperatures(
-    sheet: _Sheet, mean: Sequence[float], low: Sequence[float], high: Sequence[float]
+    sheet: Sheet, mean: Sequence[float], low: Sequence[float], high: Sequence[float]
 ) -> None:
     """Faults where a temperature is none of Britain's, or the three of a day contradict each other."""
     for (line, _), mean_c, min_c, max_c in zip(sheet.rows, mean, low, high, strict=True):
