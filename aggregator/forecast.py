@@ -153,7 +153,7 @@ def foresee(history: History, place: int, group: Group, start_ms: int, assumed: 
         return Forecast(mean_w, assumed.prior_relative_sd * mean_w, 0)
     mean_w = sum(values) / days
     shown_w = math.sqrt(sum((value - mean_w) ** 2 for value in values) / (days - 1)) if days > 1 else 0.0
-    chance_w = math.sqrt(group.rating_w / group.assets * mean_w)
+    chance_w = math.sqrt(group.rating_w / group.assets * abs(mean_w))
     floor = assumed.relative_sd_floor if days > 1 else assumed.prior_relative_sd
     sd_w = max(shown_w, chance_w, floor * mean_w) * math.sqrt(1 + 1 / days)
     return Forecast(mean_w, sd_w, days)
