@@ -7,6 +7,7 @@ that no day of 46 or 50 periods can be mistaken for one of 48.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from protocol.messages import I64, MISSING_WH, BoundaryReadings
 from protocol.periods import PERIOD_MS, day_start_ms, local_date, period_count
 from sim.faults import Fault, Kind, quoted
 from sim.importers import DataErrors, Sheet, Source, header_of, moment_in, ms_of, read_sheet
-from sim.registry_file import write_parquet
+from sim.registry_file import read_written, write_parquet
 
 SCHEMA = "flextwin meters 1"
 
@@ -94,6 +95,23 @@ def write_meters(readings: MeterReadings, out: Path) -> None:
     write_parquet(pa.table(columns), out, SCHEMA)
 
 
+def load_meters(path: Path) -> MeterReadings:
+    """The readings that `write_meters` wrote. Raises DataErrors for another or a damaged file."""
+    table = read_written(path, SCHEMA)
+    mpans, start_ms, import_wh = (table[name].to_numpy() for name in ("mpan", "start_ms", "import_wh"))
+    known, meter = np.unique(mpans, return_inverse=True)
+    source = Source(path, hashlib.sha256(path.read_bytes()).hexdigest(), len(mpans))
+    return MeterReadings(
+        source, known, meter.astype(np.int64), start_ms, import_wh, _missing(meter, start_ms)
+    )
+
+
+def _missing(meter: I64, start_ms: I64) -> int:
+    """Half-hours between each meter's first and last that have no reading."""
+    within = np.diff(meter) == 0
+    return int((np.diff(start_ms)[within] // PERIOD_MS - 1).sum())
+
+
 def _mpan(sheet: Sheet, line: int, cells: list[str]) -> int:
     text = sheet.cell(cells, "mpan")
     if len(text) == 13 and text.isascii() and text.isdigit():
@@ -158,8 +176,7 @@ def _readings(sheet: Sheet, mpans: I64, starts_ms: I64, energies_wh: I64) -> Met
     order = np.lexsort((starts_ms, mpans))
     known, meter = np.unique(mpans[order], return_inverse=True)
     start_ms = starts_ms[order]
-    within = np.diff(meter) == 0
-    missing = int((np.diff(start_ms)[within] // PERIOD_MS - 1).sum())
+    missing = _missing(meter, start_ms)
     if missing:
         sheet.warn("W107", "utc_start", f"{missing} half-hours without a reading stay missing")
     source = Source(sheet.path, sheet.sha256, len(sheet.rows), warnings=tuple(sheet.warnings))

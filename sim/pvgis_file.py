@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from devices.pv import plane_w_per_m2
 from protocol.messages import I64
@@ -30,7 +29,7 @@ from protocol.periods import HOUR_MS
 from sim.faults import Fault, Kind, quoted
 from sim.importers import LARGEST_BYTES, DataErrors, Source
 from sim.kinds.kind import HALF_HOUR_MS, Sky
-from sim.registry_file import write_parquet
+from sim.registry_file import read_written, write_parquet
 from sim.sky import F64, Place, SunTrack, clear_sky_w_per_m2, extraterrestrial_w_per_m2, sky_of, split, sun_at
 
 SCHEMA = "flextwin weather 1"
@@ -188,15 +187,7 @@ def write_weather(weather: HalfHourlyWeather, out: Path) -> None:
 
 def load_weather(path: Path) -> HalfHourlyWeather:
     """The weather that `write_weather` wrote. Raises DataErrors for another or a damaged file."""
-    try:
-        table = pq.read_table(path)
-        written = (table.schema.metadata or {}).get(b"flextwin", b"").decode()
-    except (OSError, pa.ArrowInvalid) as error:
-        what = f"cannot be read: {str(error).splitlines()[0]}"
-        raise DataErrors([Fault("D052", str(path), 1, 1, what, "", "a whole Parquet file")]) from None
-    if written != SCHEMA:
-        what, allowed = "not the weather that `flextwin import` wrote", f"`{SCHEMA}`"
-        raise DataErrors([Fault("D052", str(path), 1, 1, what, quoted(written), allowed)])
+    table = read_written(path, SCHEMA)
     columns = {name: table[name].to_numpy() for name in table.column_names}
     place = Place(float(columns["latitude"][0]), float(columns["longitude"][0]))
     return HalfHourlyWeather(

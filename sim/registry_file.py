@@ -146,6 +146,20 @@ def write_parquet(table: Any, out: Path, schema: str) -> None:
     unfinished.replace(out)
 
 
+def read_written(path: Path, schema: str) -> Any:
+    """The table that `write_parquet` wrote. Raises DataErrors for another or a damaged file."""
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        what = f"cannot be read: {str(error).splitlines()[0]}"
+        raise DataErrors([Fault("D052", str(path), 1, 1, what, "", "a whole Parquet file")]) from None
+    written = (table.schema.metadata or {}).get(b"flextwin", b"").decode(errors="replace")
+    if written != schema:
+        what, allowed = "not what `flextwin import` writes for this", f"`{schema}`"
+        raise DataErrors([Fault("D052", str(path), 1, 1, what, quoted(written), allowed)])
+    return table
+
+
 # --------------------------------------------------------------------------------------------------- sheets
 
 

@@ -9,7 +9,7 @@ import pytest
 from protocol.messages import MISSING_WH
 from protocol.periods import day_periods_ms
 from sim.importers import DataErrors
-from sim.meter_file import read_meters, write_meters
+from sim.meter_file import load_meters, read_meters, write_meters
 
 ONE, TWO = "1200000000001", "1200000000002"
 
@@ -63,6 +63,18 @@ def test_energy_is_the_same_in_either_unit_and_any_order_and_no_row_is_made_up(t
     write_meters(read_meters(put(tmp_path, in_wh, "mpan,utc_start,import_wh")), tmp_path / "b.parquet")
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
     assert pq.read_table(tmp_path / "a.parquet").num_rows == 95
+
+
+def test_what_was_written_is_read_back_with_its_gaps_and_other_files_are_not(tmp_path):
+    rows = rows_of(ONE, date(2024, 1, 16))
+    first = read_meters(put(tmp_path, rows[:10] + rows[12:] + rows_of(TWO, date(2024, 1, 16))))
+    write_meters(first, tmp_path / "a.parquet")
+    again = load_meters(tmp_path / "a.parquet")
+    for name in ("mpan", "meter", "start_ms", "import_wh", "missing"):
+        assert np.array_equal(getattr(again, name), getattr(first, name))
+    pq.write_table(pq.read_table(tmp_path / "a.parquet").replace_schema_metadata({}), tmp_path / "b.parquet")
+    with pytest.raises(DataErrors, match="D052 not what `flextwin import` writes for this"):
+        load_meters(tmp_path / "b.parquet")
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,11 @@ SECOND_MS = 1_000
 
 figures = st.integers(-22_000, 22_000) | st.just(MISSING)
 registers = st.integers(0, 100_000_000) | st.just(MISSING)
-summers_and_winters = st.integers(local_clock_ms(date(2020, 1, 1), 0), local_clock_ms(date(2030, 1, 1), 0))
+october_ms = local_clock_ms(date(2024, 10, 27), 0)
+clock_changes = st.integers(october_ms, october_ms + 4 * HOUR_MS)
+summers_and_winters = clock_changes | st.integers(
+    local_clock_ms(date(2020, 1, 1), 0), local_clock_ms(date(2030, 1, 1), 0)
+)
 readings = st.lists(
     st.tuples(
         summers_and_winters, st.integers(0, 7_200_000), figures, registers, st.integers(0, 5),
@@ -106,6 +110,15 @@ def test_a_worked_report_in_amps_by_the_clock_on_the_wall():
     assert told.power[0] == pytest.approx(32.0)
     assert told.energy[0] == pytest.approx(1.5)
     assert told.stamp[0] * 1_000 == event_ms - 500 + HOUR_MS
+
+
+def test_the_hour_that_october_shows_twice_is_read_as_the_later_one_and_said_to_be_in_doubt():
+    vendor = head_ends()["ampere_charger"].integration
+    first_ms = local_clock_ms(date(2024, 10, 27), 1, 30, fold=0)
+    prompt, late = ((first_ms, delay_ms, 7_000, 100, 2, -1) for delay_ms in (5_000, 2 * HOUR_MS))
+    read = normalise(as_told(vendor, told_of([prompt, late])), vendor)
+    assert (read.telemetry.event_ms - first_ms).tolist() == [0, HOUR_MS]
+    assert [bool(each & Missing.TIME_IN_DOUBT) for each in read.missing.tolist()] == [False, True]
 
 
 def test_a_worked_report_of_generation_is_positive_and_stamped_at_the_end():
