@@ -29,8 +29,8 @@ from protocol.vendors import (
 )
 from sim.faults import Fault, FileErrors, quoted
 from sim.quantity import FROM_FILE, Duration
-from sim.scenario import Model
 from sim.scenario_errors import ScenarioErrors
+from sim.scenario_model import Model
 from sim.scenario_words import CODE_OF, dotted, nearest
 from sim.yaml_nodes import Node, compose
 
