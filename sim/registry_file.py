@@ -24,8 +24,9 @@ import pyarrow.parquet as pq
 from protocol.messages import I8, I32, I64, UNKNOWN, Technology
 from sim.faults import Fault, Kind, quoted
 from sim.head_ends import profile_names
-from sim.homes import HH_METERED, HH_SETTLED, NOT_SMART, mpan_of
+from sim.homes import HH_METERED, HH_SETTLED, NOT_SMART
 from sim.importers import DataErrors, Sheet, Source, header_of, read_sheet
+from sim.population import mpan_of
 from sim.scenario import ROUTE_NAMES
 from sim.scenario_words import nearest
 from sim.sky import PLACES
