@@ -20,6 +20,24 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from aggregator.other_assets import look_at_other
+from aggregator.places import (
+    ACKED_W,
+    BUSY,
+    DROP_W,
+    FREE_W,
+    HOLDABLE,
+    IS_HELD,
+    IS_RAISED,
+    PENDING_RISE_W,
+    PENDING_W,
+    RAISABLE,
+    RISE_W,
+    SUMS,
+    UNSEEN,
+    WAITING_W,
+    WEIGHT,
+)
 from aggregator.prefetch import AHEAD, prefetch
 from aggregator.sending import (
     ACKNOWLEDGED,
@@ -36,6 +54,7 @@ from aggregator.sending import (
     UP_RESPONDED,
 )
 from aggregator.settings import AggregatorSettings, Assumptions
+from aggregator.technologies import PLAN, TABLE, WILL
 from aggregator.telemetry import (
     CHARGING,
     FULL,
@@ -46,36 +65,24 @@ from aggregator.telemetry import (
     WAITING,
     Records,
 )
-from protocol.messages import I8, I32, I64
+from protocol.messages import I8, I32, I64, Technology
 from protocol.periods import MINUTE_MS, clock_reached_ms, day_start_ms, is_clock_change_day
 
-NO_PART, HOLDABLE, IS_HELD, RAISABLE, IS_RAISED = 0, 1, 2, 3, 4
-"""The part of a row in the next decision."""
-
-(
-    DROP_W,  # what held rows that have been seen to obey do not draw
-    ACKED_W,  # what rows that acknowledged, but were not seen yet, would not draw
-    PENDING_W,  # what rows told but not heard of would not draw, halved with every attempt
-    RISE_W,  # what raised rows are seen to draw
-    PENDING_RISE_W,
-    FREE_W,  # what may be turned down now
-    WAITING_W,  # what waits and could be asked to charge
-    UNSEEN,  # weight of rows not heard of lately ...
-    WEIGHT,  # ... of this weight in all
-    BUSY,  # rows held, raised, or told something that is not answered yet
-    SUMS,
-) = range(11)
-"""Places in the sums of a unit."""
+EV = int(Technology.EV)
 
 
 @dataclass(slots=True)
 class View:
-    """One look at a unit: per member its part, slack [s] and counterfactual power [W], and the sums."""
+    """One look at a unit: per member its part, slack [s], counterfactual power [W] and level to order [%].
+
+    And the sums. Of what is no car, `would_w` is by how much its power can be moved, or was.
+    """
 
     part: I8
     slack_s: I32
     would_w: I32
     sums: I64
+    level_pct: I8
 
 
 @lru_cache(maxsize=8)
@@ -98,7 +105,7 @@ class Moment:
     """What a look depends on besides the rows.
 
     `active`: an instruction is being prepared or delivered. `hold_s`: how long a row chosen now would be
-    held [s].
+    held [s]. `up`: more import is wanted, not less.
     """
 
     now_ms: int
@@ -106,6 +113,7 @@ class Moment:
     active: bool
     hold_s: int
     wall_ms: I64
+    up: bool = False
 
 
 def look(
@@ -124,6 +132,7 @@ def look(
         np.zeros(len(rows), np.int32),
         np.zeros(len(rows), np.int32),
         np.zeros(SUMS, np.int64),
+        np.zeros(len(rows), np.int8),
     )
     look_kernel(
         board,
@@ -134,10 +143,12 @@ def look(
         view.part,
         view.slack_s,
         view.would_w,
+        view.level_pct,
         view.sums,
         moment.now_ms,
         moment.registered_ms,
         moment.active,
+        moment.up,
         moment.hold_s,
         moment.wall_ms,
         settings.stale_after_ms,
@@ -154,6 +165,12 @@ def look(
         assumed.session_wh,
         assumed.session_relative_sd,
         assumed.need_sds,
+        TABLE,
+        assumed.battery_reserve_pct,
+        assumed.battery_efficiency,
+        assumed.least_level_pct,
+        assumed.least_warmth_pct,
+        assumed.curtail_generation,
     )
     return view
 
@@ -235,10 +252,12 @@ def look_kernel(
     part: Any,
     slack_s: Any,
     would_w: Any,
+    level_pct: Any,
     sums: Any,
     now_ms: int,
     registered_ms: int,
     active: bool,
+    up: bool,
     hold_s: int,
     wall_ms: Any,
     stale_after_ms: int,
@@ -255,6 +274,12 @@ def look_kernel(
     session_prior_wh: int,
     session_relative_sd: float,
     need_sds: float,
+    table: Any,
+    reserve_pct: int,
+    battery_efficiency: float,
+    least_level_pct: int,
+    least_warmth_pct: int,
+    curtails: bool,
 ) -> None:
     """See `look` and the module."""
     final = rows.shape[0] - 1
@@ -273,12 +298,37 @@ def look_kernel(
             told_ms = registered_ms
         stale = now_ms - told_ms > stale_after_ms + 1000 * np.int64(held.report_every_s)
         weight = 8 if status in (CHARGING, WAITING, LIMITED) else 1
-        if session.soc_known == 1 and weight == 1:
+        is_car = held.technology == EV
+        if is_car and session.soc_known == 1 and weight == 1:
             weight = 0  # a car that neither charges nor waits may well be asleep
         sums[WEIGHT] += weight
         if stale:
             sums[UNSEEN] += weight
-        if status in (UNPLUGGED, FULL) and c.intent == FREE and c.told == FREE and c.answer != UNANSWERED:
+        at_rest = c.intent == FREE and c.told == FREE and c.answer != UNANSWERED
+        if at_rest and (status == UNPLUGGED or (status == FULL and table[held.technology, WILL] != PLAN)):
+            continue
+        if not is_car:
+            part[p], slack_s[p], would_w[p], level_pct[p] = look_at_other(
+                held,
+                session,
+                control,
+                row,
+                experience,
+                sums,
+                now_ms,
+                stale,
+                up,
+                hold_s,
+                maximum_hold_ms,
+                settle_ms,
+                bar_ms,
+                table,
+                reserve_pct,
+                battery_efficiency,
+                least_level_pct,
+                least_warmth_pct,
+                curtails,
+            )
             continue
 
         need_wh, sd_wh, rest_wh = need_kernel(

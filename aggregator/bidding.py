@@ -110,7 +110,7 @@ def period_starts(requirement: DfsRequirement) -> list[int]:
 def dfs_megawatts(
     available: list[Availability],
     left_mw: list[float],
-    requirement: DfsRequirement,
+    held_share: float,
     settings: AggregatorSettings,
     rules: Rules,
     assumed: Assumptions,
@@ -118,13 +118,14 @@ def dfs_megawatts(
     """What one unit bids in each period [MW]: whole steps, rounded down, at most what is left of the
     requirement.
 
-    A period below the least size is left out (0). An event longer than an asset may be held is shared by
-    assets in turn, so only that part of the power is available at any time.
+    A period below the least size is left out (0). `held_share`: an event longer than an asset may be held is
+    shared by assets in turn, so only that part of the power is available at any time.
     """
-    turns = min(1.0, settings.maximum_hold_ms / max(requirement.end_ms - requirement.start_ms, 1))
     bid = []
     for one, left in zip(available, left_mw, strict=True):
-        wanted_mw = min(one.turn_down_w(settings.confidence) * turns / 1e6, left, rules.dfs_maximum_unit_mw)
+        wanted_mw = min(
+            one.turn_down_w(settings.confidence) * held_share / 1e6, left, rules.dfs_maximum_unit_mw
+        )
         steps = math.floor(wanted_mw / assumed.dfs_step_mw + _WHOLE)
         offered_mw = round(steps * assumed.dfs_step_mw, 9)
         bid.append(offered_mw if offered_mw >= rules.dfs_minimum_unit_mw else 0.0)

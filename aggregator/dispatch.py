@@ -12,10 +12,12 @@ import numpy as np
 from numba import njit
 
 from aggregator.belief import View
-from aggregator.sending import FREE, NO_RELEASE_S, SILENT
+from aggregator.sending import FREE, NO_RELEASE_S, RAISED, SILENT
+from aggregator.technologies import REST_MS, TABLE
 from aggregator.telemetry import Records
-from protocol.messages import I32
+from protocol.messages import I32, Technology
 
+EV = int(Technology.EV)
 BUCKET_S = 60
 BUCKETS = 4096
 """Slack from 0 to 68 hours; more counts as 68 hours, less as 0."""
@@ -77,20 +79,46 @@ def choose_kernel(
     return count
 
 
-def want(control: Records, rows: I32, intent: int, since_ms: int, view: View, positions: I32) -> None:
-    """Give the chosen rows their new intent from `since_ms` on; nothing is sent yet."""
-    want_kernel(control, rows, positions, view.would_w, intent, since_ms)
+def want(
+    control: Records, board: Records, rows: I32, intent: int, since_ms: int, view: View, positions: I32
+) -> None:
+    """Give the chosen rows their new intent from `since_ms` on; nothing is sent yet.
+
+    Who is let go rests as long as it was held, at most as long as its technology asks for.
+    """
+    want_kernel(control, board, rows, positions, view.would_w, view.level_pct, intent, since_ms, TABLE)
 
 
 @njit(cache=True, nogil=True)
-def want_kernel(control: Any, rows: Any, positions: Any, would_w: Any, intent: int, since_ms: int) -> None:
+def want_kernel(
+    control: Any,
+    board: Any,
+    rows: Any,
+    positions: Any,
+    would_w: Any,
+    level_pct: Any,
+    intent: int,
+    since_ms: int,
+    table: Any,
+) -> None:
     """See `want`."""
     for k in range(positions.shape[0]):
-        c = control[rows[positions[k]]]
-        c.intent = intent
-        if intent != FREE:
+        row = rows[positions[k]]
+        c = control[row]
+        technology = board[row].technology
+        if intent == FREE:
+            rest_ms = table[technology, REST_MS]
+            if rest_ms > 0 and c.intent != FREE:
+                rested_ms = since_ms + min(rest_ms, max(since_ms - c.since_ms, 0))
+                c.barred_s = max(np.int64(c.barred_s), rested_ms // 1000)
+            c.intent = FREE
+        else:
+            c.intent = intent
             c.since_ms = since_ms
             c.nominal_w = would_w[positions[k]]
+            c.level_pct = level_pct[positions[k]]
+            if technology == EV and intent == RAISED:
+                c.level_pct = 100
             c.release_s = NO_RELEASE_S
             c.sure_ms = 0
             c.answer = SILENT
@@ -147,6 +175,7 @@ def to_poll(
     told_ms = held["event_ms"] + held["delay_ms"]
     worth = (sessions["soc_known"][rows] == 1) & (now_ms - told_ms > stale_after_ms)
     worth &= (held["event_ms"] == 0) | np.isin(held["status"], (1, 2, 3))
+    worth &= held["technology"] == EV
     worth &= control["polls"][rows] < per_day
     polled = rows[worth][:most]
     control["polls"][polled] += 1

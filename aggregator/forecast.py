@@ -21,7 +21,7 @@ from numba import njit
 from aggregator.registry import Group, Registry
 from aggregator.settings import Assumptions
 from aggregator.telemetry import Records
-from protocol.messages import I64, MISSING_WH, AssetReadings
+from protocol.messages import I64, MISSING_WH, AssetReadings, Technology
 from protocol.periods import (
     NORMAL_PERIOD_COUNT,
     PERIOD_MS,
@@ -33,6 +33,7 @@ from protocol.periods import (
     period_start_ms,
 )
 
+EV = int(Technology.EV)
 LEAST = 0.001
 """No quantile lies further out than those of 0.1 % and 99.9 %."""
 
@@ -66,8 +67,8 @@ def learn(
     """Take one day of asset readings.
 
     `disturbed`: (group, start_ms, end_ms) in which orders of our own shaped the readings; such half-hours
-    are left out. `sessions`: where given, each asset's energy and number of sessions grow by this day's (a
-    day before telemetry began; later ones are seen session by session).
+    are left out. `sessions`: where given, each car's energy and number of sessions grow by this day's (a
+    day before telemetry began; later ones are seen session by session); nothing else has sessions.
     """
     if is_clock_change_day(told.day):
         return
@@ -75,7 +76,7 @@ def learn(
     readings = np.zeros_like(energy_wh)
     sum_kernel(told.rows, told.import_wh, registry.group, energy_wh, readings)
     if sessions is not None:
-        session_kernel(told.rows, told.import_wh, sessions)
+        session_kernel(told.rows, told.import_wh, registry.technology, sessions)
     start_ms = day_start_ms(told.day)
     for group, from_ms, until_ms in disturbed:
         first = max((from_ms - start_ms) // PERIOD_MS, 0)
@@ -99,9 +100,11 @@ def sum_kernel(rows: Any, import_wh: Any, group_of: Any, energy_wh: Any, reading
 
 
 @njit(cache=True, nogil=True)
-def session_kernel(rows: Any, import_wh: Any, sessions: Any) -> None:
-    """Add each row's energy, and how often it began to draw within the day: once at least if it drew."""
+def session_kernel(rows: Any, import_wh: Any, technology: Any, sessions: Any) -> None:
+    """Add each car's energy, and how often it began to draw within the day: once at least if it drew."""
     for k in range(rows.shape[0]):
+        if technology[rows[k]] != EV:
+            continue
         energy_wh = np.int64(0)
         starts = 0
         for period in range(import_wh.shape[1]):
@@ -146,7 +149,7 @@ def foresee(history: History, place: int, group: Group, start_ms: int, assumed: 
     values = _past_values_w(history, place, group, start_ms, assumed)
     days = len(values)
     if days == 0:
-        mean_w = 0.5 * assumed.planning_w_per_asset * group.assets
+        mean_w = 0.5 * group.planned_w
         return Forecast(mean_w, assumed.prior_relative_sd * mean_w, 0)
     mean_w = sum(values) / days
     shown_w = math.sqrt(sum((value - mean_w) ** 2 for value in values) / (days - 1)) if days > 1 else 0.0
@@ -199,12 +202,16 @@ def revision(seen_w: float, foreseen_w: float, group: Group, lead_ms: int, assum
 class Availability:
     """What a unit can do in one half-hour: its import, and the shares of it that can be reached and that
     obey.
+
+    `stored_w`: what its batteries could give on top, for as long as an asset may be held.
     """
 
     forecast: Forecast
     reached: float
     response: float
+    stored_w: float = 0.0
 
     def turn_down_w(self, confidence: float) -> float:
         """What can be turned down with this confidence [W]."""
-        return self.forecast.quantile_w(1 - confidence) * self.reached * self.response
+        drawn_w = self.forecast.quantile_w(1 - confidence) * self.reached
+        return (drawn_w + self.stored_w) * self.response

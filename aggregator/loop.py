@@ -22,25 +22,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from aggregator.belief import (
-    ACKED_W,
-    BUSY,
-    DROP_W,
-    HOLDABLE,
-    IS_HELD,
-    IS_RAISED,
-    PENDING_RISE_W,
-    PENDING_W,
-    RAISABLE,
-    RISE_W,
-    UNSEEN,
-    WAITING_W,
-    WEIGHT,
-    Moment,
-    View,
-    look,
-    wall_table,
-)
+from aggregator.belief import Moment, View, look, wall_table
 from aggregator.bidding import dfs_megawatts, dfs_price, dynamics, period_starts, position
 from aggregator.dispatch import choose, keep_holding, spread_release, to_poll, want
 from aggregator.forecast import Availability, History, foresee, foreseen_now_w, learn, revision
@@ -61,6 +43,23 @@ from aggregator.instructions import (
     take_result,
 )
 from aggregator.operational_metering import publish
+from aggregator.places import (
+    ACKED_W,
+    BUSY,
+    DROP_W,
+    EXPIRING_W,
+    EXPORT_W,
+    HOLDABLE,
+    IS_HELD,
+    IS_RAISED,
+    PENDING_RISE_W,
+    PENDING_W,
+    RAISABLE,
+    RISE_W,
+    UNSEEN,
+    WAITING_W,
+    WEIGHT,
+)
 from aggregator.registry import Group, Registry, dfs_registrations, enrol
 from aggregator.requirements import AMENDED, verdict
 from aggregator.sending import (
@@ -77,6 +76,7 @@ from aggregator.sending import (
     take_acks,
 )
 from aggregator.settings import AggregatorSettings, Assumptions, Rules
+from aggregator.technologies import RESPONSE_MS, TABLE
 from aggregator.telemetry import Records, Store, begin_sessions, new_store, observe
 from protocol.instruction import Stage
 from protocol.messages import (
@@ -122,13 +122,15 @@ PerRow = TypeVar("PerRow", Telemetry, SessionStarts, Acks, AssetReadings)
 class Portfolio:
     """Everything that has one entry per asset or per trading unit ("group").
 
-    Per group: `experience` (groups, 4) with orders, `lesson` the same up to the last event's end,
-    `metered_w` import at the end of what was published, `believed_w` turn-down believed at the last look,
-    `steered_w` the target last steered to, `busy` 1 while assets are held or told something, `releasing` 1
-    after an end, `hold_until_ms` until when holds may last, `serving` the instruction last served.
+    `lead_ms` how long before a start the slowest technology is told. Per group: `experience` (groups, 4) with
+    orders, `lesson` the same up to the last event's end, `metered_w` import at the end of what was published,
+    `believed_w` turn-down believed at the last look, `steered_w` the target last steered to, `busy` 1 while
+    assets are held or told something, `releasing` 1 after an end, `hold_until_ms` until when holds may last,
+    `serving` the instruction last served.
     """
 
     registered_ms: int
+    lead_ms: int
     registry: Registry
     store: Store
     control: Records
@@ -286,6 +288,7 @@ class Aggregator:
         seconds = max(self.settings.loop_idle_ms, self.settings.loop_active_ms) // 1000 + 64
         state.portfolio = Portfolio(
             registered_ms=state.now_ms,
+            lead_ms=self._lead_ms(registration),
             registry=registry,
             store=new_store(registration, registry, self.assumed, state.now_ms, seconds),
             control=new_control(registry.count),
@@ -306,6 +309,11 @@ class Aggregator:
             state.next_period_ms += PERIOD_MS
         self._introduce(registration, registry)
 
+    def _lead_ms(self, registration: AssetRegistration) -> int:
+        """The owner's lead, or the time that the slowest technology takes and a turn of the loop."""
+        slowest_ms = int(TABLE[registration.technology, RESPONSE_MS].max(initial=0))
+        return max(self.settings.lead_ms, slowest_ms + self.settings.loop_active_ms if slowest_ms else 0)
+
     def _introduce(self, registration: AssetRegistration, registry: Registry) -> None:
         """Tell the markets which units there are."""
         for unit in dfs_registrations(registration, registry):
@@ -317,8 +325,7 @@ class Aggregator:
             )
         for place in registry.groups_of(Service.BALANCING):
             group = registry.groups[place]
-            planned_mw = group.assets * self.assumed.planning_w_per_asset / 1e6
-            can = dynamics(group.name, planned_mw, self.rules, self.assumed)
+            can = dynamics(group.name, group.planned_w / 1e6, self.rules, self.assumed)
             self.state.units[group.name] = UnitBooks(place, can, {})
             self._say(BALANCING, can)
 
@@ -425,7 +432,7 @@ class Aggregator:
         """From when the loop runs fast; NEVER_MS for not in sight."""
         if portfolio.busy.any():
             return 0
-        starts = [plan.start_ms - self.settings.lead_ms for plan in self.state.book.live()]
+        starts = [plan.start_ms - portfolio.lead_ms for plan in self.state.book.live()]
         return min(starts, default=NEVER_MS)
 
     def _notify_at_ms(self) -> int:
@@ -471,7 +478,9 @@ class Aggregator:
 
     # ------------------------------------------------------------------------------- what to offer
 
-    def _look(self, portfolio: Portfolio, place: int, *, active: bool, hold_ms: int) -> View:
+    def _look(
+        self, portfolio: Portfolio, place: int, *, active: bool, hold_ms: int, up: bool = False
+    ) -> View:
         now_ms = self.state.now_ms
         view = look(
             portfolio.store.board,
@@ -479,7 +488,9 @@ class Aggregator:
             portfolio.control,
             portfolio.experience[place],
             portfolio.registry.rows_of(place),
-            Moment(now_ms, portfolio.registered_ms, active, hold_ms // 1000, wall_table(local_date(now_ms))),
+            Moment(
+                now_ms, portfolio.registered_ms, active, hold_ms // 1000, wall_table(local_date(now_ms)), up
+            ),
             self.settings,
             self.assumed,
         )
@@ -512,7 +523,7 @@ class Aggregator:
         if portfolio is None:
             return [], 0.0
         group = portfolio.registry.groups[place]
-        active = any(plan.group == place for plan in self._near(self.state.book.live()))
+        active = any(plan.group == place for plan in self._near(portfolio, self.state.book.live()))
         view = self._look(portfolio, place, active=active, hold_ms=self.settings.maximum_hold_ms)
         unseen = int(view.sums[UNSEEN]) / max(int(view.sums[WEIGHT]), 1)
         down, up = self._response(portfolio, place)
@@ -523,7 +534,8 @@ class Aggregator:
             lead_ms = start_ms + PERIOD_MS // 2 - now_ms
             factor = revision(seen_w, foreseen_w, group, lead_ms, self.assumed)
             foreseen = foresee(self.state.history, place, group, start_ms, self.assumed)
-            found.append(Availability(foreseen.revised(factor, unseen), 1 - unseen, down))
+            forecast = foreseen.revised(factor, unseen)
+            found.append(Availability(forecast, 1 - unseen, down, float(view.sums[EXPORT_W])))
         self._remark_unforeseen(group, found)
         return found, int(view.sums[WAITING_W]) * up * (1 - unseen)
 
@@ -632,7 +644,8 @@ class Aggregator:
         available, _ = self.availability(place, starts)
         if 1 - available[0].reached > self.assumed.degraded_stale_share:
             degraded.append((unit, 1 - available[0].reached))
-        bid_mw = dfs_megawatts(available, left_mw, requirement, self.settings, self.rules, self.assumed)
+        share = self._held_share(place, requirement)
+        bid_mw = dfs_megawatts(available, left_mw, share, self.settings, self.rules, self.assumed)
         if not any(bid_mw):
             self._remark("bid_below_minimum", f"{unit} has too little to offer for event {name}")
             return bid_mw
@@ -642,6 +655,14 @@ class Aggregator:
             self._remark("bid_in_part", f"{unit} offers nothing for event {name} in period {periods}")
         self._send_bid(unit, requirement, bid_mw)
         return bid_mw
+
+    def _held_share(self, place: int, requirement: DfsRequirement) -> float:
+        """The part of a unit's power that can be held at any time of an event."""
+        portfolio = self.state.portfolio
+        if portfolio is None:
+            return 0.0
+        event_ms = requirement.end_ms - requirement.start_ms
+        return portfolio.registry.groups[place].held_share(event_ms, self.settings.maximum_hold_ms)
 
     def _send_bid(self, unit: str, requirement: DfsRequirement, bid_mw: tuple[float, ...]) -> None:
         """Send a bid under an id of its own; it takes the place of earlier ones for the same event."""
@@ -666,10 +687,10 @@ class Aggregator:
 
     # ------------------------------------------------------------------------------------ steering
 
-    def _near(self, live: list[Plan]) -> list[Plan]:
+    def _near(self, portfolio: Portfolio, live: list[Plan]) -> list[Plan]:
         """Plans that are being prepared or delivered now."""
         now_ms = self.state.now_ms
-        return [plan for plan in live if plan.start_ms - self.settings.lead_ms <= now_ms < plan.end_ms]
+        return [plan for plan in live if plan.start_ms - portfolio.lead_ms <= now_ms < plan.end_ms]
 
     def _supersede(self, live: list[Plan]) -> list[Plan]:
         """End acceptances that a later one has taken over to their end; gives those still live."""
@@ -686,7 +707,7 @@ class Aggregator:
         return kept
 
     def _steer_all(self, portfolio: Portfolio, live: list[Plan]) -> None:
-        near = self._near(live)
+        near = self._near(portfolio, live)
         room = self.settings.send_per_loop
         places = [
             place
@@ -711,7 +732,8 @@ class Aggregator:
         leading = governing(near, at_ms)
         end_ms = max((plan.end_ms for plan in leading), default=now_ms)
         hold_ms = min(end_ms - now_ms, self.settings.maximum_hold_ms)
-        view = self._look(portfolio, place, active=bool(leading), hold_ms=hold_ms)
+        up = sum(plan.turn_down_w(at_ms) for plan in leading) < 0
+        view = self._look(portfolio, place, active=bool(leading), hold_ms=hold_ms, up=up)
         return Turn(place, leading, at_ms, end_ms, view)
 
     def _steer(self, portfolio: Portfolio, turn: Turn, room: int) -> int:
@@ -775,12 +797,13 @@ class Aggregator:
         comes from assets that did otherwise than believed, by `tracking_gain` of it a turn.
         """
         group, control = portfolio.registry.groups[place], portfolio.control
+        board = portfolio.store.board
         rows, since_ms = portfolio.registry.rows_of(place), max(self.state.now_ms, plan.start_ms)
         down, up = self._response(portfolio, place)
         step_w = float(wanted_w - int(portfolio.steered_w[place]))
         sums = [int(value) for value in view.sums]
         told_w = down * (sums[ACKED_W] + sums[PENDING_W])
-        expected_w = sums[DROP_W] + told_w - sums[RISE_W] - up * sums[PENDING_RISE_W]
+        expected_w = sums[DROP_W] - sums[EXPIRING_W] + told_w - sums[RISE_W] - up * sums[PENDING_RISE_W]
         gain = self.settings.tracking_gain if self.settings.tracking else 0.0
         move_w = step_w + gain * (wanted_w - expected_w - step_w)
         deadband_w = max(0.5 * group.rating_w / max(group.assets, 1), 0.002 * abs(wanted_w))
@@ -789,19 +812,19 @@ class Aggregator:
         portfolio.steered_w[place] = wanted_w
         if move_w > 0:
             freed = choose(view, IS_RAISED, int(move_w), longest_first=True, reach=False)
-            want(control, rows, FREE, since_ms, view, freed)
+            want(control, board, rows, FREE, since_ms, view, freed)
             left_w = move_w - up * int(view.would_w[freed].sum())
             held = choose(view, HOLDABLE, math.ceil(left_w / down), longest_first=True, reach=True)
-            want(control, rows, HELD, since_ms, view, held)
+            want(control, board, rows, HELD, since_ms, view, held)
             self._remark_short(plan, math.ceil(left_w / down) - int(view.would_w[held].sum()))
             return len(freed) + len(held) > 0
         freed = choose(view, IS_HELD, int(-move_w), longest_first=False, reach=False)
-        want(control, rows, FREE, since_ms, view, freed)
+        want(control, board, rows, FREE, since_ms, view, freed)
         left_w = -move_w - int(view.would_w[freed].sum())
         raised = np.empty(0, np.int32)
         if wanted_w < 0 and left_w >= deadband_w:
             raised = choose(view, RAISABLE, math.ceil(left_w / up), longest_first=False, reach=True)
-            want(control, rows, RAISED, since_ms, view, raised)
+            want(control, board, rows, RAISED, since_ms, view, raised)
         return len(freed) + len(raised) > 0
 
     def _remark_short(self, plan: Plan, missing_w: int) -> None:

@@ -14,29 +14,69 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aggregator.settings import Assumptions, Rules
-from protocol.messages import I16, I32, I64, AssetRegistration, DfsUnitRegistration, Service
+from aggregator.technologies import HOLD_MS, PLANNING_W, RESPONSE_MS, REST_MS, SUCCESSION_MS, TABLE
+from protocol.messages import (
+    I8,
+    I16,
+    I32,
+    I64,
+    AssetRegistration,
+    DfsUnitRegistration,
+    Service,
+    Technology,
+)
 
 Rows = NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One trading unit: its name on the market, service, number of assets and sum of their ratings [W]."""
+    """One trading unit: its name on the market, service, number of assets and sum of their ratings [W].
+
+    `planned_w` what it is counted with before it has a history, `ratings_w` the sum of ratings by technology.
+    """
 
     name: str
     service: Service
     assets: int
     rating_w: int
+    planned_w: int
+    ratings_w: tuple[int, ...]
+
+    def held_share(self, duration_ms: int, maximum_hold_ms: int) -> float:
+        """The part of its power that can be held at any time of an event that lasts so long.
+
+        Where an event is longer than members may be held, they are held in turns: cars, not counted on a
+        second time, by the ratio; others in as many equal parties as it takes until the first has rested.
+        """
+        if not self.rating_w:
+            return 1.0
+        held_w = 0.0
+        for technology, rating_w in enumerate(self.ratings_w):
+            hold_ms = min(int(TABLE[technology, HOLD_MS]), maximum_hold_ms)
+            if technology == Technology.EV:
+                held_w += rating_w * min(1.0, maximum_hold_ms / max(duration_ms, 1))
+            elif duration_ms <= hold_ms:
+                held_w += rating_w
+            elif hold_ms > 0:
+                round_ms = min(duration_ms, hold_ms + int(TABLE[technology, REST_MS]))
+                in_turn_ms = hold_ms - int(TABLE[technology, RESPONSE_MS]) - SUCCESSION_MS
+                held_w += rating_w / math.ceil(round_ms / max(in_turn_ms, 1))
+        return held_w / self.rating_w
 
 
 @dataclass(slots=True)
 class Registry:
-    """The trading units, and which rows are in each: `members[offsets[g]:offsets[g + 1]]`, rising."""
+    """The trading units, and which rows are in each: `members[offsets[g]:offsets[g + 1]]`, rising.
+
+    `technology` of each row (`protocol.messages.Technology`).
+    """
 
     groups: tuple[Group, ...]
     group: I16
     members: I32
     offsets: I64
+    technology: I8
     excluded: int
     """DFS assets in no unit: no half-hourly meter, home also in the Balancing Mechanism, or too few."""
 
@@ -67,7 +107,8 @@ def enrol(registration: AssetRegistration, rules: Rules, assumed: Assumptions) -
     services = [Service.NONE]
     names = [""]
     dfs_rows, excluded = _dfs_rows(registration, rules)
-    unit_of_row = _dfs_units(registration.home[dfs_rows], rules, assumed)
+    planned_w = _planned_w(registration.technology, assumed)
+    unit_of_row = _dfs_units(registration.home[dfs_rows], planned_w[dfs_rows], rules)
     if unit_of_row is None:
         excluded += len(dfs_rows)
     else:
@@ -82,21 +123,37 @@ def enrol(registration: AssetRegistration, rules: Rules, assumed: Assumptions) -
             group[rows] = len(names)
             names.append(name)
             services.append(Service.BALANCING)
-    return _registry(group, tuple(names), tuple(services), registration.rating_w, excluded)
+    return _registry(group, tuple(names), tuple(services), registration, planned_w, excluded)
+
+
+def _planned_w(technology: I8, assumed: Assumptions) -> I64:
+    """What each asset is counted with before it has a history [W]."""
+    counted_w = TABLE[:, PLANNING_W].copy()
+    counted_w[Technology.EV] = assumed.planning_w_per_asset
+    return np.asarray(counted_w[technology], dtype=np.int64)
 
 
 def _registry(
-    group: I16, names: tuple[str, ...], services: tuple[Service, ...], rating_w: I32, excluded: int
+    group: I16,
+    names: tuple[str, ...],
+    services: tuple[Service, ...],
+    registration: AssetRegistration,
+    planned_w: I64,
+    excluded: int,
 ) -> Registry:
+    technology = registration.technology
     counts = np.bincount(group, minlength=len(names))
-    ratings = np.array([int(rating_w[group == place].sum()) for place in range(len(names))], dtype=np.int64)
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)]).astype(np.int64)
-    groups = tuple(
-        Group(name, service, int(counts[place]), int(ratings[place]))
-        for place, (name, service) in enumerate(zip(names, services, strict=True))
-    )
+    groups = []
+    for place, (name, service) in enumerate(zip(names, services, strict=True)):
+        rows = group == place
+        ratings = np.zeros(len(Technology), np.int64)
+        np.add.at(ratings, technology[rows], registration.rating_w[rows])
+        ratings_w = tuple(ratings.tolist())
+        planned = int(planned_w[rows].sum())
+        groups.append(Group(name, service, int(counts[place]), sum(ratings_w), planned, ratings_w))
     members = np.argsort(group, kind="stable").astype(np.int32)
-    return Registry(groups, group, members, offsets, excluded)
+    return Registry(tuple(groups), group, members, offsets, technology, excluded)
 
 
 def _dfs_rows(registration: AssetRegistration, rules: Rules) -> tuple[Rows, int]:
@@ -109,17 +166,18 @@ def _dfs_rows(registration: AssetRegistration, rules: Rules) -> tuple[Rows, int]
     return np.flatnonzero(allowed), int(wanted.sum() - allowed.sum())
 
 
-def _dfs_units(home: I32, rules: Rules, assumed: Assumptions) -> NDArray[np.int64] | None:
+def _dfs_units(home: I32, planned_w: I64, rules: Rules) -> NDArray[np.int64] | None:
     """The DFS Unit (0, 1, ...) of each asset, by home; None when all together are below the least size."""
-    planned_mw = len(home) * assumed.planning_w_per_asset / 1e6
+    planned_mw = int(planned_w.sum()) / 1e6
     if len(home) == 0 or planned_mw < rules.dfs_minimum_unit_mw:
         return None
-    _, place, assets = np.unique(home, return_inverse=True, return_counts=True)
+    _, place = np.unique(home, return_inverse=True)
+    home_w = np.bincount(place, weights=planned_w).astype(np.int64)
     # A home is never split, so a unit may end up larger than an equal share by one home.
-    largest_home_mw = int(assets.max()) * assumed.planning_w_per_asset / 1e6
+    largest_home_mw = int(home_w.max()) / 1e6
     units = math.ceil(planned_mw / (rules.dfs_maximum_unit_mw - largest_home_mw))
-    before = np.cumsum(assets) - assets
-    return np.asarray((before * units // len(home))[place], dtype=np.int64)
+    before_w = np.cumsum(home_w) - home_w
+    return np.asarray((before_w * units // max(int(home_w.sum()), 1))[place], dtype=np.int64)
 
 
 def dfs_registrations(registration: AssetRegistration, registry: Registry) -> list[DfsUnitRegistration]:

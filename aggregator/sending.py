@@ -21,7 +21,7 @@ from aggregator.telemetry import Records
 from protocol.messages import I64, NO_LIMIT_W, Acks, Setpoints
 
 FREE, HELD, RAISED = 0, 1, 2
-"""Intents: own will; held back at no import; asked to charge now."""
+"""Intents: own will; held back, at no import or below; asked to draw more now, roofs to give nothing."""
 
 SILENT, UNANSWERED, ACKNOWLEDGED, SEEN, GIVEN_UP = 0, 1, 2, 3, 4
 """Answers to the last set-point: none sent; none yet; acknowledged; its effect seen in telemetry; none at
@@ -45,6 +45,7 @@ CONTROL = np.dtype(
         ("attempts", "i1"),
         ("polls", "i1"),  # asked for a reading today
         ("proven", "i1"),  # has obeyed the present hold at least once
+        ("level_pct", "i1"),  # share of its rating at which it is to be held or raised; negative: export
     ],
     align=True,
 )
@@ -241,6 +242,12 @@ def due_kernel(
     return count
 
 
+@njit(cache=True, nogil=True, inline="always")
+def level_w(rating_w: int, level_pct: int) -> Any:
+    """The limit that a level stands for [W]; never NO_LIMIT_W, as levels are 0 or far from it."""
+    return np.int64(rating_w) * level_pct // 100
+
+
 @njit(cache=True, nogil=True)
 def tell_kernel(
     control: Any,
@@ -285,7 +292,7 @@ def tell_kernel(
             else:
                 starts_ms = max(now_ms, c.since_ms)
                 c.until_ms = max(min(starts_ms + validity_ms, hold_until_ms), now_ms + retry_after_ms)
-                out_limit_w[n] = 0 if c.intent == HELD else board[row].rating_w
+                out_limit_w[n] = level_w(board[row].rating_w, c.level_pct)
                 out_from_ms[n] = starts_ms
             out_until_ms[n] = c.until_ms
             n += 1

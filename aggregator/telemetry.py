@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from aggregator.prefetch import AHEAD, prefetch
 from aggregator.registry import Registry
 from aggregator.settings import Assumptions
+from aggregator.technologies import EXPORTS, TABLE
 from protocol.messages import I64, UNKNOWN, AssetRegistration, SessionStarts, Telemetry
 
 Records = NDArray[Any]
@@ -50,7 +51,7 @@ READING = np.dtype(
         ("status", "i1"),  # AssetStatus
         ("soc_pct", "i1"),
         ("quality", "u1"),
-        ("bars", "u1"),
+        ("technology", "i1"),  # protocol.messages.Technology
         ("report_every_s", "u2"),
     ]
 )
@@ -119,6 +120,7 @@ def _new_board(registration: AssetRegistration, registry: Registry) -> Records:
     board = np.zeros(registry.count, READING)
     board["rating_w"] = registration.rating_w
     board["group"] = registry.group
+    board["technology"] = registration.technology
     board["soc_pct"] = UNKNOWN
     board["quality"] = MISSING
     board["report_every_s"] = np.minimum(registration.report_every_s, 65_535)
@@ -158,6 +160,7 @@ def observe(store: Store, told: Telemetry, assumed: Assumptions) -> None:
         assumed.late_after_ms,
         assumed.clock_ahead_ms,
         assumed.clock_behind_ms,
+        TABLE,
     )
 
 
@@ -198,15 +201,18 @@ def observe_kernel(
     late_after_ms: int,
     clock_ahead_ms: int,
     clock_behind_ms: int,
+    table: Any,
 ) -> None:
     """One pass over a batch; see the module. Its plain twin is in the tests.
 
-    Plausible: 0 <= power <= 1.1 x rating; register not falling, and not rising faster than 1.1 x rating
-    allows (2 Wh for its rounding); event at most `clock_ahead_ms` after and `clock_behind_ms` before arrival.
+    Plausible: 0 <= power <= 1.1 x rating, for what can export down to -1.1 x rating; register not falling,
+    and not rising faster than 1.1 x rating allows (2 Wh for its rounding); event at most `clock_ahead_ms`
+    after and `clock_behind_ms` before arrival.
     """
     held_ms, held_delay_ms, held_w = board["event_ms"], board["delay_ms"], board["import_w"]
     held_wh, held_status, held_soc = board["register_wh"], board["status"], board["soc_pct"]
     quality, rating_w, group_of = board["quality"], board["rating_w"], board["group"]
+    technology = board["technology"]
     last = change_w.shape[1] - 1
     final = rows.shape[0] - 1
     for k in range(rows.shape[0]):
@@ -225,7 +231,9 @@ def observe_kernel(
                 counts[group, 2] += 1
             continue
         highest = 11 * np.int64(rating_w[row])
-        if delay < -clock_ahead_ms or delay > clock_behind_ms or watts < 0 or 10 * np.int64(watts) > highest:
+        lowest = 0 if watts >= 0 else -highest * table[technology[row], EXPORTS]
+        tenfold = 10 * np.int64(watts)
+        if delay < -clock_ahead_ms or delay > clock_behind_ms or tenfold < lowest or tenfold > highest:
             quality[row] |= IMPLAUSIBLE
             counts[group, 3] += 1
             continue

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from aggregator.belief import HOLDABLE, Moment, look, wall_table
+from aggregator.belief import Moment, look, wall_table
 from aggregator.dispatch import choose, want
+from aggregator.places import HOLDABLE
 from aggregator.registry import enrol
 from aggregator.sending import HELD, Terms, new_control, set_points
 from aggregator.settings import AggregatorSettings, Assumptions
@@ -81,7 +82,7 @@ def decide(unit: Unit, control: Any, clock: Callable[[], float]) -> tuple[float,
     half_w = int(view.would_w.sum(where=view.part == HOLDABLE)) // 2
     chosen = choose(view, HOLDABLE, half_w, longest_first=True, reach=True)
     at_s.append(clock())
-    want(control, unit.rows, HELD, unit.now_ms, view, chosen)
+    want(control, board, unit.rows, HELD, unit.now_ms, view, chosen)
     terms = Terms("I-1", unit.now_ms + periods.HOUR_MS, True)
     set_points(control, board, unit.rows, terms, unit.now_ms, len(unit.rows), unit.settings)
     at_s.append(clock())

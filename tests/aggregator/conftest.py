@@ -207,11 +207,18 @@ class World:
     """An aggregator, its chargers, and a market that is the test itself: what it is told is in `said`."""
 
     def __init__(
-        self, registered, settings=SETTINGS, rules=RULES, assumed=None, start_ms=None, history_w=None
+        self,
+        registered,
+        settings=SETTINGS,
+        rules=RULES,
+        assumed=None,
+        start_ms=None,
+        history_w=None,
+        devices=Chargers,
     ):
         start_ms = at(0) if start_ms is None else start_ms
         self.aggregator = Aggregator(settings, rules, assumed or Assumptions())
-        self.chargers = Chargers(len(registered.home), start_ms)
+        self.chargers = devices(len(registered.home), start_ms)
         self.now_ms = start_ms
         self.said = []
         self.post = []

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.belief import (
+from aggregator.belief import Moment, look, still_charging, wall_table
+from aggregator.places import (
     BUSY,
     DROP_W,
     HOLDABLE,
@@ -18,10 +19,6 @@ from aggregator.belief import (
     RAISABLE,
     UNSEEN,
     WEIGHT,
-    Moment,
-    look,
-    still_charging,
-    wall_table,
 )
 from aggregator.registry import enrol
 from aggregator.sending import (

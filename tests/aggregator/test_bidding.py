@@ -2,14 +2,17 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aggregator.bidding import dfs_megawatts, dfs_price, dynamics, position
 from aggregator.forecast import Availability, Forecast
+from aggregator.registry import enrol
 from aggregator.settings import Assumptions, DfsSubmission
-from protocol.messages import DfsRequirement
+from protocol.messages import DfsRequirement, Technology
+from protocol.periods import HOUR_MS
 
 ASSUMED = Assumptions()
 
@@ -62,14 +65,23 @@ def test_a_unit_below_a_megawatt_offers_nothing(tools):
 
 def test_dfs_megawatts_are_rounded_down_to_the_step_and_capped(tools):
     available = [Availability(Forecast(w, 0.0, 10), 1.0, 1.0) for w in (5.29e6, 0.99e6, 200e6)]
-    bid = dfs_megawatts(available, [50.0, 50.0, 50.0], requirement(1.5), tools.SETTINGS, tools.RULES, ASSUMED)
+    bid = dfs_megawatts(available, [50.0, 50.0, 50.0], 1.0, tools.SETTINGS, tools.RULES, ASSUMED)
     assert bid == (5.2, 0.0, 50.0)
 
 
 def test_an_event_longer_than_a_hold_is_offered_in_turns(tools):
     available = [Availability(Forecast(10e6, 0.0, 10), 1.0, 1.0)] * 16
-    bid = dfs_megawatts(available, [99.0] * 16, requirement(8), tools.SETTINGS, tools.RULES, ASSUMED)
+    cars = enrol(tools.registration(10), tools.RULES, ASSUMED).groups[1]
+    share = cars.held_share(8 * HOUR_MS, tools.SETTINGS.maximum_hold_ms)
+    bid = dfs_megawatts(available, [99.0] * 16, share, tools.SETTINGS, tools.RULES, ASSUMED)
     assert bid == (5.0,) * 16
+
+
+@pytest.mark.parametrize(("hours", "share"), [(1, 1.0), (2, 1.0), (3, 0.5), (4, 0.5), (8, 0.5)])
+def test_heat_pumps_take_turns_of_two_hours_in_two_parties(tools, hours, share):
+    technology = np.full(10, Technology.HEAT_PUMP, np.int8)
+    pumps = enrol(tools.registration(10, technology=technology), tools.RULES, ASSUMED).groups[1]
+    assert pumps.held_share(hours * HOUR_MS, 14_400_000) == pytest.approx(share)
 
 
 def test_the_price_is_guaranteed_else_the_owners_else_cost_plus_margin(tools):

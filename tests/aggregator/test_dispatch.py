@@ -6,9 +6,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aggregator.belief import HOLDABLE, IS_HELD, NO_PART, SUMS, View
+from aggregator.belief import View
 from aggregator.dispatch import choose, spread_release, want
+from aggregator.places import HOLDABLE, IS_HELD, NO_PART, SUMS
 from aggregator.sending import FREE, HELD, NO_RELEASE_S, new_control
+from aggregator.telemetry import READING
 
 rows = st.lists(
     st.tuples(
@@ -27,6 +29,7 @@ def view_of(items):
         np.array(slack, np.int32),
         np.array(would, np.int32),
         np.zeros(SUMS, np.int64),
+        np.zeros(len(part), np.int8),
     )
 
 
@@ -93,6 +96,6 @@ def test_a_chosen_row_starts_anew_and_remembers_what_it_drew():
     view = view_of([(HOLDABLE, 5000, 7000), (HOLDABLE, 9000, 3600)])
     control = new_control(10)
     members = np.array([4, 7], np.int32)
-    want(control, members, HELD, 123, view, np.array([1], np.int32))
+    want(control, np.zeros(10, READING), members, HELD, 123, view, np.array([1], np.int32))
     assert (control["intent"][7], control["nominal_w"][7], control["since_ms"][7]) == (HELD, 3600, 123)
     assert control["intent"][4] == FREE

@@ -42,6 +42,7 @@ class Desk:
 
     def intend(self, row, intent):
         self.control["intent"][row] = intent
+        self.control["level_pct"][row] = 100 if intent == RAISED else 0
         self.control["answer"][row] = SILENT
 
     def send(self, now_ms, room=50_000, terms=TERMS):
