@@ -25,7 +25,7 @@ NO_LIMIT_W = -1
 UNKNOWN = -1
 """A whole number that is not known (state of charge, battery size)."""
 MISSING_WH = -(2**15)
-"""A half-hour without a reading. Never a zero, never filled."""
+"""A half-hour without a reading. Never a zero, never filled; no net export is as large."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

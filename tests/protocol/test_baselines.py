@@ -126,12 +126,12 @@ def test_one_missing_reading_takes_the_whole_day_out():
     assert bl01(masked, days, TUESDAY, today, no_events, SP, 1, False)[0].tolist() == [[107.0]]
 
 
-def test_net_export_is_a_reading_where_another_number_means_missing():
+def test_net_export_is_a_reading_unless_its_number_means_missing():
     days = list(TEN_WORKING_DAYS)
     history = np.full((1, 10, 48), -1, dtype=np.int16)
     args = (history, days, TUESDAY, np.zeros((1, 48), np.int16), np.zeros((1, 10), bool), SP, 1, False)
-    assert bl01(*args)[1].tolist() == [BaselineStatus.INSUFFICIENT]
-    baseline, status = bl01(*args, missing_wh=-32768)
+    assert bl01(*args, missing_wh=-1)[1].tolist() == [BaselineStatus.INSUFFICIENT]
+    baseline, status = bl01(*args)
     assert (baseline.tolist(), status.tolist()) == ([[-1.0]], [BaselineStatus.CALCULATED])
 
 
