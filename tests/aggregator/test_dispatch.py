@@ -3,6 +3,7 @@ little.
 """
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from aggregator.dispatch import choose, spread_release, want
 from aggregator.places import HOLDABLE, IS_HELD, NO_PART, SUMS
 from aggregator.sending import FREE, HELD, NO_RELEASE_S, new_control
 from aggregator.telemetry import READING
+from protocol.messages import Technology
 
 rows = st.lists(
     st.tuples(
@@ -90,6 +92,21 @@ def test_release_moments_are_spread_evenly_tightest_slack_first(items):
     assert (np.diff(buckets) >= 0).all()
     others = np.flatnonzero(view.part != IS_HELD)
     assert (control["release_s"][others] == NO_RELEASE_S).all()
+
+
+@pytest.mark.parametrize(
+    ("technology", "held_min", "rests_min"),
+    [(Technology.EV, 60, 0), (Technology.HEAT_PUMP, 60, 60), (Technology.HEAT_PUMP, 120, 90)],
+)
+def test_who_is_let_go_rests_as_its_technology_asks_for(technology, held_min, rests_min):
+    now_ms = 1_736_899_200_000
+    board, control = np.zeros(1, READING), new_control(1)
+    board["technology"] = technology
+    control["intent"], control["since_ms"] = HELD, now_ms - held_min * 60_000
+    rows = np.zeros(1, np.int32)
+    want(control, board, rows, FREE, now_ms, view_of([(IS_HELD, 0, 2500)]), rows)
+    assert control["intent"][0] == FREE
+    assert max(int(control["barred_s"][0]) - now_ms // 1000, 0) == rests_min * 60
 
 
 def test_a_chosen_row_starts_anew_and_remembers_what_it_drew():

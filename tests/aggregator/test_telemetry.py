@@ -11,9 +11,10 @@ from aggregator.operational_metering import publish
 from aggregator.registry import enrol
 from aggregator.settings import Assumptions
 from aggregator.telemetry import COUNTS, Quality, begin_sessions, new_store, observe
-from protocol.messages import AssetStatus, SessionStarts
+from protocol.messages import AssetStatus, SessionStarts, Technology
 
 ASSETS = 4
+BATTERIES = (1, 3)
 T0_MS = 1_736_899_200_000
 ASSUMED = Assumptions()
 
@@ -48,7 +49,8 @@ class Twin:
             one.quality |= Quality.DUPLICATE
             return
         ahead_ms = event_ms - arrival_ms
-        if ahead_ms > 300_000 or ahead_ms < -172_800_000 or not 0 <= import_w <= 1.1 * 7400:
+        least_w = -1.1 * 7400 if row in BATTERIES else 0
+        if ahead_ms > 300_000 or ahead_ms < -172_800_000 or not least_w <= import_w <= 1.1 * 7400:
             self.counts["implausible"] += 1
             one.quality |= Quality.IMPLAUSIBLE
             return
@@ -76,7 +78,7 @@ reading = st.tuples(
     st.integers(0, ASSETS - 1),
     st.integers(0, 240),  # event, in half-seconds after T0
     st.sampled_from([0, 300, 4_000, 61_000, 90_000, -400_000, 200_000_000]),  # delay
-    st.sampled_from([0, 1380, 7000, 7400, 8140, 8141, -1]),
+    st.sampled_from([0, 1380, 7000, 7400, 8140, 8141, -1, -8140, -8141]),
     st.sampled_from([5000, 5001, 5003, 5200, 4000]),
     st.sampled_from([0, 1, 2, 3, 4, 5]),
 )
@@ -91,7 +93,9 @@ def batch(tools, readings):
 
 
 def fresh(tools):
-    assets = tools.registration(ASSETS)
+    technology = np.zeros(ASSETS, np.int8)
+    technology[list(BATTERIES)] = Technology.BATTERY
+    assets = tools.registration(ASSETS, technology=technology)
     registry = enrol(assets, tools.RULES, ASSUMED)
     return new_store(assets, registry, ASSUMED, T0_MS, 1024)
 
