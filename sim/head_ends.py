@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from protocol.vendors import (
     SUPPLY_V,
@@ -29,7 +29,7 @@ from protocol.vendors import (
 )
 from sim.faults import Fault, FileErrors, quoted
 from sim.quantity import FROM_FILE, Duration
-from sim.scenario import Model
+from sim.scenario import Scenario
 from sim.scenario_errors import ScenarioErrors
 from sim.scenario_words import CODE_OF, dotted, nearest
 from sim.yaml_nodes import Node, compose
@@ -47,23 +47,29 @@ class HeadEndErrors(FileErrors):
 # ------------------------------------------------------------------------------------------ the file's words
 
 
-class _Power(Model):
+class _Part(BaseModel):
+    """Read by the same rules as a scenario."""
+
+    model_config = Scenario.model_config
+
+
+class _Power(_Part):
     unit: PowerUnit
     step: float = Field(gt=0, le=1_000, description="the last digit told, in `unit`")
     sign: Sign
 
 
-class _Energy(Model):
+class _Energy(_Part):
     unit: EnergyUnit
     step: float = Field(gt=0, le=1_000, description="the last digit told, in `unit`")
 
 
-class _Time(Model):
+class _Time(_Part):
     clock: VendorClock
     stamp: Stamp
 
 
-class _Commands(Model):
+class _Commands(_Part):
     answers_before_acting: bool = Field(default=False, description="the cloud acknowledges, not the device")
     answer_after_ms: Duration = Field(default=0, le=60_000)
     ignores_pause: bool = Field(default=False, description="a limit of nought is taken and not acted upon")
@@ -75,7 +81,7 @@ class _Commands(Model):
     per_day: int = Field(default=0, ge=0, le=1_000_000, description="commands per device; 0: any number")
 
 
-class _Profile(Model):
+class _Profile(_Part):
     modelled_on: str = Field(description="where it comes from, and what is assumed")
     interval_ms: Duration = Field(ge=1_000, le=86_400_000)
     age_ms: Duration = Field(le=172_800_000)
@@ -248,7 +254,7 @@ def _fault(root: Node, error: dict[str, Any]) -> Fault:
     return place.fault(code, f"{dotted(where)}: {what}", got=place.shown, allowed=allowed, nearest=near)
 
 
-_SECTIONS: Mapping[str, type[Model]] = MappingProxyType(
+_SECTIONS: Mapping[str, type[_Part]] = MappingProxyType(
     {"power": _Power, "energy": _Energy, "time": _Time, "commands": _Commands}
 )
 

@@ -25,7 +25,7 @@ from protocol.messages import I8, I32, I64, UNKNOWN, Technology
 from sim.faults import Fault, Kind, quoted
 from sim.head_ends import profile_names
 from sim.importers import DataErrors, Sheet, Source, header_of, read_sheet
-from sim.population import HH_METERED, HH_SETTLED, NOT_SMART, mpan_of
+from sim.population import mpan_of
 from sim.scenario import ROUTE_NAMES
 from sim.scenario_words import nearest
 from sim.sky import PLACES
@@ -54,9 +54,8 @@ CODES: Mapping[str, Kind] = MappingProxyType({
 """Beside the codes of `sim/importers.py`."""
 
 TECHNOLOGIES = tuple(technology.name.lower() for technology in Technology)
-SETTLEMENTS: Mapping[str, int] = MappingProxyType(
-    {"not_smart": NOT_SMART, "hh_metered": HH_METERED, "hh_settled": HH_SETTLED}
-)
+SETTLEMENTS = ("not_smart", "hh_metered", "hh_settled")
+"""In the order of `HomeTable.status`: no smart meter; half-hourly readings; settled on them."""
 _SIZES: Mapping[str, Mapping[str, int]] = MappingProxyType({
     "rating": MappingProxyType({"rating_w": 1, "rating_kw": 1_000}),
     "capacity": MappingProxyType({"capacity_wh": 1, "capacity_kwh": 1_000}),
@@ -90,7 +89,7 @@ class Registry:
     gsp: tuple[str, ...]
     route: I8  # place in ROUTE_NAMES; -1: nobody reaches it
     vendor: tuple[str, ...]  # a vendor profile, or "" for a plain interface
-    settlement: I8  # NOT_SMART, HH_METERED, HH_SETTLED
+    settlement: I8  # place in SETTLEMENTS, as `HomeTable.status`
 
     def __len__(self) -> int:
         return len(self.home)
@@ -104,7 +103,7 @@ def read_registry(path: Path) -> Registry:
         "technology": [row.word("technology", "D042", TECHNOLOGIES) for row in rows],
         "route": [row.word("route", "D043", (*ROUTE_NAMES, NOBODY)) for row in rows],
         "vendor": [row.vendor() for row in rows],
-        "settlement": [row.word("settlement", "D046", tuple(SETTLEMENTS)) for row in rows],
+        "settlement": [row.word("settlement", "D046", SETTLEMENTS) for row in rows],
         "gsp": [row.gsp() for row in rows],
         "mpan": [row.shaped("mpan", "D041", _MPAN, "13 digits") for row in rows],
         "home": [row.shaped("home", "D040", _HOME, "letters, digits, `_`, `-`") for row in rows],
@@ -133,7 +132,7 @@ def write_registry(registry: Registry, out: Path) -> None:
             "gsp": pa.array(registry.gsp, pa.string()),
             "route": pa.array([(*ROUTE_NAMES, NOBODY)[place] for place in registry.route], pa.string()),
             "vendor": pa.array(registry.vendor, pa.string()),
-            "settlement": pa.array([tuple(SETTLEMENTS)[place] for place in registry.settlement], pa.string()),
+            "settlement": pa.array([SETTLEMENTS[place] for place in registry.settlement], pa.string()),
         }
     )
     write_parquet(table, out, SCHEMA)
@@ -380,5 +379,5 @@ def _sorted(
         gsp=texts("gsp"),
         route=numbers("route", routes),
         vendor=texts("vendor"),
-        settlement=numbers("settlement", SETTLEMENTS),
+        settlement=numbers("settlement", {name: place for place, name in enumerate(SETTLEMENTS)}),
     )

@@ -10,8 +10,8 @@ import pytest
 from protocol.messages import UNKNOWN, Technology
 from sim.faults import table_of_codes
 from sim.importers import DataErrors
-from sim.population import HH_SETTLED, NOT_SMART, mpan_of
-from sim.registry_file import CODES, read_registry, write_registry
+from sim.population import mpan_of
+from sim.registry_file import CODES, SETTLEMENTS, read_registry, write_registry
 
 HEADER = "home,mpan,technology,rating_kw,capacity_kwh,gsp,route,vendor,settlement"
 FIRST, SECOND = (str(int(mpan_of(np.array([12]), np.array([n]))[0])) for n in (1_000_000_001, 1_000_000_002))
@@ -44,7 +44,8 @@ def test_assets_are_read_in_whole_watts_and_sorted_by_home_and_technology(tmp_pa
     assert registry.gsp == ("_C", "_C", "_C07")
     assert registry.route.tolist() == [0, -1, 1]
     assert registry.vendor == ("", "", "home_battery_site")
-    assert registry.settlement.tolist() == [NOT_SMART, NOT_SMART, HH_SETTLED]
+    assert registry.settlement.tolist() == [0, 0, 2]
+    assert SETTLEMENTS[2] == "hh_settled"
     assert registry.source.warnings == ()
 
 
