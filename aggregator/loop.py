@@ -14,7 +14,7 @@ believes it delivers.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from statistics import NormalDist
@@ -42,6 +42,7 @@ from aggregator.instructions import (
     take_cancellation,
     take_result,
 )
+from aggregator.normaliser import Intake, new_intake, take_in
 from aggregator.operational_metering import publish
 from aggregator.places import (
     ACKED_W,
@@ -107,6 +108,8 @@ from protocol.messages import (
 )
 from protocol.party import NEVER_MS, Envelope
 from protocol.periods import DAY_MS, HOUR_MS, PERIOD_MS, gate_closure_ms, local_date, period_of
+from protocol.vendor_messages import VendorReadings
+from protocol.vendors import VendorIntegration
 
 NAME = "aggregator"
 KEPT_MS = 3 * DAY_MS
@@ -115,7 +118,7 @@ KEPT_MS = 3 * DAY_MS
 Each = Callable[[Callable[[int, int], Any], int], list[Any]]
 """Gives `[work(worker, part) for part in range(parts)]`, done in any order and by any number of workers."""
 
-PerRow = TypeVar("PerRow", Telemetry, SessionStarts, Acks, AssetReadings)
+PerRow = TypeVar("PerRow", Telemetry, VendorReadings, SessionStarts, Acks, AssetReadings)
 
 
 @dataclass(slots=True)
@@ -143,6 +146,7 @@ class Portfolio:
     releasing: I8
     hold_until_ms: I64
     serving: list[str]
+    intake: Intake
 
 
 @dataclass(slots=True)
@@ -203,9 +207,11 @@ class Aggregator:
         assumed: Assumptions | None = None,
         *,
         each: Each | None = None,
+        vendors: Mapping[str, VendorIntegration] | None = None,
     ) -> None:
         """`each` looks at several units side by side; without it they are looked at one after the other."""
         self._each = each or one_by_one
+        self._vendors = vendors or {}
         self.settings = settings
         self.rules = rules
         self.assumed = assumed or Assumptions()
@@ -213,6 +219,7 @@ class Aggregator:
         self._handlers: dict[type[Message], Callable[[Any], None]] = {
             AssetRegistration: self._register,
             Telemetry: self._hear_telemetry,
+            VendorReadings: self._hear_vendor,
             SessionStarts: self._hear_sessions,
             Acks: self._hear_acks,
             AssetReadings: self._hear_readings,
@@ -301,6 +308,7 @@ class Aggregator:
             releasing=np.zeros(groups, np.int8),
             hold_until_ms=np.zeros(groups, np.int64),
             serving=[""] * groups,
+            intake=new_intake(registry.count),
         )
         state.loop_ms = state.now_ms - 1
         # The first period whose gate is still open.
@@ -347,6 +355,20 @@ class Aggregator:
             name: value[known] for name, value in arrays.items() if isinstance(value, np.ndarray)
         }
         return replace(message, **kept)
+
+    def _hear_vendor(self, told: VendorReadings) -> None:
+        """A vendor's report, in the asset model and by the gap policy of `aggregator/normaliser.py`."""
+        portfolio = self.state.portfolio
+        within = self._within(told)
+        if portfolio is None or within is None:
+            return
+        telemetry, remarks = take_in(
+            portfolio.intake, within, self._vendors, self.state.now_ms, self.assumed.idle_below_w
+        )
+        for said in remarks:
+            self._remark(said.kind, said.detail)
+        if telemetry is not None:
+            self._hear_telemetry(telemetry)
 
     def _hear_telemetry(self, told: Telemetry) -> None:
         known = self._within(told)

@@ -39,6 +39,7 @@ from sim.faults import Fault
 from sim.fleet import MJ_PER_WH, Fleet
 from sim.fleets import Fleets
 from sim.gateway import Gateway
+from sim.head_ends import integrations
 from sim.homes import HH_SETTLED, NOT_SMART
 from sim.households import BaseLoad
 from sim.importers import DataErrors, Source
@@ -59,6 +60,7 @@ from sim.run_folder import MANIFEST, RunFolder
 from sim.scenario import Scenario
 from sim.scenario_file import load_scenario
 from sim.threads import Threads
+from sim.vendor_clouds import make_vendor_clouds
 from sim.weather import make_weather
 from sim.world import MORNING_AFTER_MS, World
 
@@ -191,7 +193,8 @@ class Run:
         self.network = self._network(threads)
         self.recorder = Recorder(folder, self._layout(), scenario.record)
         witness = self.recorder if self.recorder.wants("device_messages") else None
-        self.gateway = Gateway(self.network, self.population.registration, witness=witness)
+        vendors = make_vendor_clouds(scenario.comms.vendors, self.population.plant, scenario.seed)
+        self.gateway = Gateway(self.network, self.population.registration, witness=witness, vendors=vendors)
         self.journal = Journal()
         self.world = World(
             scenario, self.population, self.fleet, self.without, self.gateway, self.recorder,
@@ -259,6 +262,7 @@ class Run:
             party_settings.aggregator_settings(scenario),
             party_settings.aggregator_rules(scenario),
             each=self.threads.each,
+            vendors=integrations(scenario.comms.vendors),
         )
         parties: list[Any] = [
             aggregator,

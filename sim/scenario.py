@@ -331,6 +331,10 @@ class Comms(Model):
     routes: dict[Name, Route] = Field(
         default_factory=dict, description="overrides whole routes of the profile by name"
     )
+    vendors: dict[Name, tuple[Name, ...]] = Field(
+        default_factory=dict,
+        description="vendor profiles by route (sim/head_end_profiles), shared out among its vendor clouds",
+    )
     outages: Annotated[tuple[Outage, ...], Field(max_length=10_000)] = ()
     random_outages: RandomOutages | None = Field(default=None, description="None: the profile's")
     isps: int = Field(default=5, ge=1, le=50)

@@ -22,6 +22,7 @@ from protocol.periods import (
     period_count,
 )
 from protocol.rulebook import RuleError, load_rulebook, rulebook_names
+from sim.head_ends import profile_names
 from sim.quantity import CLOCK_TIME, MEGAWATTS, POWER
 from sim.scenario import ROUTE_NAMES, Acceptance, DfsEvent, Outage, RecordLevel, Scenario
 from sim.scenario_device_checks import DEVICE_RULES, SECTIONS
@@ -152,6 +153,20 @@ def routes_are_known(scenario: Scenario) -> Iterator[Finding]:
                 candidates=ROUTE_NAMES,
                 of_key=True,
             )
+
+
+def vendors_are_known(scenario: Scenario) -> Iterator[Finding]:
+    """Every vendor is on a route there is, and has a profile."""
+    names = profile_names() if scenario.comms.vendors else ()
+    for route, listed in scenario.comms.vendors.items():
+        if route not in ROUTE_NAMES:
+            allowed = f"one of {', '.join(ROUTE_NAMES)}"
+            at: Where = ("comms", "vendors", route)
+            yield Finding("S066", at, "no such route", allowed, candidates=ROUTE_NAMES, of_key=True)
+        for i, name in enumerate(listed):
+            if name not in names:
+                at = ("comms", "vendors", route, i)
+                yield Finding("S024", at, "no such vendor", ", ".join(names), candidates=names)
 
 
 def outage_names_are_known(scenario: Scenario) -> Iterator[Finding]:
@@ -321,6 +336,7 @@ RULES: tuple[Callable[[Scenario], Iterator[Finding]], ...] = (
     gsp_groups_are_known,
     routes_are_known,
     outage_names_are_known,
+    vendors_are_known,
     mixes_are_whole,
     cars_are_possible,
     rules_are_known,
