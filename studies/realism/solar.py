@@ -6,7 +6,6 @@ month by about 11 %: the weather's own doing. So the mean of ten years (sd 1.1 %
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date, timedelta
 from functools import cache
 from typing import Any
@@ -19,14 +18,12 @@ from sim.kinds.pv import Pv, Roofs
 from sim.population import HomeTable, make_homes
 from sim.scenario import Homes, Weather
 from sim.sky import PLACES, make_sky
-from sim.weather import make_weather
+from sim.weather import Temperatures, make_weather
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 
 SEEDS = tuple(range(1, 11))
 FIRST_DAY, DAY_MS, DAYS = date(2019, 1, 1), 86_400_000, 365
-STRETCH_DAYS = 73
-"""A sky is drawn for so many days at once: the same light as day by day, in a tenth of the time."""
 GROUPS = tuple(sorted(PLACES))
 AS_PVGIS = Pv(peak_mean_w=1_000, peak_sd_w=0, tilt_sd_degrees=0.0, azimuth_sd_degrees=0.0, noct_c=37.0)
 """1 kWp, south, 35 degrees, 14 % loss, free-standing: NOCT 37 C is as cool as Faiman's rack in 3.8 m/s."""
@@ -50,29 +47,29 @@ def one_home_per_group() -> tuple[HomeTable, I32]:
 
 def sky_from(day: date, days: int, seed: int) -> Sky:
     """Some UTC days of one seed's sky."""
-    temperatures = make_weather(Weather(), FIRST_DAY, DAYS + 1, 1)
     first_ms = (day.toordinal() - date(1970, 1, 1).toordinal()) * DAY_MS
-    return make_sky(temperatures, GROUPS, seed, first_ms, 48 * days)
+    return make_sky(_temperatures(), GROUPS, seed, first_ms, 48 * days)
 
 
-def stretches() -> Iterator[tuple[int, date]]:
-    """(first day's number, first day) of each stretch of the year."""
-    for k in range(0, DAYS, STRETCH_DAYS):
-        yield k, FIRST_DAY + timedelta(days=k)
+@cache
+def _temperatures() -> Temperatures:
+    return make_weather(Weather(), FIRST_DAY, DAYS + 1, 1)
 
 
 @cache
 def years() -> F64:
-    """Hourly means of a kWp [W], (seeds, groups, days, hours)."""
+    """Hourly means of a kWp [W], (seeds, groups, days, hours).
+
+    A sky is drawn for the year at once: the same light as day by day, in a fraction of the time.
+    """
     homes, numbers = one_home_per_group()
     roofs = Roofs(AS_PVGIS, homes, numbers, 1)
     drawn = roofs.draw(0)
     order = np.argsort(drawn.spec["region"])
     out = np.empty((len(SEEDS), 14, DAYS, 24))
     for i, seed in enumerate(SEEDS):
-        for k, day in stretches():
-            power_w = roofs.generated_w(drawn, day, sky_from(day, STRETCH_DAYS, seed))[order]
-            out[i, :, k : k + STRETCH_DAYS] = power_w.reshape(14, STRETCH_DAYS, 24, 2).mean(axis=3)
+        power_w = roofs.generated_w(drawn, FIRST_DAY, sky_from(FIRST_DAY, DAYS, seed))[order]
+        out[i] = power_w.reshape(14, DAYS, 24, 2).mean(axis=3)
     return out
 
 

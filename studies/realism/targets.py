@@ -166,8 +166,9 @@ def _hot_water() -> Iterator[Target]:
 def _sun() -> Iterator[Target]:
     for group, published in solar.ANNUAL_KWH.items():
         yield Target(
-            "T9", f"PV: south, 35 degrees, {solar.NAMES[group]} [kWh per kWp, ten seeds]", PVGIS,
-            f"{published:,}", (0.95 * published, 1.05 * published), tuple(map(float, solar.annual_kwh(group))),
+            "T9", f"PV: {solar.NAMES[group]}, south, 35 degrees [kWh per kWp, ten seeds]", PVGIS,
+            f"{published:,}", (0.95 * published, 1.05 * published),
+            tuple(float(kwh) for kwh in solar.annual_kwh(group)),
             "clear-sky index by region and month, with memory; Huld's panel", 0, by_seed=False,
         )  # fmt: skip
     yield Target(
