@@ -47,13 +47,7 @@ from aggregator.telemetry import (
     Records,
 )
 from protocol.messages import I8, I32, I64
-from protocol.periods import (
-    MINUTE_MS,
-    LocalTimeError,
-    day_start_ms,
-    is_clock_change_day,
-    local_clock_ms,
-)
+from protocol.periods import MINUTE_MS, clock_reached_ms, day_start_ms, is_clock_change_day
 
 NO_PART, HOLDABLE, IS_HELD, RAISABLE, IS_RAISED = 0, 1, 2, 3, 4
 """The part of a row in the next decision."""
@@ -88,7 +82,7 @@ class View:
 def wall_table(day: date) -> I64:
     """When each minute of the wall clock shows on `day` and the day after [UTC ms] (2, 1440).
 
-    A minute that March leaves out counts as the one an hour later.
+    A minute that March leaves out counts as the moment at which the clocks jump over it.
     """
     return np.stack([_wall_minutes(day), _wall_minutes(day + timedelta(days=1))])
 
@@ -96,14 +90,7 @@ def wall_table(day: date) -> I64:
 def _wall_minutes(day: date) -> I64:
     if not is_clock_change_day(day):
         return day_start_ms(day) + MINUTE_MS * np.arange(1440, dtype=np.int64)
-    return np.array([_wall_minute_ms(day, minute) for minute in range(1440)], dtype=np.int64)
-
-
-def _wall_minute_ms(day: date, minute: int) -> int:
-    try:
-        return local_clock_ms(day, minute // 60, minute % 60)
-    except LocalTimeError:
-        return local_clock_ms(day, minute // 60 + 1, minute % 60)
+    return np.array([clock_reached_ms(day, minute) for minute in range(1440)], dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)

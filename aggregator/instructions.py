@@ -28,8 +28,9 @@ SUPERSEDED from the moment the later one starts; one that reaches beyond resumes
 
 DFS: an accepted result is ACCEPTED, twice the same is a "duplicate". DECLINED are those for a unit or bid
 that is not ours, "unknown_bid"; of no length, or with other than a number from 0 MW up for each period,
-"malformed_result"; of an event that was cancelled, "cancelled"; after their end, "after_end". A
-cancellation before the start makes an accepted one EXPIRED, "cancelled".
+"malformed_result"; of another event, unit, window or price than was bid, or of more megawatts, "not_as_bid";
+of an event that was cancelled, "cancelled"; after their end, "after_end". A cancellation before the start
+makes an accepted one EXPIRED, "cancelled". Requirements: `aggregator/requirements.py`.
 """
 
 from __future__ import annotations
@@ -117,6 +118,34 @@ class Waiting:
 
     since_ms: int
     acceptance: BidOfferAcceptance
+
+
+@dataclass(slots=True)
+class Bid:
+    """A DFS bid that was sent: for which event and unit, when it would be delivered, and what was offered.
+
+    `refused`: the market said no, or it was replaced by one for the amended event.
+    """
+
+    event_id: str
+    unit: str
+    start_ms: int
+    end_ms: int
+    turn_down_mw: tuple[float, ...]
+    price_gbp_per_mwh: float
+    refused: bool = False
+
+    def is_met_by(self, result: DfsResult) -> bool:
+        """Whether a result asks for nothing but what was bid: the same, or fewer megawatts."""
+        same = (self.event_id, self.unit, self.start_ms, self.end_ms, self.price_gbp_per_mwh) == (
+            result.event_id,
+            result.unit,
+            result.start_ms,
+            result.end_ms,
+            result.price_gbp_per_mwh,
+        )
+        most_mw = zip(result.turn_down_mw, self.turn_down_mw, strict=False)
+        return same and all(asked <= bid + _LEVEL for asked, bid in most_mw)
 
 
 @dataclass(slots=True)
@@ -471,8 +500,10 @@ def turn_down(profile: Profile, declared: dict[int, Declared]) -> tuple[Segment,
 # --------------------------------------------------------------------------------------------- DFS
 
 
-def take_result(book: Book, result: DfsResult, group: int | None, now_ms: int, say: Say) -> None:
-    """Deal with the answer to a bid; `group` is None where the unit or bid is not ours."""
+def take_result(
+    book: Book, result: DfsResult, bid: Bid | None, group: int | None, now_ms: int, say: Say
+) -> None:
+    """Deal with the answer to a bid; `bid` or `group` is None where the bid or the unit is not ours."""
     if result.bid_id in book.ledger.entries:
         remark(say, now_ms, "duplicate_instruction", f"result of bid {result.bid_id} came again")
         return
@@ -483,17 +514,12 @@ def take_result(book: Book, result: DfsResult, group: int | None, now_ms: int, s
     peak_w = 0 if malformed else round(max(result.turn_down_mw) * 1e6)
     span = (result.start_ms, result.end_ms)
     entry = open_entry(book, say, now_ms, result.bid_id, DFS, result.unit, span, peak_w)
-    if group is None:
+    if bid is None or group is None:
         move(entry, Stage.DECLINED, now_ms, "unknown_bid", say)
         return
-    if malformed:
-        move(entry, Stage.DECLINED, now_ms, "malformed_result", say)
-        return
-    if result.event_id in book.cancelled:
-        move(entry, Stage.DECLINED, now_ms, "cancelled", say)
-        return
-    if now_ms >= result.end_ms:
-        move(entry, Stage.DECLINED, now_ms, "after_end", say)
+    reason = "malformed_result" if malformed else _result_refusal(book, result, bid, now_ms)
+    if reason:
+        move(entry, Stage.DECLINED, now_ms, reason, say)
         return
     move(entry, Stage.ACCEPTED, now_ms, "", say)
     book.follow(
@@ -508,6 +534,15 @@ def take_result(book: Book, result: DfsResult, group: int | None, now_ms: int, s
             at_ms=max(now_ms, result.start_ms),
         )
     )
+
+
+def _result_refusal(book: Book, result: DfsResult, bid: Bid, now_ms: int) -> str:
+    """Why a well-formed result for one of our bids is not obeyed; "" if it is."""
+    if not bid.is_met_by(result):
+        return "not_as_bid"
+    if result.event_id in book.cancelled:
+        return "cancelled"
+    return "after_end" if now_ms >= result.end_ms else ""
 
 
 def _malformed_result(result: DfsResult) -> bool:
@@ -538,9 +573,11 @@ def take_cancellation(
         book.cancelled.append(event_id)
     for bid_id in bid_ids:
         entry = book.ledger.entries.get(bid_id)
-        if entry is None or entry.ended:
+        if entry is None:
+            remark(say, now_ms, "event_cancelled_before_result", f"bid {bid_id}: {cancellation.reason}")
+        elif entry.ended:
             continue
-        if now_ms < entry.start_ms:
+        elif now_ms < entry.start_ms:
             move(entry, Stage.EXPIRED, now_ms, "cancelled", say)
         else:
             remark(say, now_ms, "cancellation_after_start", f"event {event_id}: {cancellation.reason}")

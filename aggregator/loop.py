@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
+from datetime import date
 from statistics import NormalDist
 from typing import Any, TypeVar
 
@@ -45,6 +46,7 @@ from aggregator.dispatch import choose, keep_holding, spread_release, to_poll, w
 from aggregator.forecast import Availability, History, foresee, foreseen_now_w, learn, revision
 from aggregator.instructions import (
     BALANCING,
+    Bid,
     Book,
     Declared,
     Plan,
@@ -59,7 +61,8 @@ from aggregator.instructions import (
     take_result,
 )
 from aggregator.operational_metering import publish
-from aggregator.registry import Registry, dfs_registrations, enrol
+from aggregator.registry import Group, Registry, dfs_registrations, enrol
+from aggregator.requirements import AMENDED, verdict
 from aggregator.sending import (
     FAILED,
     FREE,
@@ -103,7 +106,7 @@ from protocol.messages import (
     Telemetry,
 )
 from protocol.party import NEVER_MS, Envelope
-from protocol.periods import DAY_MS, PERIOD_MS, gate_closure_ms, local_date
+from protocol.periods import DAY_MS, HOUR_MS, PERIOD_MS, gate_closure_ms, local_date, period_of
 
 NAME = "aggregator"
 KEPT_MS = 3 * DAY_MS
@@ -141,22 +144,14 @@ class Portfolio:
 
 
 @dataclass(slots=True)
-class Bid:
-    """A DFS bid that was sent: for which event and unit, and when it would be delivered."""
-
-    event_id: str
-    unit: str
-    start_ms: int
-    end_ms: int
-    refused: bool = False
-
-
-@dataclass(slots=True)
 class AggregatorState:
     """All that the aggregator remembers.
 
     `now_ms` the latest moment it was told of, `loop_ms` its last turn, `next_period_ms` the next period to
-    notify, `polls_day` the local day (ordinal) for which polls are counted.
+    notify, `heard` the latest requirement of each DFS event and `requirements` those not bid for yet,
+    `polls_day` the local day (ordinal) for which polls are counted. What was remarked on and is not to be
+    said again: units that offer nothing (`idle`) or are foreseen without history (`unforeseen`).
+    `residue_mwh` what rounding moved in each unit's notifications of the local day `residue_day` (ordinal).
     """
 
     now_ms: int = 0
@@ -167,9 +162,14 @@ class AggregatorState:
     units: dict[str, UnitBooks] = field(default_factory=dict)
     next_period_ms: int = 0
     limits_sequence: int = 0
+    heard: dict[str, DfsRequirement] = field(default_factory=dict)
     requirements: dict[str, DfsRequirement] = field(default_factory=dict)
     bids: dict[str, Bid] = field(default_factory=dict)
     polls_day: int = 0
+    idle: list[str] = field(default_factory=list)
+    unforeseen: list[str] = field(default_factory=list)
+    residue_mwh: dict[str, float] = field(default_factory=dict)
+    residue_day: int = 0
     outbox: list[Envelope] = field(default_factory=list)
 
 
@@ -389,33 +389,34 @@ class Aggregator:
         take_acceptance(state.book, acceptance, state.units, state.now_ms, self.assumed, self._say)
 
     def _hear_requirement(self, requirement: DfsRequirement) -> None:
-        state = self.state
-        if state.now_ms >= requirement.submit_by_ms:
-            self._remark(
-                "bid_window_closed", f"event {requirement.event_id}: bids closed before we heard of it"
-            )
-        elif requirement.event_id in state.requirements or any(
-            bid.event_id == requirement.event_id for bid in state.bids.values()
-        ):
-            self._remark("duplicate_requirement", f"event {requirement.event_id} came again")
-        elif state.portfolio is not None:
-            state.requirements[requirement.event_id] = requirement
-            if self._bid_at_ms(requirement) <= state.now_ms:
-                self._bid(state.portfolio, requirement)
+        state, name = self.state, requirement.event_id
+        if state.portfolio is None:
+            self._remark("not_registered", f"DfsRequirement {name} before any asset was registered: ignored")
+            return
+        kind, detail = verdict(requirement, state.heard, state.book.cancelled, state.now_ms)
+        if kind:
+            self._remark(kind, detail)
+        if kind not in ("", AMENDED):
+            return
+        state.heard[name] = state.requirements[name] = requirement
+        if self._bid_at_ms(requirement) <= state.now_ms:
+            self._bid(state.portfolio, requirement)
 
     def _hear_result(self, result: DfsResult) -> None:
         state = self.state
         bid = state.bids.get(result.bid_id)
         group = None
-        if bid is not None and bid.unit == result.unit and state.portfolio is not None:
+        if state.portfolio is not None:
             group = state.portfolio.registry.place_of(result.unit, Service.DFS)
+        if bid is not None and bid.unit == result.unit:
             bid.refused = not result.accepted
-        take_result(state.book, result, group, state.now_ms, self._say)
+        take_result(state.book, result, bid, group, state.now_ms, self._say)
 
     def _hear_cancellation(self, cancellation: DfsCancellation) -> None:
-        state = self.state
-        state.requirements.pop(cancellation.event_id, None)
-        ours = [bid_id for bid_id, bid in state.bids.items() if bid.event_id == cancellation.event_id]
+        state, name = self.state, cancellation.event_id
+        if state.requirements.pop(name, None) is not None:
+            self._remark("event_cancelled_before_bid", f"event {name}: {cancellation.reason}; no bid")
+        ours = [bid_id for bid_id, bid in state.bids.items() if bid.event_id == name and not bid.refused]
         take_cancellation(state.book, cancellation, ours, state.now_ms, self._say)
 
     # ----------------------------------------------------------------------------------- the clock
@@ -523,24 +524,44 @@ class Aggregator:
             factor = revision(seen_w, foreseen_w, group, lead_ms, self.assumed)
             foreseen = foresee(self.state.history, place, group, start_ms, self.assumed)
             found.append(Availability(foreseen.revised(factor, unseen), 1 - unseen, down))
+        self._remark_unforeseen(group, found)
         return found, int(view.sums[WAITING_W]) * up * (1 - unseen)
+
+    def _remark_unforeseen(self, group: Group, found: list[Availability]) -> None:
+        """Say once per unit that its forecast is a guess."""
+        known = not group.assets or any(one.forecast.days for one in found)
+        if not known and group.name not in self.state.unforeseen:
+            self.state.unforeseen.append(group.name)
+            self._remark("forecast_without_history", f"{group.name}: no day like it was lived yet; a guess")
 
     def _notify(self, start_ms: int) -> None:
         """Notification, limits and pairs of every BM Unit for one period."""
-        residue_mw, degraded = 0.0, []
+        self._tell_residue(local_date(start_ms))
+        degraded = []
         for unit, books in self.state.units.items():
             (available,), waiting_w = self.availability(books.group, [start_ms])
             if 1 - available.reached > self.assumed.degraded_stale_share:
                 degraded.append((unit, 1 - available.reached))
-            residue_mw += self._notify_unit(unit, books, start_ms, available, waiting_w)
+            self._notify_unit(unit, books, start_ms, available, waiting_w)
         self._remark_degraded(degraded)
-        if residue_mw:
-            self._remark("fpn_residue", f"rounding to whole MW left {residue_mw:.3f} MW out of all FPNs")
+
+    def _tell_residue(self, day: date) -> None:
+        """When the day that is notified turns, say what rounding left out of the one before, unit by unit."""
+        state = self.state
+        if day.toordinal() == state.residue_day:
+            return
+        for unit, residue_mwh in state.residue_mwh.items():
+            if residue_mwh:
+                lived = date.fromordinal(state.residue_day)
+                what = f"{unit}: rounding to whole MW moved {residue_mwh:.1f} MWh of its FPNs on {lived}"
+                self._remark("fpn_residue", what)
+        state.residue_day = day.toordinal()
+        state.residue_mwh = dict.fromkeys(state.units, 0.0)
 
     def _notify_unit(
         self, unit: str, books: UnitBooks, start_ms: int, available: Availability, waiting_w: float
-    ) -> float:
-        """Say one unit's position for one period; gives the residue of its FPN [MW]."""
+    ) -> None:
+        """Say one unit's position for one period."""
         end_ms = start_ms + PERIOD_MS
         z = max(NormalDist().inv_cdf(min(max(self.settings.confidence, 0.01), 0.99)), 0.0)
         sure = max(1 - z * self.assumed.prior_relative_sd, 0.0)
@@ -558,7 +579,18 @@ class Aggregator:
             ),
         )
         self._say(BALANCING, BidOfferData(unit, start_ms, end_ms, offer.pairs))
-        return offer.residue_mw
+        self.state.residue_mwh[unit] += abs(offer.residue_mw) * PERIOD_MS / HOUR_MS
+        self._remark_idle(unit, idle=not offer.pairs)
+
+    def _remark_idle(self, unit: str, *, idle: bool) -> None:
+        """Say once that a unit has nothing to offer, and again only after it had something."""
+        units = self.state.idle
+        if idle and unit not in units:
+            units.append(unit)
+            least_mw = self.rules.bm_minimum_unit_mw
+            self._remark("nothing_to_offer", f"{unit}: less than {least_mw:g} MW either way, so no pairs")
+        elif not idle and unit in units:
+            units.remove(unit)
 
     def _remark_degraded(self, degraded: list[tuple[str, float]]) -> None:
         if degraded:
@@ -568,38 +600,64 @@ class Aggregator:
 
     def _bid(self, portfolio: Portfolio, requirement: DfsRequirement) -> None:
         """Bid every DFS Unit that has enough to offer and has not promised it elsewhere."""
-        state = self.state
-        state.requirements.pop(requirement.event_id, None)
-        starts = period_starts(requirement)
-        left_mw = [requirement.turn_down_mw] * len(starts)
-        degraded = []
-        for place in portfolio.registry.groups_of(Service.DFS):
+        state, name = self.state, requirement.event_id
+        state.requirements.pop(name, None)
+        places = portfolio.registry.groups_of(Service.DFS)
+        if not places:
+            self._remark("no_dfs_unit", f"event {name}: we have no DFS Unit that could bid")
+        left_mw = [requirement.turn_down_mw] * len(period_starts(requirement))
+        degraded: list[tuple[str, float]] = []
+        for place in places:
             unit = portfolio.registry.groups[place].name
+            if max(left_mw) < self.rules.dfs_minimum_unit_mw:
+                self._remark("requirement_filled", f"event {name}: {unit} and any after it are not needed")
+                break
             if self._promised(unit, requirement):
-                self._remark(
-                    "already_promised",
-                    f"{unit}: a bid for the same time stands; none for {requirement.event_id}",
-                )
+                self._remark("already_promised", f"{unit}: a bid for the same time stands; none for {name}")
                 continue
-            available, _ = self.availability(place, starts)
-            if 1 - available[0].reached > self.assumed.degraded_stale_share:
-                degraded.append((unit, 1 - available[0].reached))
-            bid_mw = dfs_megawatts(available, left_mw, requirement, self.settings, self.rules, self.assumed)
-            if not any(bid_mw):
-                self._remark(
-                    "bid_below_minimum", f"{unit} has too little to offer for event {requirement.event_id}"
-                )
-                continue
+            bid_mw = self._bid_unit(place, unit, requirement, left_mw, degraded)
             left_mw = [left - bid for left, bid in zip(left_mw, bid_mw, strict=True)]
-            bid_id = f"{requirement.event_id}-{unit}"
-            state.bids[bid_id] = Bid(requirement.event_id, unit, requirement.start_ms, requirement.end_ms)
-            price = dfs_price(requirement, self.settings)
-            self._say("dfs", DfsBid(bid_id, requirement.event_id, unit, bid_mw, price))
         self._remark_degraded(degraded)
+
+    def _bid_unit(
+        self,
+        place: int,
+        unit: str,
+        requirement: DfsRequirement,
+        left_mw: list[float],
+        degraded: list[tuple[str, float]],
+    ) -> tuple[float, ...]:
+        """Bid one unit; gives its megawatts by period, all 0 where it does not bid."""
+        name, starts = requirement.event_id, period_starts(requirement)
+        available, _ = self.availability(place, starts)
+        if 1 - available[0].reached > self.assumed.degraded_stale_share:
+            degraded.append((unit, 1 - available[0].reached))
+        bid_mw = dfs_megawatts(available, left_mw, requirement, self.settings, self.rules, self.assumed)
+        if not any(bid_mw):
+            self._remark("bid_below_minimum", f"{unit} has too little to offer for event {name}")
+            return bid_mw
+        left_out = [start_ms for start_ms, mw in zip(starts, bid_mw, strict=True) if not mw]
+        if left_out:
+            periods = ", ".join(str(period_of(start_ms).number) for start_ms in left_out)
+            self._remark("bid_in_part", f"{unit} offers nothing for event {name} in period {periods}")
+        self._send_bid(unit, requirement, bid_mw)
+        return bid_mw
+
+    def _send_bid(self, unit: str, requirement: DfsRequirement, bid_mw: tuple[float, ...]) -> None:
+        """Send a bid under an id of its own; it takes the place of earlier ones for the same event."""
+        name, bids = requirement.event_id, self.state.bids
+        earlier = [bid for bid in bids.values() if bid.event_id == name and bid.unit == unit]
+        for bid in earlier:
+            bid.refused = True
+        bid_id = f"{name}-{unit}-{len(earlier) + 1}" if earlier else f"{name}-{unit}"
+        price = dfs_price(requirement, self.settings)
+        bids[bid_id] = Bid(name, unit, requirement.start_ms, requirement.end_ms, bid_mw, price)
+        self._say("dfs", DfsBid(bid_id, name, unit, bid_mw, price))
 
     def _promised(self, unit: str, requirement: DfsRequirement) -> bool:
         return any(
             bid.unit == unit
+            and bid.event_id != requirement.event_id
             and not bid.refused
             and bid.start_ms < requirement.end_ms
             and bid.end_ms > requirement.start_ms

@@ -162,10 +162,11 @@ class DfsMarket(Counterparty[DfsState]):
 
     def _publish(self, event: DfsEventScript, book: EventBook) -> None:
         book.published = True
-        first = self._requirement(self._courses[event.event_id].scripted)
-        self._tell(event, requirement_sendings(first, self._requirement(event), *self._chance(event)))
+        first = self._requirement(self._courses[event.event_id].scripted, version=1)
+        stands = self._requirement(event, version=2)
+        self._tell(event, requirement_sendings(first, stands, *self._chance(event)))
 
-    def _requirement(self, event: DfsEventScript) -> DfsRequirement:
+    def _requirement(self, event: DfsEventScript, version: int) -> DfsRequirement:
         times = self._times[event.event_id]
         return DfsRequirement(
             event_id=event.event_id,
@@ -176,6 +177,7 @@ class DfsMarket(Counterparty[DfsState]):
             results_by_ms=times.results_by_ms,
             guaranteed_price_gbp_per_mwh=self._guaranteed_price(event),
             test=event.test,
+            version=version,
         )
 
     def _cancel(self, event: DfsEventScript, book: EventBook) -> None:

@@ -44,6 +44,22 @@ class Service(IntEnum):
     BALANCING = 2
 
 
+class Technology(IntEnum):
+    """What kind of device an asset is, as enrolled."""
+
+    EV = 0
+    HEAT_PUMP = 1
+    STORAGE_HEATER = 2
+    RESISTIVE = 3
+    HOT_WATER = 4
+    BATTERY = 5
+    PV = 6
+    APPLIANCE = 7
+    FRIDGE = 8
+    BUILDING = 9
+    GENERATOR = 10
+
+
 class AssetStatus(IntEnum):
     """What a charge point or car says that it is doing."""
 
@@ -85,6 +101,7 @@ class AssetRegistration(Message):
     report_every_s: I32
     soc_known: I8  # 1 where the route tells state of charge
     hh_metered: I8  # 1 where the boundary meter gives half-hourly readings
+    technology: I8  # Technology
     unit_names: tuple[str, ...]
     gsp_names: tuple[str, ...]
     route_names: tuple[str, ...]
@@ -181,7 +198,10 @@ class DfsUnitRegistration(Message):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DfsRequirement(Message):
-    """A published need: turn demand down by up to `turn_down_mw` between the times."""
+    """A published need: turn demand down by up to `turn_down_mw` between the times.
+
+    `version` rises with every amendment of the event, so that an original that comes late is known as such.
+    """
 
     event_id: str
     start_ms: int
@@ -191,6 +211,7 @@ class DfsRequirement(Message):
     results_by_ms: int
     guaranteed_price_gbp_per_mwh: float | None
     test: bool
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)

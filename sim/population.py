@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from devices import ev
-from protocol.messages import I8, I16, I32, I64, UNKNOWN, AssetRegistration, Service
+from protocol.messages import I8, I16, I32, I64, UNKNOWN, AssetRegistration, Service, Technology
 from sim import chance
 from sim.chance import Purpose
 from sim.fleet import MJ_PER_WH, make_spec
@@ -305,6 +305,7 @@ def _register(
         report_every_s=(spec["read_every_ms"] // 1000).astype(np.int32),
         soc_known=tells.astype(np.int8),
         hh_metered=(homes.status[cars_home] != NOT_SMART).astype(np.int8),
+        technology=np.full(n, Technology.EV, np.int8),
         unit_names=homes.group_names,
         gsp_names=homes.gsp_names,
         route_names=ROUTE_NAMES,

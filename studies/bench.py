@@ -246,6 +246,20 @@ def _peer_cars(evs: int) -> tuple[Any, Any]:
     )
 
 
+def one_decision(assets: int) -> Figure:
+    """One dispatch decision over so many EVs in one trading unit, on one thread."""
+    from studies.bench_decision import median_decision
+
+    look_s, choose_s, tell_s, chosen = median_decision(assets, time.perf_counter)
+    detail = {
+        "look_ms": 1000 * look_s,
+        "choose_ms": 1000 * choose_s,
+        "tell_ms": 1000 * tell_s,
+        "chosen": float(chosen),
+    }
+    return Figure("one dispatch decision", assets, assets, 1, look_s + choose_s + tell_s, _peak_gb(), detail)
+
+
 def memory_floor(homes: int) -> Figure:
     """What it takes only to read and write the fleet's state once a minute for a day, at memory bandwidth."""
     import numpy as np
@@ -270,6 +284,7 @@ MEASURES: dict[str, Callable[[int], Figure]] = {
     "whole_scenario": whole_scenario,
     "simpy_peer": simpy_peer,
     "fast_twin_of_peer": fast_twin_of_peer,
+    "one_decision": one_decision,
     "memory_floor": memory_floor,
 }
 
@@ -311,8 +326,9 @@ def main(arguments: list[str]) -> int:
         whole.append(measure("whole_scenario", 5_000_000))
     peer, twin = measure("simpy_peer", PEER_EVS), measure("fast_twin_of_peer", PEER_EVS)
     floor = measure("memory_floor", CURVE_HOMES[-1])
+    decision = measure("one_decision", CURVE_HOMES[-1])
     _draw(alone, whole)
-    PAGE.write_text(_page(alone, whole, peer, twin, floor), encoding="utf-8")
+    PAGE.write_text(_page(alone, whole, peer, twin, floor, decision), encoding="utf-8")
     print(f"\n{PAGE.relative_to(ROOT)} and {PICTURE.relative_to(ROOT)} written")
     return 0
 
@@ -325,7 +341,9 @@ def _rows(figures: list[Figure]) -> str:
     )
 
 
-def _page(alone: list[Figure], whole: list[Figure], peer: Figure, twin: Figure, floor: Figure) -> str:
+def _page(
+    alone: list[Figure], whole: list[Figure], peer: Figure, twin: Figure, floor: Figure, decision: Figure
+) -> str:
     million = next(f for f in whole if f.homes == 1_000_000)
     head = "| homes | EVs | s per day | us per home | ns per event | peak GB |\n|---|---|---|---|---|---|"
     return f"""# Performance
@@ -353,7 +371,18 @@ of it at a million homes.
 {head}
 {_rows(whole)}
 
+A run of any size has a fixed part: the moments at which somebody looks, the markets' talk, the files. On top
+of it every further home costs {_more_us(whole, 10_000, 100_000):.0f} us between 10,000 and 100,000 homes and
+{_more_us(whole, 100_000, 1_000_000):.0f} us between 100,000 and a million.
+
 ![cost per home](images/performance.svg)
+
+## One dispatch decision
+
+Over {decision.devices:,} EVs in one trading unit, a third of them charging, half of that power to be held, on
+one thread: to look at all of them {decision.detail["look_ms"]:.1f} ms, to choose
+{decision.detail["choose_ms"]:.1f} ms, to tell {decision.detail["chosen"]:,.0f} of them
+{decision.detail["tell_ms"]:.1f} ms.
 
 ## Against one SimPy process per EV
 
@@ -368,6 +397,12 @@ Reading and writing the state of every EV once a minute for a day, and nothing e
 {floor.seconds:.2f} s at this machine's memory bandwidth; fleet and homes alone take
 {alone[-1].seconds / floor.seconds:.1f} times that.
 """
+
+
+def _more_us(figures: list[Figure], fewer: int, more: int) -> float:
+    """What one more home costs between two sizes [us]."""
+    less, much = (next(f for f in figures if f.homes == homes) for homes in (fewer, more))
+    return (much.seconds - less.seconds) / (more - fewer) * 1e6
 
 
 def _draw(alone: list[Figure], whole: list[Figure]) -> None:

@@ -87,6 +87,7 @@ def registration(count, service=Service.BALANCING, units=1, **changes):
         report_every_s=np.full(count, 60, np.int32),
         soc_known=np.zeros(count, np.int8),
         hh_metered=np.ones(count, np.int8),
+        technology=np.zeros(count, np.int8),
         unit_names=tuple(f"_{chr(65 + place)}" for place in range(units)),
         gsp_names=("GSP_1",),
         route_names=("evcp_wifi_cloud",),

@@ -31,14 +31,17 @@ from protocol.messages import (
 class Room:
     """An aggregator of 8,000 assets that report once in many hours; a history of 8 MW; from 16:00 on."""
 
-    def __init__(self, tools, service=Service.BALANCING):
+    def __init__(self, tools, service=Service.BALANCING, rules=None, w_per_asset=None):
+        """`w_per_asset`: other watts in half-hours of the day."""
         self.tools = tools
-        self.aggregator = Aggregator(tools.SETTINGS, tools.RULES)
+        self.aggregator = Aggregator(tools.SETTINGS, rules or tools.RULES)
         self.said = []
         self.now_ms = tools.at(14)
         self.hear(tools.registration(8000, service, report_every_s=np.full(8000, 60_000, np.int32)))
         for back in range(1, 12):
             readings = np.full((8000, 48), 500, np.int16)
+            for half_hour, drawn_w in (w_per_asset or {}).items():
+                readings[:, half_hour] = drawn_w // 2
             self.hear(
                 AssetReadings(tools.DAY - timedelta(days=back), np.arange(8000, dtype=np.int32), readings)
             )
@@ -309,8 +312,8 @@ def test_turn_down_is_counted_from_the_notification_of_each_period(tools):
 # ----------------------------------------------------------------------------------------------------- DFS
 
 
-def dfs_room(tools):
-    room = Room(tools, Service.DFS)
+def dfs_room(tools, rules=None):
+    room = Room(tools, Service.DFS, rules)
     room.hear(
         DfsRequirement(
             "E1", tools.at(17), tools.at(18), 50.0, tools.at(16, 30), tools.at(16, 45), 3000.0, True
@@ -441,6 +444,157 @@ def test_a_cancellation_before_the_start_ends_it_and_after_the_start_does_not(to
     other.until(tools.at(17, 5))
     other.hear(DfsCancellation("E1", "no need"))
     assert other.stages("E1-DFS001")[-1][0] == "delivering"
+
+
+@pytest.mark.parametrize(
+    ("change", "hours"),
+    [
+        ({"turn_down_mw": (6.0, 6.0)}, (17, 18)),
+        ({}, (18, 19)),
+        ({"price_gbp_per_mwh": 2999.0}, (17, 18)),
+        ({"event_id": "E9"}, (17, 18)),
+    ],
+)
+def test_a_result_for_anything_but_what_was_bid_is_declined(tools, change, hours):
+    room = dfs_room(tools)
+    room.until(tools.at(16, 26))
+    start, end = hours
+    room.hear(result(tools, start_ms=tools.at(start), end_ms=tools.at(end), **change))
+    assert room.stages("E1-DFS001")[-1] == ("declined", "not_as_bid")
+
+
+def test_a_result_for_another_of_our_units_is_declined(tools):
+    room = dfs_room(tools, replace(tools.RULES, dfs_maximum_unit_mw=5.0))
+    room.until(tools.at(16, 26))
+    assert {bid.unit for bid in bids(room)} == {"DFS001", "DFS002"}
+    room.hear(result(tools, unit="DFS002"))
+    assert room.stages("E1-DFS001")[-1] == ("declined", "not_as_bid")
+
+
+def bids(room):
+    return [said for said in room.said if isinstance(said, DfsBid)]
+
+
+def kinds(room):
+    return [said.kind for said in room.said if isinstance(said, Remark)]
+
+
+def need(tools, **changes):
+    made = DfsRequirement(
+        "E1", tools.at(17), tools.at(18), 50.0, tools.at(16, 30), tools.at(16, 45), 3000.0, True
+    )
+    return replace(made, **changes)
+
+
+def test_a_requirement_before_any_asset_was_registered_is_remarked_on(tools):
+    aggregator = Aggregator(tools.SETTINGS, tools.RULES)
+    aggregator.receive(need(tools), tools.at(16))
+    (said,) = aggregator.take_outbox()
+    assert said.message.kind == "not_registered"
+
+
+@pytest.mark.parametrize("broken", [{"hours": (17, 17)}, {"hours": (18, 17)}, {"turn_down_mw": float("nan")}])
+def test_a_requirement_that_is_none_is_not_bid_for(tools, broken):
+    room = Room(tools, Service.DFS)
+    start, end = broken.pop("hours", (17, 18))
+    room.hear(need(tools, start_ms=tools.at(start), end_ms=tools.at(end), **broken))
+    room.until(tools.at(16, 31))
+    assert bids(room) == []
+    assert "malformed_requirement" in kinds(room)
+
+
+def test_without_a_dfs_unit_nothing_is_bid_and_that_is_said(tools):
+    room = Room(tools, Service.BALANCING)
+    room.hear(need(tools))
+    room.until(tools.at(16, 31))
+    assert kinds(room).count("no_dfs_unit") == 1
+
+
+def test_a_unit_that_is_not_needed_is_not_called_too_small(tools):
+    room = Room(tools, Service.DFS, replace(tools.RULES, dfs_maximum_unit_mw=5.0))
+    room.hear(need(tools, turn_down_mw=1.5))
+    room.until(tools.at(16, 31))
+    assert [bid.unit for bid in bids(room)] == ["DFS001"]
+    assert "requirement_filled" in kinds(room)
+    assert "bid_below_minimum" not in kinds(room)
+
+
+def test_periods_without_an_offer_are_named(tools):
+    room = Room(tools, Service.DFS, w_per_asset={34: 40})
+    room.hear(need(tools))
+    room.until(tools.at(16, 31))
+    (bid,) = bids(room)
+    assert [mw > 0 for mw in bid.turn_down_mw] == [False, True]
+    (said,) = [said for said in room.said if isinstance(said, Remark) and said.kind == "bid_in_part"]
+    assert said.detail.endswith("in period 35")
+
+
+def test_an_event_cancelled_before_the_bid_is_not_bid_for_even_if_its_requirement_comes_again(tools):
+    room = dfs_room(tools)
+    room.hear(DfsCancellation("E1", "no need"))
+    assert kinds(room)[-1] == "event_cancelled_before_bid"
+    room.hear(need(tools, turn_down_mw=20.0, version=2))
+    room.until(tools.at(16, 31))
+    assert bids(room) == []
+    assert kinds(room).count("event_cancelled") == 1
+
+
+def test_a_requirement_that_comes_after_its_cancellation_is_not_bid_for(tools):
+    room = Room(tools, Service.DFS)
+    room.hear(DfsCancellation("E1", "no need"))
+    room.hear(need(tools))
+    room.until(tools.at(16, 31))
+    assert bids(room) == []
+    assert "event_cancelled" in kinds(room)
+
+
+def test_a_cancellation_between_bid_and_result_is_remarked_on(tools):
+    room = dfs_room(tools)
+    room.until(tools.at(16, 26))
+    room.hear(DfsCancellation("E1", "no need"))
+    assert kinds(room)[-1] == "event_cancelled_before_result"
+
+
+def test_an_amendment_before_the_bid_takes_the_place_of_the_original(tools):
+    room = dfs_room(tools)
+    room.hear(need(tools, end_ms=tools.at(17, 30), turn_down_mw=2.0, version=2))
+    assert kinds(room)[-1] == "requirement_amended"
+    room.until(tools.at(16, 31))
+    (bid,) = bids(room)
+    assert (bid.bid_id, bid.turn_down_mw) == ("E1-DFS001", (2.0,))
+
+
+def test_an_amendment_after_the_bid_is_bid_for_anew_and_only_the_new_bid_counts(tools):
+    room = dfs_room(tools)
+    room.until(tools.at(16, 26))
+    room.hear(need(tools, end_ms=tools.at(17, 30), turn_down_mw=2.0, version=2))
+    assert [(bid.bid_id, len(bid.turn_down_mw)) for bid in bids(room)] == [
+        ("E1-DFS001", 2),
+        ("E1-DFS001-2", 1),
+    ]
+    room.hear(result(tools, accepted=False, reason="replaced"))
+    room.hear(result(tools, bid_id="E1-DFS001-2", end_ms=tools.at(17, 30), turn_down_mw=(2.0,)))
+    room.until(tools.at(17, 31))
+    assert room.keys() == ["E1-DFS001-2"]
+    assert [stage for stage, _ in room.stages("E1-DFS001-2")][:3] == ["issued", "accepted", "delivering"]
+
+
+def test_an_amendment_after_the_window_changes_nothing(tools):
+    room = dfs_room(tools)
+    room.until(tools.at(16, 31))
+    room.hear(need(tools, turn_down_mw=2.0, version=2))
+    assert len(bids(room)) == 1
+    assert kinds(room)[-1] == "bid_window_closed"
+
+
+def test_an_original_that_comes_after_its_amendment_does_not_undo_it(tools):
+    room = Room(tools, Service.DFS)
+    room.hear(need(tools, turn_down_mw=2.0, version=2))
+    room.hear(need(tools))
+    assert kinds(room)[-1] == "requirement_overtaken"
+    room.until(tools.at(16, 31))
+    (bid,) = bids(room)
+    assert bid.turn_down_mw == (2.0, 2.0)
 
 
 # ------------------------------------------------------------------------------------------------ the law

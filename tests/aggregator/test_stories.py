@@ -356,7 +356,7 @@ def test_an_event_that_follows_closely_keeps_those_who_are_still_held(tools):
     start_ms, end_ms = tools.at(17, 35), tools.at(18, 5)
     world.hear(DfsRequirement("E2", start_ms, end_ms, 1.4, tools.at(16, 50), tools.at(16, 55), None, False))
     world.until(tools.at(16, 46))
-    world.hear(DfsResult(bid_id, "E2", "DFS001", True, "", start_ms, end_ms, (1.4,), 30.0))
+    world.hear(DfsResult(bid_id, "E2", "DFS001", True, "", start_ms, end_ms, (1.4,), 34.5))
     world.until(tools.at(18, 4))
     # A few more than 1.4 MW are held, since after an hour some would have been full.
     assert 1.4 <= held_now(world) * 0.007 < 1.7
@@ -381,3 +381,42 @@ def test_after_an_event_it_promises_less_if_many_did_not_pause(tools):
     assert before.response == during.response == 0.92
     # 296 of the first 311 did not pause, 300 told afterwards did: with the assumption about 0.55.
     assert 0.5 < after.response < 0.6
+
+
+def test_rounding_is_told_once_per_unit_when_the_day_that_is_notified_turns(tools):
+    # 43 of 100 charge at 7 kW, as foreseen: 0.3 MW.
+    world = evening(tools, count=100, plugged=np.arange(100) < 43)
+    world.chargers.room_wh[:] = 10**6
+    world.until(tools.at(22, 45))
+    assert world.remarks("fpn_residue") == []
+    world.until(tools.at(23, 55))
+    (said,) = world.remarks("fpn_residue")
+    assert said.detail.startswith("_A: ")
+    assert said.detail.endswith("2025-01-15")
+    # They are notified as 0 in each of the 13 periods from 17:30 to midnight.
+    assert float(said.detail.split()[6]) == pytest.approx(13 * 0.3 / 2, abs=0.1)
+
+
+def test_a_unit_with_nothing_to_offer_says_so_once(tools):
+    world = evening(tools, count=100)
+    world.until(tools.at(19))
+    (said,) = world.remarks("nothing_to_offer")
+    assert said.detail.startswith("_A:")
+
+
+def test_a_unit_that_lost_its_offer_a_second_time_says_so_a_second_time(tools):
+    world = evening(tools)
+    world.until(tools.at(16, 55))
+    assert world.remarks("nothing_to_offer") == []
+    for hour, mute in ((17, True), (18, False), (19, True)):
+        world.chargers.mute[:] = mute
+        world.until(tools.at(hour, 55))
+    assert len(world.remarks("nothing_to_offer")) == 2
+
+
+def test_a_forecast_without_any_day_lived_is_called_a_guess_once(tools):
+    world = tools.World(tools.registration(COUNT), start_ms=tools.at(16))
+    world.until(tools.at(19))
+    (said,) = world.remarks("forecast_without_history")
+    assert said.detail.startswith("_A:")
+    assert evening(tools).remarks("forecast_without_history") == []

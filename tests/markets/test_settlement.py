@@ -294,6 +294,7 @@ def registration(homes, services, units=None):
         report_every_s=zeros,
         soc_known=zeros.astype(np.int8),
         hh_metered=zeros.astype(np.int8),
+        technology=zeros.astype(np.int8),
         unit_names=("_A", "_B"),
         gsp_names=("_A_01",),
         route_names=("evcp_4g",),

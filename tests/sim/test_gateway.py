@@ -54,7 +54,7 @@ def make_gateway(count=10, route=FOUR_G, routes=None, outages=(), *, workers=1, 
 def registration(count):
     i8, i16, i32, i64 = (np.zeros(count, kind) for kind in (np.int8, np.int16, np.int32, np.int64))
     return AssetRegistration(
-        i32, i64, i16, i16, i8, i8, i32, i32, i8, i16, i32, i8, i8, ("_A",), ("_A/1",), ROUTE_NAMES
+        i32, i64, i16, i16, i8, i8, i32, i32, i8, i16, i32, i8, i8, i8, ("_A",), ("_A/1",), ROUTE_NAMES
     )
 
 

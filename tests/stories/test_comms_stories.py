@@ -65,7 +65,7 @@ class Evening:
             report_every_ms=np.full(count, MINUTE_MS), region_names=("_A",),
         )  # fmt: skip
         registration = AssetRegistration(
-            i32, i64, i16, i16, i8, i8, i32, i32, i8, i16, i32, i8, i8, ("_A",), ("_A/1",), ROUTE_NAMES
+            i32, i64, i16, i16, i8, i8, i32, i32, i8, i16, i32, i8, i8, i8, ("_A",), ("_A/1",), ROUTE_NAMES
         )
         self.gateway = Gateway(network, registration)
         self.fleet = Fleet(count)
