@@ -21,7 +21,7 @@ from numba import njit
 from aggregator.registry import Group, Registry
 from aggregator.settings import Assumptions
 from aggregator.telemetry import Records
-from protocol.messages import I64, AssetReadings
+from protocol.messages import I64, MISSING_WH, AssetReadings
 from protocol.periods import (
     NORMAL_PERIOD_COUNT,
     PERIOD_MS,
@@ -93,7 +93,7 @@ def sum_kernel(rows: Any, import_wh: Any, group_of: Any, energy_wh: Any, reading
     for k in range(rows.shape[0]):
         group = group_of[rows[k]]
         for period in range(energy_wh.shape[1]):
-            if import_wh[k, period] >= 0:
+            if import_wh[k, period] != MISSING_WH:
                 energy_wh[group, period] += import_wh[k, period]
                 readings[group, period] += 1
 
@@ -150,7 +150,7 @@ def foresee(history: History, place: int, group: Group, start_ms: int, assumed: 
         return Forecast(mean_w, assumed.prior_relative_sd * mean_w, 0)
     mean_w = sum(values) / days
     shown_w = math.sqrt(sum((value - mean_w) ** 2 for value in values) / (days - 1)) if days > 1 else 0.0
-    chance_w = math.sqrt(group.rating_w / group.assets * mean_w)
+    chance_w = math.sqrt(group.rating_w / group.assets * abs(mean_w))
     floor = assumed.relative_sd_floor if days > 1 else assumed.prior_relative_sd
     sd_w = max(shown_w, chance_w, floor * mean_w) * math.sqrt(1 + 1 / days)
     return Forecast(mean_w, sd_w, days)

@@ -12,7 +12,7 @@ readings last.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from devices.scalar import scalar
 from devices.standing_order import APPLIED, NO_LIMIT_W, forget, next_turn_ms, refusal, sooner, take, turn
 
 NEVER_MS = 2**62
+MJ_PER_WH = 3_600_000
 PAUSE_BELOW_W = 1380
 """Below 6 A (230 V) a Type 2 charge point can only pause: IEC 61851-1."""
 HOLD_CAP_S = 4 * 3600
@@ -35,17 +36,17 @@ IGNORES_PAUSE, SLEEPS_AFTER_PAUSE, KEEPS_DEFAULT_SCHEDULE, TELLS_SOC = 1, 2, 4, 
 STATE = np.dtype(
     [
         ("at_ms", "i8"),  # the moment up to which this row is integrated
-        ("charge_mj", "i8"),  # in the battery, AC side
         ("register_mj", "i8"),  # total import since the run began
         ("import_w", "i4"),
-        ("phase", "u1"),  # AWAY or PLUGGED
-        ("marks", "u1"),  # OVERRIDDEN | ASLEEP | HELD
-        ("pending_for_s", "u2"),
         ("limit_w", "i4"),  # NO_LIMIT_W or the limit in force
         ("limit_until_s", "i4"),
         ("pending_limit_w", "i4"),  # an order that waits for its start
         ("pending_from_s", "i4"),  # 0: none waits
+        ("pending_for_s", "u2"),
         ("sequence", "i4"),  # of the last order taken
+        ("charge_mj", "i8"),  # in the battery, AC side
+        ("phase", "u1"),  # AWAY or PLUGGED
+        ("marks", "u1"),  # OVERRIDDEN | ASLEEP | HELD
     ]
 )
 """What a car does: 52 bytes. With its place in the calendar (`next_ms`, 8 bytes) a row is 60 bytes."""
@@ -53,12 +54,13 @@ STATE = np.dtype(
 SPEC = np.dtype(
     [
         ("wh_per_mj", "f8"),  # of its asset meter, gain error included
-        ("pct_per_mj", "f8"),  # 100 / battery_mj
         ("read_every_ms", "i4"),
         ("read_at_ms", "i4"),  # its own moment within read_every_ms
-        ("traits", "u1"),
-        ("stop_mj", "i8"),  # where charging stops by itself
         ("device", "i8"),  # stable identity
+        ("traits", "u1"),
+        ("region", "u1"),
+        ("pct_per_mj", "f8"),  # 100 / battery_mj
+        ("stop_mj", "i8"),  # where charging stops by itself
         ("battery_mj", "i8"),  # usable battery, AC side
         ("taper_mj", "i8"),  # above this the car asks for less
         ("target_mj", "i8"),  # what the owner wants by the deadline
@@ -87,6 +89,13 @@ DIARY = np.dtype(
 """What its people do today, from one planning moment (early morning) to the next."""
 
 
+class Today(NamedTuple):
+    """What all cars share from one planning moment to the next."""
+
+    quiet_ms: Any  # off hours of the preset schedule, half-open (windows, 2) [UTC ms]
+    deadline_step_ms: int = 24 * 3_600_000  # from this morning's deadline to tomorrow's: 23, 24 or 25 h
+
+
 class EventKind(IntEnum):
     """What can be told of a car's day."""
 
@@ -103,6 +112,13 @@ class EventKind(IntEnum):
     ORDER = 11  # value: AckOutcome
 
 
+TOLD = (
+    EventKind.READY_CHECK, EventKind.UNPLUGGED, EventKind.LEFT, EventKind.RETURNED, EventKind.PLUGGED_IN,
+    EventKind.HELD_BACK, EventKind.LIMIT_ENDED, EventKind.BOOSTED,
+)  # fmt: skip
+"""The order in which what happened at one moment is told."""
+
+
 @scalar
 def is_due(before_ms: int, at_ms: int, now_ms: int) -> bool:
     """Whether a moment lies after the last one lived and not after now."""
@@ -110,7 +126,7 @@ def is_due(before_ms: int, at_ms: int, now_ms: int) -> bool:
 
 
 @scalar
-def integrate(s: Any, now_ms: int) -> None:
+def integrate(s: Any, p: Any, d: Any, today: Any, now_ms: int) -> None:  # noqa: ARG001 - every kind's signature
     """Live at constant power until now: the import goes to the register and into the battery, mJ for mJ."""
     energy_mj = int(s.import_w) * (now_ms - int(s.at_ms))
     s.charge_mj = int(s.charge_mj) + energy_mj
@@ -131,7 +147,7 @@ def in_quiet_hours(quiet_ms: Any, delay_s: int, now_ms: int) -> bool:
 
 
 @scalar
-def wants_w(s: Any, p: Any, d: Any, quiet_ms: Any, now_ms: int) -> int:
+def wants_w(s: Any, p: Any, d: Any, today: Any, now_ms: int) -> int:
     """What the car would draw if nobody limited it [W]."""
     if s.phase != PLUGGED or s.charge_mj >= p.stop_mj:
         return 0
@@ -139,7 +155,7 @@ def wants_w(s: Any, p: Any, d: Any, quiet_ms: Any, now_ms: int) -> int:
     if s.marks & OVERRIDDEN == 0 and not told_to_charge:
         if d.return_ms <= now_ms < d.start_ms:
             return 0
-        if p.traits & KEEPS_DEFAULT_SCHEDULE and in_quiet_hours(quiet_ms, int(d.delay_s), now_ms):
+        if p.traits & KEEPS_DEFAULT_SCHEDULE and in_quiet_hours(today.quiet_ms, int(d.delay_s), now_ms):
             return 0
     if s.charge_mj >= p.taper_mj:
         return int(p.taper_w)
@@ -162,9 +178,9 @@ def limited_w(s: Any, p: Any, wanted_w: int) -> int:
 
 
 @scalar
-def decide(s: Any, p: Any, d: Any, quiet_ms: Any, now_ms: int) -> None:
+def decide(s: Any, p: Any, d: Any, today: Any, now_ms: int) -> None:
     """Set the power that follows from everything known now."""
-    wanted_w = wants_w(s, p, d, quiet_ms, now_ms)
+    wanted_w = wants_w(s, p, d, today, now_ms)
     allowed_w = limited_w(s, p, wanted_w)
     s.marks = s.marks & (255 - HELD)
     if wanted_w > allowed_w:
@@ -177,9 +193,9 @@ def decide(s: Any, p: Any, d: Any, quiet_ms: Any, now_ms: int) -> None:
 
 
 @scalar
-def is_kept_from_charging(s: Any, p: Any, d: Any, quiet_ms: Any, now_ms: int) -> bool:
+def is_kept_from_charging(s: Any, p: Any, d: Any, today: Any, now_ms: int) -> bool:
     """Whether a driver who looks finds that the car charges less than it wants, or not at all."""
-    asleep = s.marks & ASLEEP != 0 and wants_w(s, p, d, quiet_ms, now_ms) > 0
+    asleep = s.marks & ASLEEP != 0 and wants_w(s, p, d, today, now_ms) > 0
     return s.marks & HELD != 0 or asleep
 
 
@@ -206,14 +222,14 @@ def come_home(s: Any, p: Any, d: Any) -> None:
 
 
 @scalar
-def happen(s: Any, p: Any, d: Any, quiet_ms: Any, now_ms: int) -> tuple[int, int]:
+def happen(s: Any, p: Any, d: Any, today: Any, now_ms: int) -> tuple[int, int]:
     """Everything of its own that is due until now, then the new power.
 
     Gives (bits, shortfall): bit k set for each EventKind k of plug, limit and promise that happened, and the
     promise's shortfall [mJ] where one was judged (else -1).
     """
     before_ms = int(s.at_ms)
-    integrate(s, now_ms)
+    integrate(s, p, d, today, now_ms)
     bits = 0
     shortfall = -1
     if is_due(before_ms, d.ready_ms, now_ms) and s.phase == PLUGGED:
@@ -235,15 +251,15 @@ def happen(s: Any, p: Any, d: Any, quiet_ms: Any, now_ms: int) -> tuple[int, int
         if s.phase == PLUGGED:
             bits |= 1 << 1
     bits |= turn(s, now_ms)
-    if is_due(before_ms, d.look_ms, now_ms) and is_kept_from_charging(s, p, d, quiet_ms, now_ms):
+    if is_due(before_ms, d.look_ms, now_ms) and is_kept_from_charging(s, p, d, today, now_ms):
         s.marks = s.marks | OVERRIDDEN
         bits |= 1 << 7
-    decide(s, p, d, quiet_ms, now_ms)
+    decide(s, p, d, today, now_ms)
     return bits, shortfall
 
 
 @scalar
-def next_event_ms(s: Any, p: Any, d: Any, quiet_ms: Any) -> int:
+def next_event_ms(s: Any, p: Any, d: Any, today: Any) -> int:
     """When something of its own happens next [ms]; NEVER_MS if nothing is in sight."""
     at_ms = int(s.at_ms)
     best_ms = sooner(at_ms, int(d.leave_ms), NEVER_MS)
@@ -259,6 +275,7 @@ def next_event_ms(s: Any, p: Any, d: Any, quiet_ms: Any) -> int:
         return best_ms
     best_ms = sooner(at_ms, int(d.start_ms), best_ms)
     if p.traits & KEEPS_DEFAULT_SCHEDULE:
+        quiet_ms = today.quiet_ms
         for k in range(quiet_ms.shape[0]):
             best_ms = sooner(at_ms, int(quiet_ms[k, 0]), best_ms)
             best_ms = sooner(at_ms, int(quiet_ms[k, 1]) + int(d.delay_s) * 1000, best_ms)
@@ -276,7 +293,7 @@ def obey(
     s: Any,
     p: Any,
     d: Any,
-    quiet_ms: Any,
+    today: Any,
     now_ms: int,
     limit_w: int,
     from_ms: int,
@@ -289,7 +306,7 @@ def obey(
     The random delay applies to every change of rate but those of response DSR, and to the return to own will
     at the end (SI 2021/1467 reg. 11).
     """
-    integrate(s, now_ms)
+    integrate(s, p, d, today, now_ms)
     outcome = refusal(s, now_ms, until_ms, sequence)
     if outcome != APPLIED:
         return outcome
@@ -299,7 +316,7 @@ def obey(
         return 4  # OVERRIDDEN
     delay_s = int(d.delay_s)
     take(s, now_ms, limit_w, from_ms, until_ms, sequence, 0 if response_dsr else delay_s, delay_s, HOLD_CAP_S)
-    decide(s, p, d, quiet_ms, now_ms)
+    decide(s, p, d, today, now_ms)
     return APPLIED
 
 
@@ -320,10 +337,64 @@ def status(s: Any, p: Any) -> int:
 
 
 @scalar
-def next_reading_ms(p: Any, from_ms: int) -> int:
-    """The first moment at or after `from_ms` at which this device reads its meter."""
-    every_ms = int(p.read_every_ms)
-    late_ms = (from_ms - int(p.read_at_ms)) % every_ms
-    if late_ms == 0:
-        return from_ms
-    return from_ms + every_ms - late_ms
+def told_pct(s: Any, p: Any, now_ms: int) -> int:
+    """State of charge told with a reading, -1 from a charge point that knows none."""
+    if p.traits & TELLS_SOC == 0:
+        return -1
+    lived_mj = int(s.import_w) * (now_ms - int(s.at_ms))
+    return int((int(s.charge_mj) + lived_mj) * p.pct_per_mj)
+
+
+@scalar
+def told_soc_pct(s: Any, p: Any, d: Any) -> int:
+    """What is told of the charge at plug-in [%]: known, typed by the driver with an error, or -1."""
+    true_pct = int(int(s.charge_mj) * p.pct_per_mj)
+    if p.traits & TELLS_SOC:
+        return true_pct
+    if d.types_soc:
+        return min(100, max(0, true_pct + int(d.typed_error_pct)))
+    return -1
+
+
+@scalar
+def event_value(kind: int, s: Any, p: Any, shortfall_mj: int) -> int:  # noqa: ARG001 - every kind's signature
+    """The number told with an event; the drive told on return is the diary's."""
+    if kind == 3:
+        return int(s.import_w)
+    if kind in (1, 4):
+        return int(s.charge_mj) // MJ_PER_WH
+    if kind == 5:
+        return int(s.limit_w)
+    if kind == 8:
+        return shortfall_mj // MJ_PER_WH
+    return 0
+
+
+@scalar
+def diary_value(kind: int, d: Any) -> int:
+    """The number told with an event that the diary holds and the state does not: the drive, on return."""
+    if kind == 10:
+        return int(d.drive_mj) // MJ_PER_WH
+    return 0
+
+
+def make_spec(n: int) -> np.ndarray[Any, Any]:
+    """Empty specification rows."""
+    return np.zeros(n, SPEC)
+
+
+def make_state(charge_mj: Any, start_ms: int) -> np.ndarray[Any, Any]:
+    """Cars that are away, with `charge_mj` (n,) in their batteries."""
+    state = np.zeros(len(charge_mj), STATE)
+    state["at_ms"] = start_ms
+    state["charge_mj"] = charge_mj
+    state["limit_w"] = NO_LIMIT_W
+    return state
+
+
+def idle_diary(n: int) -> np.ndarray[Any, Any]:
+    """A day on which nobody does anything."""
+    diary = np.zeros(n, DIARY)
+    for column in ("leave_ms", "return_ms", "unplug_ms", "look_ms", "ready_ms"):
+        diary[column] = NEVER_MS
+    return diary

@@ -185,9 +185,8 @@ def integrate(s: Any, p: Any, d: Any, today: Any, now_ms: int) -> None:  # noqa:
 
 
 @scalar
-def decide(s: Any, p: Any, d: Any, today: Any, now_ms: int) -> None:
-    """Set the power that follows from the light and the order in force."""
-    s.available_w = generated_w(p, d, today, now_ms)
+def decide(s: Any) -> None:
+    """Set the power that follows from the light as last seen and the order in force."""
     given_w = int(s.available_w)
     s.marks = 0
     if s.limit_w != NO_LIMIT_W:
@@ -202,7 +201,8 @@ def happen(s: Any, p: Any, d: Any, today: Any, now_ms: int) -> tuple[int, int]:
     """Live until now; then the light changes, and orders begin and end. Gives (bits, -1)."""
     integrate(s, p, d, today, now_ms)
     bits = turn(s, now_ms)
-    decide(s, p, d, today, now_ms)
+    s.available_w = generated_w(p, d, today, now_ms)
+    decide(s)
     return bits, -1
 
 
@@ -241,13 +241,17 @@ def obey(
     sequence: int,
     response_dsr: bool,  # noqa: ARG001 - inverters have no random delay
 ) -> int:
-    """Take or refuse one order; gives its AckOutcome. Own events due until now have happened already."""
+    """Take or refuse one order; gives its AckOutcome. Own events due until now have happened already.
+
+    Light changes with own events alone: one that comes at a planning moment, a millisecond before the new
+    day is looked at, must not bring the new light with it.
+    """
     integrate(s, p, d, today, now_ms)
     outcome = refusal(s, now_ms, until_ms, sequence)
     if outcome != APPLIED:
         return outcome
     take(s, now_ms, limit_w, from_ms, until_ms, sequence, 0, 0, HOLD_CAP_S)
-    decide(s, p, d, today, now_ms)
+    decide(s)
     return APPLIED
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-PACKAGES = ("protocol", "markets", "aggregator", "sim")
+PACKAGES = ("protocol", "markets", "aggregator", "devices", "sim")
 """Only dataclasses, named tuples and enums of these packages are rebuilt when reading."""
 
 

@@ -24,7 +24,7 @@ NO_LIMIT_W = -1
 """A set-point that lifts the limit: the asset goes back to its own will."""
 UNKNOWN = -1
 """A whole number that is not known (state of charge, battery size)."""
-MISSING_WH = -1
+MISSING_WH = -(2**15)
 """A half-hour without a reading. Never a zero, never filled."""
 
 

@@ -146,3 +146,10 @@ def normals(key: np.uint64, entities: I64, moment: int = 0, number: int = 0) -> 
     u = units(key, entities, moment, number)
     radius = np.sqrt(-2.0 * np.log(u[:, ::2]))
     return np.asarray(radius * np.cos(2.0 * np.pi * u[:, 1::2]))
+
+
+def pick(mix: tuple[tuple[int, float], ...], u: F64) -> I64:
+    """One of the (value, share) pairs for each uniform number."""
+    edges = np.cumsum([share for _, share in mix])
+    values = np.array([value for value, _ in mix], dtype=np.int64)
+    return np.asarray(values[np.searchsorted(edges[:-1], u, side="right")])

@@ -1,5 +1,7 @@
 """The fleet engine: a device is a row, a day is its events, and power is the running sum of integer changes.
 
+One source for all kinds: the kernels call the names of `devices.kinds`, and are compiled once per kind.
+
 `Fleet.play(until_ms, orders)` lives every row that has something to do before `until_ms` - its own
 events, orders at their own millisecond, readings at its own second - and touches no other. There is no
 global time step: what a stretch brings does not depend on how long the stretch is.
@@ -12,30 +14,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numba import njit
 
-from devices import ev
-from devices.ev import DIARY, NEVER_MS, SPEC, STATE, EventKind
-from devices.standing_order import NO_LIMIT_W
+from devices import kinds
+from devices.ev import NEVER_MS
+from devices.kinds import ORDER, PLUGGED_IN, POWER, STOPPED
 from protocol.messages import I8, I16, I32, I64
 from sim.play import Hear, Orders, Played, Polls, Readings, Sessions
 from sim.threads import Threads, cache_parts, equal_parts
 
 EVENT = np.dtype([("at_ms", "i8"), ("row", "i4"), ("kind", "i4"), ("value", "i8")])
-"""One thing that happened to one device; `value` as told by `devices.ev.EventKind`."""
+"""One thing that happened to one device; `kind` and `value` as told by the `EventKind` of its module."""
 
-_happen, _obey, _next_event_ms = ev.happen, ev.obey, ev.next_event_ms
-_shortfall_mj = ev.shortfall_mj
-_next_reading_ms, _integrate, _status = ev.next_reading_ms, ev.integrate, ev.status
-_KINDS = tuple(int(kind) for kind in EventKind)
-_CHARGING, _STOPPED, _HELD_BACK = int(EventKind.CHARGING), int(EventKind.STOPPED), int(EventKind.HELD_BACK)
-_READY, _ORDER = int(EventKind.READY_CHECK), int(EventKind.ORDER)
-_RETURNED, _PLUGGED_IN = int(EventKind.RETURNED), int(EventKind.PLUGGED_IN)
+_happen, _obey, _next_event_ms, _integrate = kinds.happen, kinds.obey, kinds.next_event_ms, kinds.integrate
+_status, _told_pct, _told_kinds = kinds.status, kinds.told_pct, kinds.told
+_event_value, _diary_value = kinds.event_value, kinds.diary_value
+_shortfall_mj, _told_soc_pct = kinds.shortfall_mj, kinds.told_soc_pct
+_next_reading_ms = kinds.next_reading_ms
+_POWER, _STOPPED, _ORDER, _PLUGGED_IN = POWER, STOPPED, ORDER, PLUGGED_IN
 MJ_PER_WH = 3_600_000
 DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
 POLL = 2
 """In the `response_dsr` column of what reaches a device: no order at all, but the wish for a reading now."""
 
@@ -53,43 +56,35 @@ def _note(events, counts, at_ms, row, kind, value):  # type: ignore[no-untyped-d
 
 
 @njit(cache=True, nogil=True)
-def _tell(events, counts, at_ms, row, s, d, bits, shortfall_mj, before_w):  # type: ignore[no-untyped-def]
+def _tell(events, counts, at_ms, told_row, s, p, d, bits, shortfall_mj, before_w):  # type: ignore[no-untyped-def]
     """Note what happened at a moment, in the order in which it happened."""
-    for kind in (8, 2, 9, 10, 1, 5, 6, 7):
+    for kind in _told_kinds(s):
         if bits & (1 << kind):
-            value = 0
-            if kind == _READY:
-                value = shortfall_mj // MJ_PER_WH
-            elif kind == _RETURNED:
-                value = int(d.drive_mj) // MJ_PER_WH
-            elif kind == _HELD_BACK:
-                value = int(s.limit_w)
-            elif kind == _PLUGGED_IN:
-                value = int(s.charge_mj) // MJ_PER_WH
-            _note(events, counts, at_ms, row, kind, value)
-    if s.import_w > 0 and s.import_w != before_w:
-        _note(events, counts, at_ms, row, _CHARGING, int(s.import_w))
-    elif s.import_w == 0 and before_w > 0:
-        _note(events, counts, at_ms, row, _STOPPED, int(s.charge_mj) // MJ_PER_WH)
+            value = _event_value(kind, s, p, shortfall_mj) + _diary_value(kind, s, d)
+            _note(events, counts, at_ms, told_row, kind, value)
+    if s.import_w != before_w:
+        kind = _POWER if s.import_w != 0 else _STOPPED
+        _note(events, counts, at_ms, told_row, kind, _event_value(kind, s, p, shortfall_mj))
 
 
 @njit(cache=True, nogil=True)
 def _read(  # type: ignore[no-untyped-def]
-    row, now_ms, s, p, at, rows, event_ms, import_w, register_wh, status, soc_pct
+    told_row, now_ms, s, p, at, rows, event_ms, import_w, register_wh, status, soc_pct
 ):
-    """Write one reading at place `at`: the power now, and the register by the meter's own gain."""
-    lived_mj = int(s.import_w) * (now_ms - int(s.at_ms))
-    rows[at] = row
+    """Write one reading at place `at`: the power now, and the import register by the meter's own gain."""
+    lived_mj = max(int(s.import_w), 0) * (now_ms - int(s.at_ms))
+    rows[at] = told_row
     event_ms[at] = now_ms
     import_w[at] = s.import_w
     register_wh[at] = int((int(s.register_mj) + lived_mj) * p.wh_per_mj)
     status[at] = _status(s, p)
-    soc_pct[at] = int((int(s.charge_mj) + lived_mj) * p.pct_per_mj) if p.traits & 8 else -1
+    soc_pct[at] = _told_pct(s, p, now_ms)
 
 
 @njit(cache=True, nogil=True)
 def _live(  # type: ignore[no-untyped-def]
     row,
+    first_row,
     until_ms,
     read_from_ms,
     reads,
@@ -97,7 +92,7 @@ def _live(  # type: ignore[no-untyped-def]
     spec,
     diary,
     next_ms,
-    quiet_ms,
+    today,
     group,
     first_second,
     bins,
@@ -137,7 +132,7 @@ def _live(  # type: ignore[no-untyped-def]
             return
         if reading_ms < event_ms and reading_ms < arrival_ms:
             _read(
-                row,
+                row + first_row,
                 now_ms,
                 s,
                 p,
@@ -154,7 +149,7 @@ def _live(  # type: ignore[no-untyped-def]
             continue
         if arrival_ms < event_ms and order_dsr[k] == POLL:
             _read(
-                row,
+                row + first_row,
                 now_ms,
                 s,
                 p,
@@ -172,24 +167,24 @@ def _live(  # type: ignore[no-untyped-def]
         before_w = int(s.import_w)
         counts[3] += 1
         if event_ms <= arrival_ms:
-            bits, shortfall_mj = _happen(s, p, d, quiet_ms, now_ms)
+            bits, shortfall_mj = _happen(s, p, d, today, now_ms)
             if shortfall_mj >= 0:
                 promise_wh[row, 0] = shortfall_mj // MJ_PER_WH
             if bits & (1 << _PLUGGED_IN):
                 promise_wh[row, 1] = _shortfall_mj(s, p) // MJ_PER_WH
                 at = counts[2]
                 counts[2] = at + 1
-                sessions[0][at] = row
+                sessions[0][at] = row + first_row
                 sessions[1][at] = now_ms
                 sessions[2][at] = _told_soc_pct(s, p, d)
             if events.shape[0]:
-                _tell(events, counts, now_ms, row, s, d, bits, shortfall_mj, before_w)
+                _tell(events, counts, now_ms, row + first_row, s, p, d, bits, shortfall_mj, before_w)
         else:
             outcome[k] = _obey(
                 s,
                 p,
                 d,
-                quiet_ms,
+                today,
                 now_ms,
                 int(order_limit_w[k]),
                 order_from_ms[k],
@@ -198,38 +193,30 @@ def _live(  # type: ignore[no-untyped-def]
                 order_dsr[k] != 0,
             )
             if events.shape[0]:
-                _note(events, counts, now_ms, row, _ORDER, int(outcome[k]))
-                _tell(events, counts, now_ms, row, s, d, 0, -1, before_w)
+                _note(events, counts, now_ms, row + first_row, _ORDER, int(outcome[k]))
+                _tell(events, counts, now_ms, row + first_row, s, p, d, 0, -1, before_w)
             k += 1
-        next_ms[row] = _next_event_ms(s, p, d, quiet_ms)
+        next_ms[row] = _next_event_ms(s, p, d, today)
         change_w = int(s.import_w) - before_w
         if change_w != 0:
             bins[group[row], min((now_ms + 999) // 1000 - first_second, bins.shape[1] - 1)] += change_w
 
 
 @njit(cache=True, nogil=True)
-def _told_soc_pct(s, p, d):  # type: ignore[no-untyped-def]
-    """What is told of the state of charge at plug-in [%]: known, typed by the driver with an error, or -1."""
-    true_pct = int(int(s.charge_mj) * p.pct_per_mj)
-    if p.traits & 8:
-        return true_pct
-    if d.types_soc:
-        return min(100, max(0, true_pct + int(d.typed_error_pct)))
-    return -1
-
-
-@njit(cache=True, nogil=True)
 def _play(  # type: ignore[no-untyped-def]
-    low, high, reads, until_ms, read_from_ms, state, spec, diary, next_ms, quiet_ms, group, first_second,
-    bins, first_order, orders, outcome, r_rows, r_ms, r_import_w, r_register_wh, r_status, r_soc_pct,
-    sessions, events, counts, promise_wh,
+    low, high, first_row, reads, until_ms, read_from_ms, state, spec, diary, next_ms, today, group,
+    first_second, bins, first_order, orders, outcome, r_rows, r_ms, r_import_w, r_register_wh, r_status,
+    r_soc_pct, sessions, events, counts, promise_wh,
 ):  # fmt: skip
-    """Live the rows of the runs low .. high, where there is an event or an order; read all if `reads`."""
+    """Live the rows of the runs low .. high, where there is an event or an order; read all if `reads`.
+
+    Rows are told as `first_row` and on.
+    """
     for k in range(low.shape[0]):
         for row in range(low[k], high[k]):
             if next_ms[row] < until_ms or first_order[row] >= 0:
                 _live(
-                    row, until_ms, read_from_ms, reads, state, spec, diary, next_ms, quiet_ms, group,
+                    row, first_row, until_ms, read_from_ms, reads, state, spec, diary, next_ms, today, group,
                     first_second, bins, first_order, orders, outcome, r_rows, r_ms, r_import_w,
                     r_register_wh, r_status, r_soc_pct, sessions, events, counts, promise_wh,
                 )  # fmt: skip
@@ -238,73 +225,81 @@ def _play(  # type: ignore[no-untyped-def]
                 reading_ms = _next_reading_ms(spec[row], read_from_ms)
                 while reading_ms < until_ms:
                     _read(
-                        row, reading_ms, state[row], spec[row], counts[1], r_rows, r_ms, r_import_w,
-                        r_register_wh, r_status, r_soc_pct,
+                        row + first_row, reading_ms, state[row], spec[row], counts[1], r_rows, r_ms,
+                        r_import_w, r_register_wh, r_status, r_soc_pct,
                     )  # fmt: skip
                     counts[1] += 1
                     reading_ms += int(spec[row].read_every_ms)
 
 
 @njit(cache=True, nogil=True)
-def _replan(low, high, now_ms, state, spec, diary, next_ms, quiet_ms):  # type: ignore[no-untyped-def]
-    """Bring the rows to the planning moment and find what comes next under the new diary."""
+def _replan(  # type: ignore[no-untyped-def]
+    low, high, now_ms, state, spec, diary_before, today_before, diary, today, next_ms
+):
+    """Bring the rows to the planning moment under the old diary; find what comes next under the new one."""
     for row in range(low, high):
-        _integrate(state[row], now_ms)
+        s = state[row]
+        p = spec[row]
+        _integrate(s, p, diary_before[row], today_before, now_ms)
         if next_ms[row] != now_ms:  # what is due at this very millisecond still happens, first of all
-            next_ms[row] = _next_event_ms(state[row], spec[row], diary[row], quiet_ms)
+            next_ms[row] = _next_event_ms(s, p, diary[row], today)
 
 
 @dataclass(slots=True)
 class FleetState:
     """All of a fleet that changes."""
 
-    rows: np.ndarray[Any, Any]  # STATE
-    diary: np.ndarray[Any, Any]  # DIARY
+    rows: np.ndarray[Any, Any]  # STATE of the kind's module
+    diary: np.ndarray[Any, Any]  # DIARY of the kind's module
+    today: Any  # Today of the kind's module; None before the first plan
     next_ms: I64
-    quiet_ms: I64  # (windows, 2)
     levels_w: I64  # (groups,) power at the last whole second
-    # (rows, 2): missing at the last deadline judged, -1 where none since taken; needed at the last plug-in
+    # (rows, 2): missing at the last deadline judged, -1 where none since taken; needed at the last plug-in.
+    # No rows at all where the kind makes no promises.
     promise_wh: I32
     now_ms: int
     events_lived: int
-    deadline_step_ms: int  # from this morning's deadline to tomorrow's: 23, 24 or 25 h
 
 
 class Fleet:
-    """Rows that live through time. `group` says to which sum each row's power belongs."""
+    """Rows of one kind that live through time. `group` says to which sum each row's power belongs."""
 
     def __init__(
         self,
+        device: ModuleType,
         spec: np.ndarray[Any, Any],
+        rows: np.ndarray[Any, Any],
         group: I16,
         groups: int,
-        charge_mj: I64,
         start_ms: int,
         *,
+        first_row: int = 0,
         workers: int = 1,
         threads: Threads | None = None,
         keep_events: bool = False,
     ) -> None:
-        """All cars away until the first diary, with `charge_mj` in the battery."""
+        """`rows` (STATE) of the kind `device` as they are at `start_ms`.
+
+        Readings, sessions and events tell of row k as `first_row + k`; orders and polls name k. Before the
+        first plan rows go on as they are, and nobody may ask them anything.
+        """
+        self.device = device
         self.spec = spec
         self.group = group
         self.groups = groups
+        self.first_row = first_row
         self.keep_events = keep_events
-        rows = np.zeros(len(spec), STATE)
-        rows["at_ms"] = start_ms
-        rows["charge_mj"] = charge_mj
-        rows["limit_w"] = NO_LIMIT_W
         n = len(spec)
+        self._promises = hasattr(device, "shortfall_mj")
         self.state = FleetState(
-            rows=rows,
-            diary=idle_diary(n),
+            rows=rows.copy(),
+            diary=np.zeros(n, device.DIARY),
+            today=None,
             next_ms=np.full(n, NEVER_MS, np.int64),
-            quiet_ms=np.empty((0, 2), np.int64),
-            levels_w=np.zeros(groups, np.int64),
-            promise_wh=np.full((n, 2), -1, np.int32),
+            levels_w=np.bincount(group, weights=rows["import_w"], minlength=groups).astype(np.int64),
+            promise_wh=np.full((n if self._promises else 0, 2), -1, np.int32),
             now_ms=start_ms,
             events_lived=0,
-            deadline_step_ms=DAY_MS,
         )
         self.events: np.ndarray[Any, Any] = np.empty(0, EVENT)
         self.seconds_w: I64 = np.empty((groups, 0), np.int64)
@@ -313,25 +308,24 @@ class Fleet:
         self.threads = threads or Threads(workers)
         self.workers = self.threads.workers
 
-    def plan(self, diary: np.ndarray[Any, Any], quiet_ms: I64, deadline_step_ms: int = DAY_MS) -> None:
-        """Take the diary of the coming day; everything before now has been lived."""
+    def plan(self, diary: np.ndarray[Any, Any], today: Any, *, look: bool = False) -> None:
+        """Take the diary of the coming day; everything before now has been lived.
+
+        With `look` every row looks at its day at once, instead of waiting for the first event in it.
+        """
         state = self.state
-        state.diary = diary
-        state.quiet_ms = quiet_ms
-        state.deadline_step_ms = deadline_step_ms
-        rows = state.rows.view(np.recarray)
+        before = (diary, today) if state.today is None else (state.diary, state.today)
+        diary_before, today_before = before[0].view(np.recarray), before[1]
+        state.diary, state.today = diary, today
+        rows, spec = state.rows.view(np.recarray), self.spec.view(np.recarray)
+        if look:
+            state.next_ms[:] = state.now_ms
         self.each_block(
             lambda low, high: _replan(
-                low,
-                high,
-                state.now_ms,
-                rows,
-                self.spec.view(np.recarray),
-                diary.view(np.recarray),
-                state.next_ms,
-                quiet_ms,
+                low, high, state.now_ms, rows, spec, diary_before, today_before, diary.view(np.recarray),
+                today, state.next_ms,
             )
-        )
+        )  # fmt: skip
 
     def play(
         self,
@@ -350,6 +344,20 @@ class Fleet:
         happened, in the order (time, row), if events are kept. Readings go piece by piece to `hear`, while
         they are at hand; what it gives is found in `Played.heard`. Without it they come back all together.
         """
+        stretch = self.stretch(until_ms, orders, polls=polls, read=read, by_second=by_second, hear=hear)
+        return stretch.end(self.threads.each(stretch.live, stretch.parts))
+
+    def stretch(
+        self,
+        until_ms: int,
+        orders: Orders,
+        *,
+        polls: Polls | None = None,
+        read: bool = True,
+        by_second: bool = True,
+        hear: Hear | None = None,
+    ) -> Stretch:
+        """The parts of `play`, for whoever lives the parts of several fleets side by side."""
         state = self.state
         orders, is_order = with_polls(orders, polls)
         first_second = -(-state.now_ms // 1000)
@@ -360,29 +368,38 @@ class Fleet:
         spec, rows, diary = (a.view(np.recarray) for a in (self.spec, state.rows, state.diary))
         parts = self._parts(self._runs.between(state.now_ms, until_ms) if read else _no_runs())
         per_row = -(-(until_ms - state.now_ms) // self._runs.least_every_ms)
+        told_per_row = 32 + 32 * ((until_ms - state.now_ms) // HOUR_MS)
         asked = int((~is_order).sum())
         bins = [np.zeros((self.groups, seconds + 1), np.int64) for _ in range(self.workers)]
+        if state.today is None:
+            if read or len(orders.rows):
+                raise RuntimeError("a fleet must be planned before anybody reads its meters or sends orders")
+            parts = []
 
-        def play(worker: int, number: int) -> _Block:
+        def live(worker: int, number: int) -> _Block:
             part = parts[number]
-            events = 32 * part.rows + 8 * len(is_order) + 1024 if self.keep_events else 0
-            block = _Block.of(part.rows, part.rows * per_row * part.reads + asked, events)
+            events = told_per_row * part.rows + 8 * len(is_order) + 1024 if self.keep_events else 0
+            sessions = part.rows if self._promises else 0
+            block = _Block.of(sessions, part.rows * per_row * part.reads + asked, events)
             _play(
-                part.low, part.high, part.reads, until_ms, state.now_ms, rows, spec, diary, state.next_ms,
-                state.quiet_ms, self.group, first_second, bins[worker], first_order, columns, outcome,
+                part.low, part.high, self.first_row, part.reads, until_ms, state.now_ms, rows, spec, diary,
+                state.next_ms, state.today, self.group, first_second, bins[worker], first_order, columns,
+                outcome,
                 *block.readings, block.sessions, block.events, block.counts, state.promise_wh,
             )  # fmt: skip
             if hear is not None and block.counts[1]:
                 block.heard = hear(block.taken())
             return block
 
-        blocks = self.threads.each(play, len(parts))
-        self._end_stretch(until_ms, seconds, bins, sum(int(block.counts[3]) for block in blocks))
-        if self.keep_events:
-            self.events = _told(blocks)
-        heard = [block.heard for block in blocks if block.heard is not None]
-        readings = _together([block.taken() for block in blocks]) if hear is None else _together([])
-        return Played(readings, self._sessions(blocks), outcome[is_order], heard)
+        def end(blocks: list[Any]) -> Played:
+            self._end_stretch(until_ms, seconds, bins, sum(int(block.counts[3]) for block in blocks))
+            if self.keep_events:
+                self.events = _told(blocks)
+            heard = [block.heard for block in blocks if block.heard is not None]
+            readings = _together([block.taken() for block in blocks]) if hear is None else _together([])
+            return Played(readings, self._sessions(blocks), outcome[is_order], heard)
+
+        return Stretch(len(parts), live, end)
 
     def _end_stretch(self, until_ms: int, seconds: int, bins: list[I64], lived: int) -> None:
         """Sum up what the workers saw change, second by second."""
@@ -405,10 +422,11 @@ class Fleet:
         return parts
 
     def registers_mj(self) -> I64:
-        """Cumulative true import of every row now [mJ]."""
+        """Cumulative true import less export of every row now [mJ]."""
         rows = self.state.rows
         lived_ms = self.state.now_ms - rows["at_ms"]
-        return np.asarray(rows["register_mj"] + rows["import_w"].astype(np.int64) * lived_ms)
+        net_mj = rows["register_mj"] + rows["import_w"].astype(np.int64) * lived_ms
+        return np.asarray(net_mj - rows["export_mj"] if "export_mj" in self.device.STATE.names else net_mj)
 
     def _place_orders(self, order_rows: I32) -> I32:
         """For each row the place of its first order, -1 where it has none; orders are sorted by row."""
@@ -417,18 +435,23 @@ class Fleet:
             self._first_order[rows] = places
         return self._first_order
 
-    def _sessions(self, blocks: list[_Block]) -> Sessions:
+    def _sessions(self, blocks: list[Any]) -> Sessions:
         rows, at_ms, soc_pct = (
-            np.concatenate([block.sessions[k][: block.counts[2]] for block in blocks]) for k in range(3)
+            np.concatenate([none, *(block.sessions[k][: block.counts[2]] for block in blocks)])
+            for k, none in enumerate(_Block.of(0, 0, 0).sessions)
         )
-        target_pct = (self.spec["target_mj"][rows] * 100 // self.spec["battery_mj"][rows]).astype(np.int8)
-        return Sessions(
-            rows, at_ms, soc_pct, target_pct, self._deadline_ms(self.state.diary["ready_ms"][rows], at_ms)
-        )
+        if not self._promises:
+            return Sessions(rows, at_ms, soc_pct, soc_pct, at_ms)
+        local = rows - self.first_row
+        target_pct = (self.spec["target_mj"][local] * 100 // self.spec["battery_mj"][local]).astype(np.int8)
+        deadline_ms = self._deadline_ms(self.state.diary["ready_ms"][local], at_ms)
+        return Sessions(rows, at_ms, soc_pct, target_pct, deadline_ms)
 
     def _deadline_ms(self, ready_ms: I64, from_ms: I64) -> I64:
         """The first deadline after a session began: this morning's, or the same clock time tomorrow."""
-        return np.where(ready_ms > from_ms, ready_ms, ready_ms + self.state.deadline_step_ms)
+        if len(ready_ms) == 0:
+            return ready_ms
+        return np.where(ready_ms > from_ms, ready_ms, ready_ms + self.state.today.deadline_step_ms)
 
     def each_block(self, work: Callable[[int, int], None]) -> None:
         """Do `work(low, high)` for every block of rows."""
@@ -436,12 +459,13 @@ class Fleet:
         self.threads.each(lambda _worker, part: work(*blocks[part]), self.workers)
 
 
-def idle_diary(n: int) -> np.ndarray[Any, Any]:
-    """A day on which nobody does anything."""
-    diary = np.zeros(n, DIARY)
-    for column in ("leave_ms", "return_ms", "unplug_ms", "look_ms", "ready_ms"):
-        diary[column] = NEVER_MS
-    return diary
+@dataclass(frozen=True, slots=True, eq=False)
+class Stretch:
+    """A stretch about to be lived: `live(worker, part)` for every part in any order, then `end` with all."""
+
+    parts: int
+    live: Callable[[int, int], Any]
+    end: Callable[[list[Any]], Played]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -554,7 +578,7 @@ class _Block:
     heard: Any = None
 
     @staticmethod
-    def of(rows: int, readings: int, events: int) -> _Block:
+    def of(sessions: int, readings: int, events: int) -> _Block:
         """Room for so much."""
         i8, i32, i64 = np.int8, np.int32, np.int64
         return _Block(
@@ -562,7 +586,7 @@ class _Block:
                 np.empty(readings, i32), np.empty(readings, i64), np.empty(readings, i32),
                 np.empty(readings, i32), np.empty(readings, i8), np.empty(readings, i8),
             ),
-            (np.empty(rows, i32), np.empty(rows, i64), np.empty(rows, i8)),
+            (np.empty(sessions, i32), np.empty(sessions, i64), np.empty(sessions, i8)),
             np.empty(events, EVENT),
             np.zeros(4, i64),
         )  # fmt: skip
@@ -584,10 +608,5 @@ def _told(blocks: list[_Block]) -> np.ndarray[Any, Any]:
     """All that was told, by (time, row)."""
     if any(len(block.events) and block.counts[0] == len(block.events) for block in blocks):
         raise RuntimeError("more happened in one stretch than there is room to tell: shorten the loop")
-    told = np.concatenate([block.events[: block.counts[0]] for block in blocks])
+    told = np.concatenate([np.empty(0, EVENT), *(block.events[: block.counts[0]] for block in blocks)])
     return np.asarray(told[np.lexsort((told["row"], told["at_ms"]))])
-
-
-def make_spec(n: int) -> np.ndarray[Any, Any]:
-    """Empty specification rows."""
-    return np.zeros(n, SPEC)

@@ -16,12 +16,12 @@ from scipy.special import ndtri
 
 from devices.ev import DIARY, NEVER_MS
 from protocol import periods
-from protocol.messages import I16, I64
+from protocol.messages import I8, I16, I64
 from protocol.periods import HOUR_MS
 from sim import chance
 from sim.chance import Purpose
 from sim.fleet import MJ_PER_WH
-from sim.population import Drivers, HomeTable
+from sim.homes import HomeTable
 from sim.scenario import Evs, Homes
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
@@ -163,6 +163,17 @@ _CUT_SHORT_WITHIN_HOURS = 8
 """A session that is cut short ends within so many hours, and before its diary does: assumed."""
 WEEKDAY_QUIET_HOURS = ((8, 11), (16, 22))
 """SI 2021/1467 sch. 1: the preset schedule keeps off-peak outside 08-11 and 16-22 on weekdays [mem]."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drivers:
+    """What a driver is like; shape (cars,)."""
+
+    device: I64
+    daily_drive_wh: F64  # on a day with driving, at 15 C or warmer, AC side
+    leave_hour: F64
+    plug_in_half: F64
+    always_plugs: I8
 
 
 def plan_moment_ms(day: date) -> int:

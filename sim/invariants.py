@@ -11,6 +11,7 @@ import numpy as np
 
 from devices import ev
 from protocol.instruction import TERMINAL, Stage
+from protocol.messages import I32
 from sim.fleet import Fleet
 
 _LAST_MS_MJ = 22_000
@@ -31,9 +32,12 @@ class Broken:
             self.first.setdefault(law, words)
 
 
-def watch_fleet(fleet: Fleet, name: str, broken: Broken) -> None:
-    """Sums equal rows, ratings and batteries hold, nobody draws power while away."""
-    rows, spec = fleet.state.rows, fleet.spec
+def watch_fleet(fleet: Fleet, name: str, rating_w: I32, broken: Broken) -> None:
+    """Sums equal rows, ratings and batteries hold, no car draws power while away.
+
+    `rating_w` (rows,) as in `sim.kinds.kind.Drawn`.
+    """
+    rows = fleet.state.rows
     sums = np.bincount(fleet.group, weights=rows["import_w"], minlength=fleet.groups).astype(np.int64)
     off_w = np.abs(sums - fleet.state.levels_w)
     broken.note(
@@ -41,15 +45,22 @@ def watch_fleet(fleet: Fleet, name: str, broken: Broken) -> None:
         int((off_w > 0).sum()),
         f"{name} at {fleet.state.now_ms}: {off_w.max()} W",
     )
-    over = (rows["import_w"] < 0) | (rows["import_w"] > spec["charger_w"])
+    gives = "export_mj" in fleet.device.STATE.names
+    over = (np.abs(rows["import_w"]) > rating_w) | ((rows["import_w"] < 0) & (not gives))
     broken.note("device_rating", int(over.sum()), f"{name}: rows {np.flatnonzero(over)[:3].tolist()}")
+    if fleet.device is ev:
+        _watch_cars(fleet, name, broken)
+    late = fleet.state.next_ms < fleet.state.now_ms
+    broken.note("no_event_in_the_past", int(late.sum()), f"{name}: rows {np.flatnonzero(late)[:3].tolist()}")
+
+
+def _watch_cars(fleet: Fleet, name: str, broken: Broken) -> None:
+    rows, spec = fleet.state.rows, fleet.spec
     away = (rows["phase"] == ev.AWAY) & (rows["import_w"] != 0)
     broken.note("no_power_when_away", int(away.sum()), f"{name}: rows {np.flatnonzero(away)[:3].tolist()}")
     full_mj = spec["battery_mj"] + _LAST_MS_MJ
     outside = (rows["charge_mj"] < 0) | (rows["charge_mj"] > full_mj)
     broken.note("battery_bounds", int(outside.sum()), f"{name}: rows {np.flatnonzero(outside)[:3].tolist()}")
-    late = fleet.state.next_ms < fleet.state.now_ms
-    broken.note("no_event_in_the_past", int(late.sum()), f"{name}: rows {np.flatnonzero(late)[:3].tolist()}")
 
 
 def watch_ledger(last_stages: dict[str, list[str]], broken: Broken) -> None:

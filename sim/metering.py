@@ -1,9 +1,10 @@
 """Meters: what half-hours they register and what of it arrives when.
 
-Party `meters`. At the end of each settlement period it takes the registers of every car's asset meter and
-of every enrolled home's boundary meter (whole Wh; gain error drawn once per meter, a maker's bias
-shared); on the morning after, it sends the day's readings. A half-hour without a reading stays
-MISSING_WH. Truth is taken at the same moments, for the recorder only.
+Party `meters`. At the end of each settlement period it takes the registers of every reachable device's asset
+meter and of every enrolled home's boundary meter (whole Wh; gain error drawn once per meter, a maker's bias
+shared); on the morning after, it sends the day's readings. A boundary meter registers the home's base load
+and all its devices, whoever can reach them; what is exported counts as negative import at both meters. A
+half-hour without a reading stays MISSING_WH. Truth is taken at the same moments, for the recorder only.
 """
 
 from __future__ import annotations
@@ -15,19 +16,36 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from devices import kinds
 from protocol import periods
-from protocol.messages import I16, I32, I64, MISSING_WH, AssetReadings, BoundaryReadings, Message, Service
+from protocol.messages import (
+    I16,
+    I32,
+    I64,
+    MISSING_WH,
+    AssetReadings,
+    BoundaryReadings,
+    Message,
+    Service,
+    Technology,
+)
 from protocol.party import NEVER_MS, Envelope
 from sim import chance
 from sim.chance import Purpose
-from sim.fleet import MJ_PER_WH, Fleet
-from sim.households import BaseLoad
-from sim.population import NOT_SMART, Population
+from sim.fleet import MJ_PER_WH
+from sim.fleets import Fleets
+from sim.homes import NOT_SMART
+from sim.households import FUSE_WH, BaseLoad
+from sim.kinds.kind import Part
+from sim.population import Population
 from sim.scenario import Scenario
 
 DELIVERY_HOUR = 8
 """Local hour of the next day at which a day's readings have been collected: assumed."""
 _HOMES_AT_ONCE = 250_000
+_GAIN_MARGIN = 1.25
+"""Meters that register more than a quarter too much are none; assumed."""
+_exported_mj = kinds.exported_mj
 
 
 @dataclass(slots=True)
@@ -36,13 +54,13 @@ class PeriodTruth:
 
     start_ms: int
     end_ms: int
-    import_wh: I64  # (cells,) cars
-    without_wh: I64  # (cells,) the same cars, never instructed
+    import_wh: I64  # (cells,) devices, export negative
+    without_wh: I64  # (cells,) the same devices, never instructed
     metered_wh: I64  # (cells,) asset meters
     missing: I64  # (cells,) readings missing
     boundary_wh: I64  # (cells,) enrolled homes' boundary meters
-    row_import_wh: I32  # (cars,)
-    row_without_wh: I32  # (cars,)
+    row_import_wh: I32  # (rows,)
+    row_without_wh: I32  # (rows,)
 
 
 @dataclass(slots=True)
@@ -51,11 +69,11 @@ class MetersState:
 
     day: date
     period: int  # the next to be read, 1 first
-    metered_wh: I64  # registers at the last reading, (cars,)
+    metered_wh: I64  # registers at the last reading, (rows,)
     true_wh: I64
     without_wh: I64
-    asset_day_wh: I16  # (periods, cars): a period is written in one run
-    boundary_day_wh: I16  # (periods, cars)
+    asset_day_wh: Any  # (periods, reachable rows), I16 or I32: a period is written in one run
+    boundary_day_wh: Any  # (periods, homes with a device), I16 or I32
     waiting: list[tuple[int, Message]] = field(default_factory=list)  # collected days, and when they are sent
 
 
@@ -69,42 +87,43 @@ class Meters:
         scenario: Scenario,
         population: Population,
         base: BaseLoad,
-        fleet: Fleet,
-        without: Fleet,
+        fleet: Fleets,
+        without: Fleets,
         first_day: date,
     ) -> None:
-        """`fleet` is what really happens, `without` the same cars on the same draws, never instructed."""
+        """`fleet` is what really happens, `without` the same devices on the same draws, never instructed."""
         self._scenario = scenario
         self._population = population
         self._base = base
         self._fleet = fleet
         self.without = without
-        self._homes = population.cars_home.astype(np.int64)
         homes = population.homes
-        self._reads_boundary = (homes.status[self._homes] != NOT_SMART) & (
-            homes.communicating[self._homes] == 1
+        self.homes, first_row, self.home_place = _homes_by_first_row(population.home)
+        """Homes that have a device, in the order of their first rows; the place there of each row's home."""
+        self.home_cell = population.cell[first_row]
+        self._reads_boundary = (homes.status[self.homes] != NOT_SMART) & (
+            homes.communicating[self.homes] == 1
         )
-        self._wh_per_mj = np.ascontiguousarray(population.spec["wh_per_mj"])
-        self._gain = homes.boundary_gain[self._homes]
+        self._gain = homes.boundary_gain[self.homes]
+        self._enrolled = population.service[first_row] == Service.DFS
+        self._reachable = len(population.plant.device)
+        self._wh_type = _wh_type(population, self.home_place)
         self._cells = len(homes.gsp_names) * len(Service)
         self._gap_key = chance.stream(scenario.seed, Purpose.METER_GAP)
         self._base_day: tuple[date, I16] | None = None
         self._outbox: list[Envelope] = []
         self.latest: PeriodTruth | None = None
         self.latest_asset_wh = self.latest_boundary_wh = np.empty(0, np.int16)
-        enrolled = population.service == Service.DFS
-        self.boundary_missing = _sums(
-            population.cell, (enrolled & ~self._reads_boundary).astype(np.int64), self._cells
-        )
-        cars = len(self._homes)
+        self.boundary_missing = _sums(self.home_cell, self._enrolled & ~self._reads_boundary, self._cells)
+        rows = len(population.home)
         self.state = MetersState(
             day=first_day,
             period=1,
-            metered_wh=np.zeros(cars, np.int64),
-            true_wh=np.zeros(cars, np.int64),
-            without_wh=np.zeros(cars, np.int64),
-            asset_day_wh=_empty_day(cars, first_day),
-            boundary_day_wh=_empty_day(cars, first_day),
+            metered_wh=np.zeros(rows, np.int64),
+            true_wh=np.zeros(rows, np.int64),
+            without_wh=np.zeros(rows, np.int64),
+            asset_day_wh=self._empty_day(self._reachable, first_day),
+            boundary_day_wh=self._empty_day(len(self.homes), first_day),
         )
 
     def receive(self, message: Message, now_ms: int) -> None:
@@ -129,49 +148,57 @@ class Meters:
         return outbox
 
     def base_day_wh(self, day: date) -> I16:
-        """Base load of the homes with cars on `day`, shape (periods, cars) [Wh]."""
+        """Base load of the homes with devices on `day`, shape (periods, homes) [Wh]."""
         if self._base_day is None or self._base_day[0] != day:
-            self._base_day = (day, np.ascontiguousarray(self._base.day_wh(self._homes, day).T))
+            self._base_day = (day, np.ascontiguousarray(self._base.day_wh(self.homes, day).T))
         return self._base_day[1]
 
     def _read_period(self, now_ms: int) -> None:
         state, column = self.state, self.state.period - 1
         start_ms, end_ms = periods.period_bounds_ms(state.day, state.period)
-        taken = np.zeros((5, self._cells), np.int64)
-        cars = len(self._homes)
-        row_import_wh, row_without_wh = np.empty(cars, np.int32), np.empty(cars, np.int32)
-        self._fleet.each_block(
-            lambda low, high: _read_rows(
-                low, high, now_ms, self._fleet.state.rows.view(np.recarray),
-                self.without.state.rows.view(np.recarray), self._wh_per_mj, self._population.plant.device,
-                self._missing_share(), self._gap_key, self._reads_boundary, self._gain,
-                self.base_day_wh(state.day)[column], state.metered_wh, state.true_wh, state.without_wh,
-                state.asset_day_wh[column], state.boundary_day_wh[column], row_import_wh, row_without_wh,
-            )
-        )  # fmt: skip
-        _sum_rows(
-            self._population.cell, row_import_wh, row_without_wh, state.asset_day_wh[column],
-            state.boundary_day_wh[column], taken,
-        )  # fmt: skip
-        self.latest_asset_wh, self.latest_boundary_wh = (
-            state.asset_day_wh[column],
-            state.boundary_day_wh[column],
-        )
+        rows = len(self.home_place)
+        row_import_wh, row_without_wh = np.empty(rows, np.int32), np.empty(rows, np.int32)
+        asset_wh = np.full(rows, MISSING_WH, self._wh_type)
+        for place in range(len(self._fleet.fleets)):
+            self._read_part(place, now_ms, row_import_wh, row_without_wh, asset_wh)
+        state.asset_day_wh[column] = asset_wh[: self._reachable]
+        homes_wh = _sums(self.home_place, row_import_wh, len(self.homes))
+        boundary_wh = np.floor((homes_wh + self.base_day_wh(state.day)[column]) * self._gain + 0.5)
+        state.boundary_day_wh[column] = np.where(self._reads_boundary, boundary_wh, MISSING_WH)
+        self.latest_asset_wh, self.latest_boundary_wh = asset_wh, state.boundary_day_wh[column]
+        cell, metered, read = self._population.cell, asset_wh != MISSING_WH, self._reads_boundary
         self.latest = PeriodTruth(
             start_ms=start_ms,
             end_ms=end_ms,
-            import_wh=taken[0],
-            without_wh=taken[1],
-            metered_wh=taken[2],
-            missing=taken[3],
-            boundary_wh=taken[4],
+            import_wh=_sums(cell, row_import_wh, self._cells),
+            without_wh=_sums(cell, row_without_wh, self._cells),
+            metered_wh=_sums(cell[metered], asset_wh[metered], self._cells),
+            missing=_sums(cell[: self._reachable], ~metered[: self._reachable], self._cells),
+            boundary_wh=_sums(self.home_cell[read], self.latest_boundary_wh[read], self._cells),
             row_import_wh=row_import_wh,
             row_without_wh=row_without_wh,
         )
         self._next_period()
 
-    def _missing_share(self) -> float:
-        return self._scenario.evs.meter.missing_share
+    def _read_part(
+        self, place: int, now_ms: int, row_import_wh: I32, row_without_wh: I32, asset_wh: Any
+    ) -> None:
+        """Take the registers of one part's rows; meters of rows out of reach keep theirs to themselves."""
+        state, part, fleet = self.state, self._population.parts[place], self._fleet.fleets[place]
+        at, reads = part.rows, part.first_row < self._reachable
+        without_rows = self.without.fleets[place].state.rows.view(np.recarray)
+        rows, spec = fleet.state.rows.view(np.recarray), part.drawn.spec.view(np.recarray)
+        fleet.each_block(
+            lambda low, high: _read_rows(
+                low, high, now_ms, rows, without_rows, spec, reads, self._missing_share(part), self._gap_key,
+                state.metered_wh[at], state.true_wh[at], state.without_wh[at], asset_wh[at],
+                row_import_wh[at], row_without_wh[at],
+            )
+        )  # fmt: skip
+
+    def _missing_share(self, part: Part) -> float:
+        cars = part.kind.technology is Technology.EV
+        return self._scenario.evs.meter.missing_share if cars else 0.0
 
     def _next_period(self) -> None:
         state = self.state
@@ -180,11 +207,11 @@ class Meters:
             self._close_day(state.day)
             state.day += timedelta(days=1)
             state.period = 1
-            cars = len(self._homes)
-            state.asset_day_wh, state.boundary_day_wh = (
-                _empty_day(cars, state.day),
-                _empty_day(cars, state.day),
-            )
+            state.asset_day_wh = self._empty_day(self._reachable, state.day)
+            state.boundary_day_wh = self._empty_day(len(self.homes), state.day)
+
+    def _empty_day(self, meters: int, day: date) -> Any:
+        return np.full((periods.period_count(day), meters), MISSING_WH, self._wh_type)
 
     def _close_day(self, day: date) -> None:
         due_ms = periods.local_clock_ms(day + timedelta(days=1), DELIVERY_HOUR, 0)
@@ -192,18 +219,18 @@ class Meters:
 
     def _collected(self, day: date) -> tuple[BoundaryReadings, AssetReadings]:
         state = self.state
-        rows = np.arange(len(self._homes), dtype=np.int32)
+        rows = np.arange(self._reachable, dtype=np.int32)
         state.boundary_day_wh[:, self._days_not_collected(day)] = MISSING_WH
-        wanted = np.flatnonzero(self._population.service == Service.DFS)
+        wanted = np.flatnonzero(self._enrolled)
         by_home = np.ascontiguousarray(state.boundary_day_wh[:, wanted].T)
-        boundary = BoundaryReadings(day, self._population.cars_home[wanted], by_home)
+        boundary = BoundaryReadings(day, self.homes[wanted].astype(np.int32), by_home)
         return boundary, AssetReadings(day, rows, np.ascontiguousarray(state.asset_day_wh.T))
 
     def _days_not_collected(self, day: date) -> Any:
         share = self._scenario.homes.daily_missing_share
         if share == 0:
-            return np.zeros(len(self._homes), bool)
-        return chance.units(self._gap_key, self._homes, day.toordinal(), 1)[:, 0] < share
+            return np.zeros(len(self.homes), bool)
+        return chance.units(self._gap_key, self.homes, day.toordinal(), 1)[:, 0] < share
 
     def homes_base_wh(self, day: date) -> I64:
         """Base load of all homes by GSP and period of `day`, shape (GSPs, periods) [Wh]."""
@@ -218,68 +245,61 @@ class Meters:
 
 
 @njit(cache=True, nogil=True)
+def _net_mj(s: Any, now_ms: Any) -> Any:
+    """True import less export since the run began [mJ]."""
+    return int(s.register_mj) - _exported_mj(s) + int(s.import_w) * (now_ms - int(s.at_ms))
+
+
+@njit(cache=True, nogil=True)
 def _read_rows(
     low: Any,
     high: Any,
     now_ms: Any,
     rows: Any,
     without_rows: Any,
-    wh_per_mj: Any,
-    device: Any,
+    spec: Any,
+    reads: Any,
     missing_share: Any,
     gap_key: Any,
-    reads_boundary: Any,
-    gain: Any,
-    base_wh: Any,
     metered_before_wh: Any,
     true_before_wh: Any,
     without_before_wh: Any,
     asset_wh: Any,
-    boundary_wh: Any,
     import_wh: Any,
     counterfactual_wh: Any,
 ) -> None:
     """What the meters of the rows [low, high) register in the period that ends now; registers move on."""
     for row in range(low, high):
-        s = rows[row]
-        total_mj = int(s.register_mj) + int(s.import_w) * (now_ms - int(s.at_ms))
-        metered_wh = int(total_mj * wh_per_mj[row])
-        true_wh = total_mj // MJ_PER_WH
-        w = without_rows[row]
-        without_wh = (int(w.register_mj) + int(w.import_w) * (now_ms - int(w.at_ms))) // MJ_PER_WH
+        net_mj = _net_mj(rows[row], now_ms)
+        metered_wh = int(net_mj * spec[row].wh_per_mj)
+        true_wh = net_mj // MJ_PER_WH
+        without_wh = _net_mj(without_rows[row], now_ms) // MJ_PER_WH
         import_wh[row] = true_wh - true_before_wh[row]
         counterfactual_wh[row] = without_wh - without_before_wh[row]
-        asset_wh[row] = metered_wh - metered_before_wh[row]
-        if (
-            missing_share > 0.0
-            and chance.unit(chance.words(gap_key, device[row], now_ms, 2)[0]) < missing_share
-        ):
-            asset_wh[row] = -1
-        boundary_wh[row] = -1
-        if reads_boundary[row]:
-            boundary_wh[row] = int((import_wh[row] + base_wh[row]) * gain[row] + 0.5)
+        gap = missing_share > 0.0 and (
+            chance.unit(chance.words(gap_key, spec[row].device, now_ms, 2)[0]) < missing_share
+        )
+        if reads and not gap:
+            asset_wh[row] = metered_wh - metered_before_wh[row]
         metered_before_wh[row], true_before_wh[row], without_before_wh[row] = metered_wh, true_wh, without_wh
 
 
-@njit(cache=True, nogil=True)
-def _sum_rows(cell: Any, import_wh: Any, without_wh: Any, asset_wh: Any, boundary_wh: Any, out: Any) -> None:
-    """Sums by cell: import, counterfactual, metered, readings missing, boundary; `out` has (5, cells)."""
-    for row in range(cell.shape[0]):
-        place = cell[row]
-        out[0, place] += import_wh[row]
-        out[1, place] += without_wh[row]
-        if asset_wh[row] >= 0:
-            out[2, place] += asset_wh[row]
-        else:
-            out[3, place] += 1
-        if boundary_wh[row] >= 0:
-            out[4, place] += boundary_wh[row]
+def _homes_by_first_row(home: I32) -> tuple[I64, I64, I64]:
+    """Homes in the order of their first rows, those rows, and the place of each row's home among them."""
+    numbers, first, place = np.unique(home, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    place_of = np.empty(len(order), np.int64)
+    place_of[order] = np.arange(len(order))
+    return numbers[order].astype(np.int64), first[order], place_of[place]
 
 
-def _empty_day(cars: int, day: date) -> I16:
-    return np.full((periods.period_count(day), cars), MISSING_WH, np.int16)
+def _wh_type(population: Population, home_place: I64) -> Any:
+    """The type that half-hours of the largest home fit: two bytes, but for businesses."""
+    rating_w = np.concatenate([part.drawn.rating_w for part in population.parts])
+    most_wh = np.bincount(home_place, weights=np.abs(rating_w)).max(initial=0.0) / 2 + FUSE_WH
+    return np.int16 if most_wh * _GAIN_MARGIN < np.iinfo(np.int16).max else np.int32
 
 
-def _sums(place: I16, values: I64, count: int) -> I64:
+def _sums(place: Any, values: Any, count: int) -> I64:
     """Integer sums by place: exact in doubles as long as a sum stays below 2**53."""
     return np.bincount(place, weights=values, minlength=count).astype(np.int64)

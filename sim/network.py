@@ -569,7 +569,8 @@ class Network:
         threads: Threads | None = None,
     ) -> None:
         self.routes = routes_of(comms)
-        self.windows = outage_windows(comms, self.routes, clock, region_names, seed)
+        used = frozenset(ROUTE_NAMES[route] for route in np.unique(plant.route))
+        self.windows = outage_windows(comms, self.routes, clock, region_names, seed, used)
         self.plant = plant
         self._report_every_ms = np.ascontiguousarray(report_every_ms, np.int64)
         self._key_up, self._key_down = stream(seed, Purpose.CARRY_UP), stream(seed, Purpose.CARRY_DOWN)

@@ -22,7 +22,7 @@ from protocol.party import NEVER_MS
 from protocol.periods import DAY_MS, HOUR_MS, MINUTE_MS, day_end_ms, day_start_ms, local_clock_ms
 from sim.chance import Purpose, stream, unit, words
 from sim.play import Plant
-from sim.routes import USES_ISP, USES_MOBILE_OPERATOR, random_outages_of
+from sim.routes import ALWAYS_THERE, USES_ISP, USES_MOBILE_OPERATOR, random_outages_of
 from sim.scenario import DOMAIN_KINDS, ROUTE_NAMES, Clock, Comms, Outage, Route
 
 CLOUDS_PER_ROUTE = 64
@@ -241,12 +241,22 @@ def cloud_of(plant: Plant) -> I16:
 
 
 def outage_windows(
-    comms: Comms, routes: tuple[Route, ...], clock: Clock, region_names: tuple[str, ...], seed: int
+    comms: Comms,
+    routes: tuple[Route, ...],
+    clock: Clock,
+    region_names: tuple[str, ...],
+    seed: int,
+    used: frozenset[str] = frozenset(),
 ) -> tuple[OutageWindow, ...]:
-    """All shared outages of a run, by start. Raises ValueError for an outage of what there is none of."""
+    """All shared outages of a run, by start. Raises ValueError for an outage of what there is none of.
+
+    `used` are the routes on which something hangs; those that are always there need not be among them.
+    """
     members = _members(comms, routes, region_names)
     written = [_written(outage, clock, members) for outage in comms.outages]
-    drawn = _drawn(comms, clock, members, seed)
+    there = used | ALWAYS_THERE
+    clouds = {name: place for name, place in members["vendor_cloud"].items() if name.split("/")[0] in there}
+    drawn = _drawn(comms, clock, {**members, "vendor_cloud": clouds}, seed)
     return tuple(sorted([*written, *drawn], key=lambda window: (window.from_ms, window.domain, window.place)))
 
 

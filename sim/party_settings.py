@@ -109,7 +109,7 @@ def balancing_settings(scenario: Scenario, population: Population) -> BalancingS
 
 
 def _balancing_units(population: Population) -> tuple[str, ...]:
-    enrolled = population.registration.unit[population.service == Service.BALANCING]
+    enrolled = population.registration.unit[population.registration.service == Service.BALANCING]
     return tuple(population.registration.unit_names[place] for place in np.unique(enrolled))
 
 

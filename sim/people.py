@@ -1,21 +1,25 @@
-"""Party `people`: early each morning it gives every car its day.
+"""Party `people`: early each morning it gives every device its day.
 
 It also takes down which promises of the day before were kept.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import numpy as np
 
-from protocol.messages import I32, I64, Message
+from devices.ev import Today, idle_diary
+from protocol.messages import I32, I64, Message, Technology
 from protocol.party import Envelope
 from sim.fleet import Fleet
-from sim.households import deadline_ms, make_diary, plan_moment_ms, quiet_windows_ms
+from sim.fleets import Fleets
+from sim.households import deadline_ms, plan_moment_ms
+from sim.kinds.kind import HALF_HOUR_MS, Sky
 from sim.population import Population
 from sim.scenario import Scenario
+from sim.sky import make_sky
 from sim.weather import Temperatures
 
 
@@ -37,7 +41,7 @@ class Promises:
 
 
 class People:
-    """The drivers' diaries."""
+    """Everybody's diaries."""
 
     name = "people"
 
@@ -46,7 +50,7 @@ class People:
         scenario: Scenario,
         population: Population,
         temperatures: Temperatures,
-        fleets: list[Fleet],
+        fleets: list[Fleets],
         first_day: date,
     ) -> None:
         self._scenario = scenario
@@ -67,30 +71,49 @@ class People:
         """Judge the promises of the day that ends, plan the one that begins."""
         self.judge()
         day = self.state.day
-        diary = make_diary(
-            self._scenario.evs,
-            self._population.drivers,
-            self._population.spec["battery_mj"],
-            day,
-            self._mean_c(day),
-            self._scenario.seed,
-        )
-        for fleet in self.fleets:
-            fleet.plan(diary.copy(), quiet_windows_ms(day), self._deadline_step_ms(day))
+        sky = self._sky(day)
+        for place, part in enumerate(self._population.parts):
+            diary, today = part.kind.diary(part.drawn, day, sky), part.kind.today(day, sky)
+            for fleets in self.fleets:
+                fleets.fleets[place].plan(diary.copy(), today)
         self.state.day = day + timedelta(days=1)
 
-    def _deadline_step_ms(self, day: date) -> int:
-        """From the deadline of `day` to that of the next: 23, 24 or 25 h."""
-        evs = self._scenario.evs
-        return deadline_ms(evs, day + timedelta(days=1)) - deadline_ms(evs, day)
+    def begin(self) -> None:
+        """Start the life of all devices, in the night before the first planning moment.
+
+        Cars are away until then; everything else is in the middle of the day before.
+        """
+        before = self.state.day - timedelta(days=1)
+        sky = self._sky(before)
+        for place, part in enumerate(self._population.parts):
+            if part.kind.technology is Technology.EV:
+                diary, today = idle_diary(len(part.drawn.home)), Today(np.empty((0, 2), np.int64))
+                look = False
+            else:
+                diary, today = part.kind.diary(part.drawn, before, sky), part.kind.today(before, sky)
+                look = True
+            for fleets in self.fleets:
+                fleets.fleets[place].plan(diary.copy(), today, look=look)
+
+    def _sky(self, day: date) -> Sky:
+        """The weather of a diary; light and half-hours only where somebody but cars lives by them."""
+        first_ms, end_ms = plan_moment_ms(day), plan_moment_ms(day + timedelta(days=1))
+        groups = self._population.homes.group_names
+        if all(part.kind.technology is Technology.EV for part in self._population.parts):
+            none = np.empty((len(groups), 0))
+            return Sky(first_ms, none, none, none, none, self._mean_c(day))
+        half_hours = (end_ms - first_ms) // HALF_HOUR_MS
+        sky = make_sky(self._temperatures, groups, self._scenario.seed, first_ms, half_hours)
+        return replace(sky, mean_c=self._mean_c(day))
 
     def _mean_c(self, day: date) -> float:
-        return float(self._temperatures.mean_c[day.toordinal() - int(self._temperatures.day[0])])
+        known = day.toordinal() - int(self._temperatures.day[0])
+        return float(self._temperatures.mean_c[max(known, 0)])
 
     def judge(self) -> None:
         """Take what was judged since the last call from each fleet."""
         ready_by_ms = deadline_ms(self._scenario.evs, self.state.day - timedelta(days=1))
-        self.judged.append([_take_promises(fleet, ready_by_ms) for fleet in self.fleets])
+        self.judged.append([_take_promises(fleets.cars, ready_by_ms) for fleets in self.fleets])
 
     def take_outbox(self) -> list[Envelope]:
         """Nothing."""

@@ -1,100 +1,74 @@
-"""Who lives where with what: homes on the network, their meters, cars, charge points and routes.
+"""Who lives where with what: homes on the network, their meters, their devices and the routes to them.
 
 Every property is a keyed draw of the home's own number: adding homes or properties moves no other home.
+Rows of all kinds lie one part after the other, cars first. Rows that can be reached come before those that
+cannot: plant and registration know the former alone.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 
-from devices import ev
+from protocol import periods
 from protocol.messages import I8, I16, I32, I64, UNKNOWN, AssetRegistration, Service, Technology
 from sim import chance
 from sim.chance import Purpose
-from sim.fleet import MJ_PER_WH, make_spec
+from sim.homes import GSP_GROUPS, NOT_SMART, HomeTable, make_homes
+from sim.households import BaseLoad, Drivers
+from sim.kinds.appliances import Appliances
+from sim.kinds.batteries import HomeBatteries
+from sim.kinds.businesses import BusinessSites, Generators
+from sim.kinds.evs import Cars
+from sim.kinds.fridges import FridgeFreezers
+from sim.kinds.heat_pumps import HeatPumpKind
+from sim.kinds.hot_water import HotWaterCylinders
+from sim.kinds.kind import Kind, Part
+from sim.kinds.pv import Roofs
+from sim.kinds.resistive_heaters import ResistiveHeaterHomes
+from sim.kinds.storage_heaters import StorageHeaterHomes
+from sim.ownership import Ownership, make_ownership
 from sim.play import Plant
 from sim.routes import routes_of
-from sim.scenario import ROUTE_NAMES, Comms, Homes, Scenario
-
-F64 = np.ndarray[Any, np.dtype[np.float64]]
-
-GSP_GROUPS: dict[str, tuple[int, float]] = {
-    "_A": (10, 3.6),
-    "_B": (11, 2.7),
-    "_C": (12, 2.3),
-    "_D": (13, 1.5),
-    "_E": (14, 2.5),
-    "_F": (15, 1.6),
-    "_G": (16, 2.4),
-    "_H": (20, 3.1),
-    "_J": (19, 2.3),
-    "_K": (21, 1.1),
-    "_L": (22, 1.6),
-    "_M": (23, 2.3),
-    "_N": (18, 2.0),
-    "_P": (17, 0.8),
-}
-"""GSP Group letter: (MPAN distributor id, millions of domestic meters).
-
-Ids: MRA/REC MPAN standard; meters: assumed from DNO customer numbers [mem], overridden by `homes.gsp_groups`.
-"""
-
-NOT_SMART, HH_METERED, HH_SETTLED = 0, 1, 2
-"""How a home is metered and settled.
-
-No smart meter; half-hourly readings, but settled on a profile; settled on half-hourly readings.
-"""
+from sim.scenario import ROUTE_NAMES, Comms, Scenario
 
 _MPAN_PRIMES = np.array([3, 5, 7, 13, 17, 19, 23, 29, 31, 37, 41, 43])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class HomeTable:
-    """One row per home, in the order of their numbers."""
-
-    gsp_group: I8  # place in `group_names`
-    gsp: I16  # place in `gsp_names`
-    status: I8  # NOT_SMART, HH_METERED, HH_SETTLED
-    communicating: I8  # its smart meter talks
-    annual_wh: F64  # base load without the car
-    boundary_gain: F64  # what the meter registers of a true Wh
-    group_names: tuple[str, ...]
-    gsp_names: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.gsp)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Drivers:
-    """What a driver is like; shape (cars,)."""
-
-    device: I64
-    daily_drive_wh: F64  # on a day with driving, at 15 C or warmer, AC side
-    leave_hour: F64
-    plug_in_half: F64
-    always_plugs: I8
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Population:
-    """Homes and cars.
+    """Homes and their devices; columns of all rows unless said otherwise.
 
-    Rows of cars lie in the order in which they report; `cars_home` is the home of each.
+    Parts that can be reached come first; a kind of which some can be reached and some not has two.
     """
 
     homes: HomeTable
-    cars_home: I32
-    spec: np.ndarray[Any, Any]  # devices.ev.SPEC
-    drivers: Drivers
-    plant: Plant
-    service: I8
-    charge_mj: I64
+    heat: I8  # of each home: sim.ownership.Heat
+    parts: tuple[Part, ...]  # part 0: the cars
+    home: I32  # place in the HomeTable
+    service: I8  # NONE where nobody can be reached
     cell: I16  # place in `cell_names`: (GSP, service), the finest sums
-    registration: AssetRegistration
+    plant: Plant  # reachable rows
+    registration: AssetRegistration  # reachable rows
+    drivers: Drivers  # of the cars
+
+    @property
+    def cars_home(self) -> I32:
+        """The home of each car."""
+        return self.parts[0].drawn.home
+
+    @property
+    def spec(self) -> np.ndarray[Any, Any]:
+        """The cars, devices.ev.SPEC."""
+        return self.parts[0].drawn.spec
+
+    @property
+    def charge_mj(self) -> I64:
+        """What is in the cars' batteries when history begins."""
+        return np.ascontiguousarray(self.parts[0].drawn.state["charge_mj"])
 
 
 def mpan_of(distributor: I64, number: I64) -> I64:
@@ -111,201 +85,136 @@ def mpan_of(distributor: I64, number: I64) -> I64:
 def make_population(scenario: Scenario) -> Population:
     """The population of a scenario, a pure function of its parameters and seed."""
     homes = make_homes(scenario.homes, scenario.seed)
-    cars_home = _homes_with_cars(scenario)
-    device = cars_home.astype(np.int64)
-    plant_routes = _routes(scenario, device)
-    spec = _make_spec(scenario, device, plant_routes)
-    order = np.lexsort((device, spec["read_at_ms"], spec["read_every_ms"]))
-    cars_home, device, spec, routes = cars_home[order], device[order], spec[order], plant_routes[order]
-    service = _services(scenario, homes, cars_home)
-    plant = _make_plant(scenario.comms, scenario.seed, device, cars_home, routes, homes)
-    charge = chance.units(_key(scenario, Purpose.EV), device, number=7)[:, 0]
-    charge_mj = ((0.55 + 0.40 * charge) * spec["battery_mj"]).astype(np.int64)
+    owned = make_ownership(scenario)
+    cars = Cars(scenario.evs, homes, owned.numbers("evs"), scenario.seed)
+    first_day = scenario.clock.start - timedelta(days=scenario.clock.history_days)
+    kinds = [cars, *_other_kinds(scenario, homes, owned)]
+    parts, reachable = _make_parts(kinds, periods.day_start_ms(first_day))
+    home = np.concatenate([part.drawn.home for part in parts])
+    plant = _make_plant(scenario.comms, scenario.seed, reachable, homes)
+    service = np.full(len(home), Service.NONE, np.int8)
+    service[: len(plant.home)] = _services(scenario, homes, plant.home)
     return Population(
         homes=homes,
-        cars_home=cars_home,
-        spec=spec,
-        drivers=_make_drivers(scenario, device),
-        plant=plant,
+        heat=owned.heat,
+        parts=parts,
+        home=home,
         service=service,
-        charge_mj=charge_mj,
-        cell=(homes.gsp[cars_home] * len(Service) + service).astype(np.int16),
-        registration=_register(scenario, homes, cars_home, spec, service, routes),
+        cell=(homes.gsp[home] * len(Service) + service).astype(np.int16),
+        plant=plant,
+        registration=_register(scenario, homes, reachable, plant, service[: len(plant.home)]),
+        drivers=cars.drivers(parts[0].drawn.spec["device"]),
     )
 
 
-def make_homes(homes: Homes, seed: int) -> HomeTable:
-    """Where homes are, how they are metered, how much they use."""
-    number = np.arange(homes.count, dtype=np.int64)
-    names, share = _group_shares(homes)
-    u = chance.units(chance.stream(seed, Purpose.ADDRESS), number)
-    group = np.searchsorted(np.cumsum(share)[:-1], u[:, 0], side="right").astype(np.int8)
-    gsp = (
-        group.astype(np.int16) * homes.gsps_per_group + (u[:, 1] * homes.gsps_per_group).astype(np.int16)
-    ).astype(np.int16)
-    smart = u[:, 2] < homes.smart_share
-    settled = u[:, 3] * homes.smart_share < homes.hh_settled_share
-    status = np.where(~smart, NOT_SMART, np.where(settled, HH_SETTLED, HH_METERED)).astype(np.int8)
-    v = chance.units(chance.stream(seed, Purpose.HOME), number)
-    z = chance.normals(chance.stream(seed, Purpose.HOME), number, number=1)
-    gsp_names = tuple(f"{name}{k:02d}" for name in names for k in range(homes.gsps_per_group))
-    return HomeTable(
-        gsp_group=group,
-        gsp=gsp,
-        status=status,
-        communicating=(smart & (v[:, 0] >= homes.not_communicating_share)).astype(np.int8),
-        annual_wh=homes.annual_median_wh * np.exp(homes.annual_log_sd * z[:, 0]),
-        boundary_gain=1.0 + homes.meter_gain_sd * z[:, 1],
-        group_names=tuple(names),
-        gsp_names=gsp_names,
-    )
+def _other_kinds(scenario: Scenario, homes: HomeTable, owned: Ownership) -> list[Kind]:
+    """Every kind but cars that somebody has, in the order of their numbers."""
+    seed, has = scenario.seed, owned.numbers
+    roofs = Roofs(scenario.pv, homes, has("pv"), seed)
+    base_load = BaseLoad(homes, scenario.homes, seed)
+    kinds: dict[str, Kind] = {
+        "heat_pumps": HeatPumpKind(scenario.heat_pumps, homes, has("heat_pumps"), seed),
+        "storage_heaters": StorageHeaterHomes(scenario.storage_heaters, homes, has("storage_heaters"), seed),
+        "resistive_heaters": ResistiveHeaterHomes(
+            scenario.resistive_heaters, homes, has("resistive_heaters"), seed
+        ),
+        "hot_water": HotWaterCylinders(
+            scenario.hot_water, homes, has("hot_water"), seed, owned.has["storage_heaters"]
+        ),
+        "batteries": HomeBatteries(scenario.batteries, homes, has("batteries"), seed, base_load, roofs),
+        "pv": roofs,
+        "washing_machines": Appliances(scenario.washing_machines, homes, has("washing_machines"), seed),
+        "washer_dryers": Appliances(scenario.washer_dryers, homes, has("washer_dryers"), seed),
+        "tumble_dryers": Appliances(scenario.tumble_dryers, homes, has("tumble_dryers"), seed),
+        "dishwashers": Appliances(scenario.dishwashers, homes, has("dishwashers"), seed),
+        "fridges": FridgeFreezers(scenario.fridges, homes, has("fridges"), seed),
+        "businesses": BusinessSites(scenario.businesses, homes, has("businesses"), seed),
+        "generators": Generators(scenario.generators, homes, has("generators"), seed),
+    }
+    return [kind for section, kind in kinds.items() if owned.has[section].any()]
 
 
-def _group_shares(homes: Homes) -> tuple[list[str], F64]:
-    weights = homes.gsp_groups or {name: millions for name, (_, millions) in GSP_GROUPS.items()}
-    names = sorted(weights)
-    share = np.array([weights[name] for name in names], dtype=np.float64)
-    return names, np.asarray(share / share.sum())
+def _make_parts(kinds: list[Kind], start_ms: int) -> tuple[tuple[Part, ...], list[Part]]:
+    """All parts, and those that can be reached; the first kind is there even if nobody has it."""
+    drawn = [(kind, kind.draw(start_ms)) for kind in kinds]
+    split = [
+        (kind, each.among((each.route >= 0) == reachable))
+        for reachable in (True, False)
+        for kind, each in drawn
+    ]
+    parts: list[Part] = []
+    first_row = 0
+    for place, (kind, each) in enumerate(split):
+        if place == 0 or len(each.home):
+            parts.append(Part(kind, each, first_row))
+            first_row += len(each.home)
+    reachable_parts = [part for part in parts if (part.drawn.route >= 0).all()]
+    return tuple(parts), reachable_parts
 
 
-def _key(scenario: Scenario, purpose: Purpose) -> np.uint64:
-    return chance.stream(scenario.seed, purpose)
+def _services(scenario: Scenario, homes: HomeTable, home: I32) -> I8:
+    """One service per asset: all assets of a home are enrolled in the same one.
 
-
-def _homes_with_cars(scenario: Scenario) -> I32:
-    number = np.arange(scenario.homes.count, dtype=np.int64)
-    u = chance.units(_key(scenario, Purpose.EV), number)[:, 0]
-    return np.flatnonzero(u < scenario.evs.share).astype(np.int32)
-
-
-def _routes(scenario: Scenario, device: I64) -> I8:
-    """How each car is reached: through its own cloud, or through a charge point on Wi-Fi or 4G."""
-    evs = scenario.evs
-    u = chance.units(_key(scenario, Purpose.ROUTE_PLACE), device)
-    charge_point = np.where(
-        u[:, 1] < evs.wifi_share, ROUTE_NAMES.index("evcp_wifi_cloud"), ROUTE_NAMES.index("evcp_4g")
-    )
-    telematics = u[:, 0] < evs.telematics_share
-    return np.where(telematics, ROUTE_NAMES.index("ev_telematics_cloud"), charge_point).astype(np.int8)
-
-
-def _make_spec(scenario: Scenario, device: I64, routes: I8) -> np.ndarray[Any, Any]:
-    evs = scenario.evs
-    key = _key(scenario, Purpose.EV)
-    u1, u2 = chance.units(key, device, number=1), chance.units(key, device, number=2)
-    z = chance.normals(key, device, number=3)
-    telematics = routes == ROUTE_NAMES.index("ev_telematics_cloud")
-    spec = make_spec(len(device))
-    spec["device"] = device
-    battery_wh = np.clip(evs.battery_mean_wh + evs.battery_sd_wh * z[:, 0], 20_000, 120_000)
-    spec["battery_mj"] = (battery_wh / evs.charge_efficiency).astype(np.int64) * MJ_PER_WH
-    for field, share in (
-        ("stop_mj", evs.charge_to),
-        ("taper_mj", evs.taper_from),
-        ("target_mj", evs.target),
-        ("floor_mj", 0.10),
-    ):
-        spec[field] = (spec["battery_mj"] * share).astype(np.int64)
-    spec["charger_w"] = _pick(evs.charger_w, u1[:, 0])
-    spec["taper_w"] = spec["charger_w"] // 2
-    spec["pct_per_mj"] = 100.0 / spec["battery_mj"]
-    spec["wh_per_mj"] = (1.0 + _meter_gain(scenario, device)) / MJ_PER_WH
-    spec["read_every_ms"] = np.where(telematics, evs.telematics_report_every_ms, evs.report_every_ms)
-    spec["read_at_ms"] = (u1[:, 1] * spec["read_every_ms"]).astype(np.int32)
-    traits = (
-        (ev.IGNORES_PAUSE, u1[:, 2] < evs.ignores_pause_share),
-        (ev.SLEEPS_AFTER_PAUSE, u1[:, 3] < evs.sleeps_after_pause_share),
-        (ev.KEEPS_DEFAULT_SCHEDULE, u2[:, 0] < evs.keeps_default_schedule_share),
-        (ev.TELLS_SOC, telematics),
-    )
-    for trait, holds in traits:
-        spec["traits"] |= np.where(holds, trait, 0).astype(np.uint8)
-    return spec
-
-
-def _pick(mix: tuple[tuple[int, float], ...], u: F64) -> I64:
-    """Draw from (value, share) pairs."""
-    edges = np.cumsum([share for _, share in mix])
-    values = np.array([value for value, _ in mix], dtype=np.int64)
-    return np.asarray(values[np.searchsorted(edges[:-1], u, side="right")])
-
-
-def _meter_gain(scenario: Scenario, device: I64) -> F64:
-    """Gain error of each asset meter: its own, drawn once, plus its maker's."""
-    meter = scenario.evs.meter
-    key = _key(scenario, Purpose.ASSET_METER)
-    own = chance.normals(key, device)[:, 0]
-    maker = (chance.units(key, device, number=1)[:, 0] * meter.makers).astype(np.int64)
-    bias = chance.normals(key, np.arange(meter.makers, dtype=np.int64), number=2)[:, 0]
-    return np.asarray(meter.gain_sd * own + meter.maker_bias_sd * bias[maker])
-
-
-def _make_drivers(scenario: Scenario, device: I64) -> Drivers:
-    evs = scenario.evs
-    key = _key(scenario, Purpose.DRIVER)
-    z, u = chance.normals(key, device), chance.units(key, device, number=1)
-    miles = evs.annual_miles_median * np.exp(evs.annual_miles_log_sd * z[:, 0])
-    return Drivers(
-        device=device,
-        daily_drive_wh=miles / 365 / max(evs.drive_day_share, 1e-9) * evs.wh_per_mile / evs.charge_efficiency,
-        leave_hour=evs.leave_hour + evs.leave_sd_hours * z[:, 1],
-        plug_in_half=evs.plug_in_half + 0.10 * (u[:, 0] - 0.5),
-        always_plugs=(u[:, 1] < evs.plug_in_always_share).astype(np.int8),
-    )
-
-
-def _services(scenario: Scenario, homes: HomeTable, cars_home: I32) -> I8:
-    """One service per car.
-
-    DFS needs a half-hourly boundary meter (unless it is metered at assets); the BM takes every car's
-    asset meter.
+    DFS needs a half-hourly boundary meter (unless it is metered at assets); the BM takes every asset's own
+    meter.
     """
     markets = scenario.markets
-    u = chance.units(_key(scenario, Purpose.ADDRESS), cars_home.astype(np.int64), number=1)[:, 0]
+    key = chance.stream(scenario.seed, Purpose.ADDRESS)
+    u = chance.units(key, home.astype(np.int64), number=1)[:, 0]
     dfs = u < markets.dfs.share
     balancing = ~dfs & (u < markets.dfs.share + markets.balancing.share)
-    hh_metered = homes.status[cars_home] != NOT_SMART
+    hh_metered = homes.status[home] != NOT_SMART
     dfs &= hh_metered | (markets.dfs.metering == "asset")
     return np.where(dfs, Service.DFS, np.where(balancing, Service.BALANCING, Service.NONE)).astype(np.int8)
 
 
-def _make_plant(comms: Comms, seed: int, device: I64, cars_home: I32, routes: I8, homes: HomeTable) -> Plant:
+def _make_plant(comms: Comms, seed: int, parts: list[Part], homes: HomeTable) -> Plant:
+    device, home, route = (
+        np.concatenate([part.drawn.spec["device"] for part in parts]),
+        np.concatenate([part.drawn.home for part in parts]),
+        np.concatenate([part.drawn.route for part in parts]),
+    )
     u = chance.units(chance.stream(seed, Purpose.ROUTE_PLACE), device, number=1)
     vendors = np.array([route.vendors for route in routes_of(comms)])
     return Plant(
         device=device,
-        home=cars_home,
-        route=routes,
-        vendor=(u[:, 0] * vendors[routes]).astype(np.int8),
+        home=home,
+        route=route,
+        vendor=(u[:, 0] * vendors[route]).astype(np.int8),
         isp=(u[:, 1] * comms.isps).astype(np.int8),
         mobile_operator=(u[:, 2] * comms.mobile_operators).astype(np.int8),
-        region=homes.gsp_group[cars_home],
+        region=homes.gsp_group[home],
     )
 
 
 def _register(
-    scenario: Scenario, homes: HomeTable, cars_home: I32, spec: np.ndarray[Any, Any], service: I8, routes: I8
+    scenario: Scenario, homes: HomeTable, parts: list[Part], plant: Plant, service: I8
 ) -> AssetRegistration:
-    evs = scenario.evs
-    tells = (spec["traits"] & ev.TELLS_SOC) > 0
-    battery_wh = (spec["battery_mj"] // MJ_PER_WH).astype(np.int32)
+    """What is known of every reachable row when it is enrolled; only drivers name a target and a deadline."""
+    home = plant.home
+    battery_wh = np.concatenate([part.drawn.capacity_wh for part in parts])
+    technology = np.repeat(
+        np.array([part.kind.technology for part in parts], np.int8), [len(part.drawn.home) for part in parts]
+    )
+    cars = technology == Technology.EV
     ids = np.array([GSP_GROUPS[name][0] for name in homes.group_names])
-    n = len(cars_home)
+    every_ms = np.concatenate([part.drawn.spec["read_every_ms"] for part in parts])
+    evs = scenario.evs
     return AssetRegistration(
-        home=cars_home,
-        mpan=mpan_of(ids[homes.gsp_group[cars_home]], cars_home.astype(np.int64) * 97 + 1_000_000_000),
-        unit=homes.gsp_group[cars_home].astype(np.int16),
-        gsp=homes.gsp[cars_home],
-        route=routes,
+        home=home,
+        mpan=mpan_of(ids[homes.gsp_group[home]], home.astype(np.int64) * 97 + 1_000_000_000),
+        unit=homes.gsp_group[home].astype(np.int16),
+        gsp=homes.gsp[home],
+        route=plant.route,
         service=service,
-        rating_w=spec["charger_w"].astype(np.int32),
-        battery_wh=np.where(tells, battery_wh, UNKNOWN).astype(np.int32),
-        target_pct=np.full(n, round(evs.target * 100), np.int8),
-        ready_by_minute=np.full(n, evs.ready_by % 1440, np.int16),
-        report_every_s=(spec["read_every_ms"] // 1000).astype(np.int32),
-        soc_known=tells.astype(np.int8),
-        hh_metered=(homes.status[cars_home] != NOT_SMART).astype(np.int8),
-        technology=np.full(n, Technology.EV, np.int8),
+        rating_w=np.concatenate([part.drawn.rating_w for part in parts]),
+        battery_wh=battery_wh,
+        target_pct=np.where(cars, round(evs.target * 100), UNKNOWN).astype(np.int8),
+        ready_by_minute=np.where(cars, evs.ready_by % 1440, UNKNOWN).astype(np.int16),
+        report_every_s=(every_ms // 1000).astype(np.int32),
+        soc_known=(battery_wh != UNKNOWN).astype(np.int8),
+        hh_metered=(homes.status[home] != NOT_SMART).astype(np.int8),
+        technology=technology,
         unit_names=homes.group_names,
         gsp_names=homes.gsp_names,
         route_names=ROUTE_NAMES,

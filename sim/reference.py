@@ -11,24 +11,21 @@ from typing import Any
 import numpy as np
 import simpy
 
-from devices import ev
-from devices.ev import NEVER_MS, EventKind
+from devices import kinds
+from devices.ev import NEVER_MS
+from devices.kinds import ORDER, PLUGGED_IN, POWER, STOPPED, told_kinds
 from devices.scalar import uncompiled
 from protocol.messages import I64
-from sim.fleet import EVENT, MJ_PER_WH, POLL, Fleet, with_polls
+from sim.fleet import EVENT, MJ_PER_WH, POLL, Fleet, Stretch, with_polls
 from sim.play import Hear, Orders, Played, Polls, Readings
 
-_TOLD = (
-    EventKind.READY_CHECK, EventKind.UNPLUGGED, EventKind.LEFT, EventKind.RETURNED, EventKind.PLUGGED_IN,
-    EventKind.HELD_BACK, EventKind.LIMIT_ENDED, EventKind.BOOSTED,
-)  # fmt: skip
-"""The order in which what happened at one moment is told."""
+_next_reading_ms = uncompiled(kinds).next_reading_ms
 
 
 class ReferenceFleet(Fleet):
     """The same columns, lived by one process per device."""
 
-    def play(
+    def stretch(
         self,
         until_ms: int,
         orders: Orders,
@@ -37,23 +34,29 @@ class ReferenceFleet(Fleet):
         read: bool = True,
         by_second: bool = True,
         hear: Hear | None = None,
-    ) -> Played:
-        """As `Fleet.play`."""
+    ) -> Stretch:
+        """As `Fleet.stretch`, in one part."""
         orders, is_order = with_polls(orders, polls)
         env = simpy.Environment(initial_time=self.state.now_ms)
         diary = _Diary(self, until_ms, orders, read, by_second)
-        for row in range(len(self.spec)):
-            env.process(diary.device(env, row))
-        if until_ms > self.state.now_ms:
-            env.run(until=until_ms)
-        self.seconds_w, self.state.levels_w = diary.seconds_and_levels()
-        self.state.now_ms = until_ms
-        self.state.events_lived += diary.lived
-        told = np.array(diary.events, EVENT) if diary.events else np.empty(0, EVENT)
-        self.events = told[np.lexsort((told["row"], told["at_ms"]))] if self.keep_events else told[:0]
-        readings = diary.readings_taken()
-        heard = [hear(readings)] if hear is not None and len(readings.rows) else []
-        return Played(readings, self._sessions([diary.block()]), diary.outcome[is_order], heard)
+
+        def live(_worker: int, _part: int) -> None:
+            for row in range(len(self.spec)):
+                env.process(diary.device(env, row))
+            if until_ms > self.state.now_ms:
+                env.run(until=until_ms)
+
+        def end(_parts: list[Any]) -> Played:
+            self.seconds_w, self.state.levels_w = diary.seconds_and_levels()
+            self.state.now_ms = until_ms
+            self.state.events_lived += diary.lived
+            told = np.array(diary.events, EVENT) if diary.events else np.empty(0, EVENT)
+            self.events = told[np.lexsort((told["row"], told["at_ms"]))] if self.keep_events else told[:0]
+            readings = diary.readings_taken()
+            heard = [hear(readings)] if hear is not None and len(readings.rows) else []
+            return Played(readings, self._sessions([diary.block()]), diary.outcome[is_order], heard)
+
+        return Stretch(1, live, end)
 
 
 class _Diary:
@@ -61,7 +64,8 @@ class _Diary:
 
     def __init__(self, fleet: Fleet, until_ms: int, orders: Orders, read: bool, by_second: bool) -> None:
         self.fleet, self.until_ms, self.orders, self.read = fleet, until_ms, orders, read
-        self.plain = uncompiled(ev)
+        self.plain = uncompiled(fleet.device)
+        self.told = told_kinds(fleet.device)
         self.outcome = np.full(len(orders.rows), -1, np.int8)
         self.readings: list[tuple[int, ...]] = []
         self.sessions: list[tuple[int, int, int]] = []
@@ -77,7 +81,7 @@ class _Diary:
         state = self.fleet.state
         s, p, d = (a.view(np.recarray)[row] for a in (state.rows, self.fleet.spec, state.diary))
         inbox = [int(k) for k in np.flatnonzero(self.orders.rows == row)]
-        reading_ms = self.plain.next_reading_ms(p, self._start_ms) if self.read else NEVER_MS
+        reading_ms = _next_reading_ms(p, self._start_ms) if self.read else NEVER_MS
         while True:
             event_ms = int(state.next_ms[row])
             order_ms = int(self.orders.arrival_ms[inbox[0]]) if inbox else NEVER_MS
@@ -100,46 +104,50 @@ class _Diary:
                 self._own_event(row, now_ms, s, p, d, before_w)
             else:
                 self._order(inbox.pop(0), row, now_ms, s, p, d, before_w)
-            state.next_ms[row] = self.plain.next_event_ms(s, p, d, state.quiet_ms)
+            state.next_ms[row] = self.plain.next_event_ms(s, p, d, state.today)
             self.changes.append((now_ms, int(self.fleet.group[row]), int(s.import_w) - before_w))
 
     def _own_event(self, row: int, now_ms: int, s: Any, p: Any, d: Any, before_w: int) -> None:
-        bits, shortfall_mj = self.plain.happen(s, p, d, self.fleet.state.quiet_ms, now_ms)
+        bits, shortfall_mj = self.plain.happen(s, p, d, self.fleet.state.today, now_ms)
         if shortfall_mj >= 0:
             self.fleet.state.promise_wh[row, 0] = shortfall_mj // MJ_PER_WH
-        if bits & (1 << EventKind.PLUGGED_IN):
+        if bits & (1 << PLUGGED_IN):
             self.fleet.state.promise_wh[row, 1] = self.plain.shortfall_mj(s, p) // MJ_PER_WH
-            self.sessions.append((row, now_ms, _told_soc_pct(s, p, d)))
-        values = {
-            EventKind.READY_CHECK: shortfall_mj // MJ_PER_WH,
-            EventKind.RETURNED: int(d.drive_mj) // MJ_PER_WH,
-            EventKind.HELD_BACK: int(s.limit_w),
-            EventKind.PLUGGED_IN: int(s.charge_mj) // MJ_PER_WH,
-        }
-        self.events += [(now_ms, row, int(kind), values.get(kind, 0)) for kind in _TOLD if bits & (1 << kind)]
-        self._tell_power(row, now_ms, s, before_w)
+            self.sessions.append((self._told_row(row), now_ms, int(self.plain.told_soc_pct(s, p, d))))
+        for kind in self.told:
+            if bits & (1 << kind):
+                value = int(self.plain.event_value(kind, s, p, shortfall_mj))
+                if hasattr(self.plain, "diary_value"):
+                    value += int(self.plain.diary_value(kind, d))
+                self.events.append((now_ms, self._told_row(row), kind, value))
+        self._tell_power(row, now_ms, s, p, before_w)
 
     def _order(self, k: int, row: int, now_ms: int, s: Any, p: Any, d: Any, before_w: int) -> None:
         o = self.orders
         self.outcome[k] = self.plain.obey(
-            s, p, d, self.fleet.state.quiet_ms, now_ms, int(o.limit_w[k]), int(o.from_ms[k]),
+            s, p, d, self.fleet.state.today, now_ms, int(o.limit_w[k]), int(o.from_ms[k]),
             int(o.until_ms[k]), int(o.sequence[k]), bool(o.response_dsr[k]),
         )  # fmt: skip
-        self.events.append((now_ms, row, int(EventKind.ORDER), int(self.outcome[k])))
-        self._tell_power(row, now_ms, s, before_w)
+        self.events.append((now_ms, self._told_row(row), ORDER, int(self.outcome[k])))
+        self._tell_power(row, now_ms, s, p, before_w)
 
-    def _tell_power(self, row: int, now_ms: int, s: Any, before_w: int) -> None:
-        if s.import_w > 0 and s.import_w != before_w:
-            self.events.append((now_ms, row, int(EventKind.CHARGING), int(s.import_w)))
-        elif s.import_w == 0 and before_w > 0:
-            self.events.append((now_ms, row, int(EventKind.STOPPED), int(s.charge_mj) // MJ_PER_WH))
+    def _tell_power(self, row: int, now_ms: int, s: Any, p: Any, before_w: int) -> None:
+        if s.import_w != before_w:
+            kind = STOPPED if s.import_w == 0 else POWER
+            self.events.append(
+                (now_ms, self._told_row(row), kind, int(self.plain.event_value(kind, s, p, -1)))
+            )
+
+    def _told_row(self, row: int) -> int:
+        return self.fleet.first_row + row
 
     def _take_reading(self, row: int, now_ms: int, s: Any, p: Any) -> None:
-        lived_mj = int(s.import_w) * (now_ms - int(s.at_ms))
+        lived_mj = max(int(s.import_w), 0) * (now_ms - int(s.at_ms))
         register_wh = int((int(s.register_mj) + lived_mj) * float(p.wh_per_mj))
-        soc_pct = int((int(s.charge_mj) + lived_mj) * float(p.pct_per_mj)) if p.traits & ev.TELLS_SOC else -1
-        status = self.plain.status(s, p)
-        self.readings.append((row, now_ms, int(s.import_w), register_wh, int(status), soc_pct))
+        status, pct = self.plain.status(s, p), self.plain.told_pct(s, p, now_ms)
+        self.readings.append(
+            (self._told_row(row), now_ms, int(s.import_w), register_wh, int(status), int(pct))
+        )
 
     def readings_taken(self) -> Readings:
         """The readings in the order of rows."""
@@ -167,10 +175,3 @@ class _OneBlock:
         table = np.array(sorted(sessions), np.int64).reshape(-1, 3)
         self.sessions = (table[:, 0].astype(np.int32), table[:, 1], table[:, 2].astype(np.int8))
         self.counts = (0, 0, len(table))
-
-
-def _told_soc_pct(s: Any, p: Any, d: Any) -> int:
-    true_pct = int(int(s.charge_mj) * float(p.pct_per_mj))
-    if p.traits & ev.TELLS_SOC:
-        return true_pct
-    return min(100, max(0, true_pct + int(d.typed_error_pct))) if d.types_soc else -1

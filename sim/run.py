@@ -21,6 +21,7 @@ from markets.exchange import Exchange
 from markets.settlement import Settlement
 from protocol import periods
 from protocol.messages import (
+    MISSING_WH,
     AcceptanceResponse,
     BidOfferAcceptance,
     DfsBid,
@@ -30,22 +31,26 @@ from protocol.messages import (
     DfsUnitRegistration,
     OperationalMetering,
     Service,
+    Technology,
 )
 from protocol.party import Party
 from sim import checkpoint, invariants, party_settings
 from sim.faults import Fault
-from sim.fleet import Fleet
+from sim.fleet import MJ_PER_WH, Fleet
+from sim.fleets import Fleets
 from sim.gateway import Gateway
+from sim.homes import HH_SETTLED, NOT_SMART
 from sim.households import BaseLoad
 from sim.importers import DataErrors, Source
 from sim.invariants import Broken
 from sim.journal import Journal
+from sim.kinds.kind import Part
 from sim.manifest import SCENARIO_FILE, make_manifest
 from sim.metering import Meters, PeriodTruth
 from sim.network import Network
 from sim.people import People
 from sim.play import Orders
-from sim.population import HH_SETTLED, NOT_SMART, make_population
+from sim.population import Population, make_population
 from sim.post import Mail, Post
 from sim.prices import make_prices
 from sim.recorder import Layout, Recorder
@@ -198,23 +203,24 @@ class Run:
             Broken(),
             self.start_ms - 1,
             self.start_ms + clock.checkpoint_every_ms,
-            np.full(len(self.population.spec), -1, np.int16),
+            np.full(len(self.population.home), -1, np.int16),
             [],
         )
 
     # ----------------------------------------------------------------------------------------------- building
 
-    def _fleet(self, start_ms: int, threads: Threads) -> Fleet:
-        kind = ReferenceFleet if self.scenario.engine == "reference" else Fleet
+    def _fleet(self, start_ms: int, threads: Threads) -> Fleets:
+        engine: type[Fleet] = ReferenceFleet if self.scenario.engine == "reference" else Fleet
         population = self.population
         groups = len(population.homes.gsp_names) * len(Service)
         keep = self.scenario.record.level.value == "devices"
-        return kind(
-            population.spec,
+        return Fleets(
+            population.parts,
             population.cell,
             groups,
-            population.charge_mj,
             start_ms,
+            reachable=len(population.plant.device),
+            engine=engine,
             threads=threads,
             keep_events=keep,
         )
@@ -225,7 +231,9 @@ class Run:
             self.scenario.comms,
             self.scenario.clock,
             self.scenario.seed,
-            report_every_ms=self.population.spec["read_every_ms"].astype(np.int64),
+            report_every_ms=_reachable(
+                self.population, [part.drawn.spec["read_every_ms"] for part in self.population.parts]
+            ).astype(np.int64),
             region_names=self.population.homes.group_names,
             wakes_per_day=self.scenario.evs.wakes_per_day,
             threads=threads,
@@ -286,6 +294,7 @@ class Run:
         for name in ("aggregator", "settlement"):
             self.parties[name].receive(registration, self.start_ms)
         self.meters.without, self.people.fleets = self.fleet, [self.fleet]
+        self.people.begin()
         while self.fleet.state.now_ms < self.start_ms:
             now_ms = min(self.meters.next_deadline_ms(), self.people.next_deadline_ms(), self.start_ms)
             self.fleet.play(now_ms, Orders.none(), read=False, by_second=False)
@@ -350,14 +359,15 @@ class Run:
             for place, unit in enumerate(message.unit_names):
                 self.recorder.published(message.start_ms, names.index(unit), message.import_w[place])
         elif isinstance(message, DfsUnitRegistration) and mail.to == "dfs":
-            self.state.unit_of_row[np.isin(self.population.cars_home, message.homes)] = len(
-                self.state.unit_names
-            )
+            self.state.unit_of_row[np.isin(self.population.home, message.homes)] = len(self.state.unit_names)
             self.state.unit_names.append(message.unit)
 
     def _watch(self) -> None:
         for name, fleet in (("lived", self.fleet), ("without", self.without)):
-            invariants.watch_fleet(fleet, name, self.state.broken)
+            for one, part in zip(fleet.fleets, self.population.parts, strict=True):
+                invariants.watch_fleet(
+                    one, f"{part.kind.name} {name}", part.drawn.rating_w, self.state.broken
+                )
 
     # ------------------------------------------------------------------------------------------------- saving
 
@@ -422,23 +432,23 @@ class Run:
             isp=plant.isp,
             mobile_operator=plant.mobile_operator,
             rating_w=registration.rating_w,
-            battery_wh=(self.population.spec["battery_mj"] // 3_600_000).astype(np.int64),
+            battery_wh=_reachable(self.population, [_battery_wh(part) for part in self.population.parts]),
             target_pct=registration.target_pct,
             ready_by_minute=registration.ready_by_minute,
         )
 
     def _write_period(self, truth: PeriodTruth) -> None:
-        population, day = self.population, periods.local_date(truth.start_ms)
+        day = periods.local_date(truth.start_ms)
         column = periods.period_of(truth.start_ms).number - 1
         base_wh = self.meters.base_day_wh(day)[column]
-        cells = len(truth.import_wh)
+        cells, home_cell = len(truth.import_wh), self.meters.home_cell
         sums = {
             "ev_wh": truth.import_wh,
             "without_wh": truth.without_wh,
-            "base_wh": np.bincount(population.cell, weights=base_wh, minlength=cells).astype(np.int64),
+            "base_wh": np.bincount(home_cell, weights=base_wh, minlength=cells).astype(np.int64),
             "asset_metered_wh": truth.metered_wh,
             "boundary_metered_wh": truth.boundary_wh,
-            "homes": np.bincount(population.cell, minlength=cells),
+            "homes": np.bincount(home_cell, minlength=cells),
             "readings_missing": self.meters.boundary_missing,
         }
         self.recorder.half_hour(
@@ -465,20 +475,27 @@ class Run:
                 self.recorder.true_turn_down(unit, truth.start_ms, wh)
 
     def _write_home_half_hours(self, truth: PeriodTruth, column: int) -> None:
-        population = self.population
-        metered = {"boundary": self.meters.latest_boundary_wh, "asset": self.meters.latest_asset_wh}
-        base_wh = self.meters.base_day_wh(periods.local_date(truth.start_ms))[column]
-        order = np.argsort(population.cars_home)
+        meters = self.meters
+        base_wh = meters.base_day_wh(periods.local_date(truth.start_ms))[column]
+        order = np.argsort(meters.homes)
+        asset_wh, known = meters.latest_asset_wh, meters.latest_asset_wh != MISSING_WH
+        told = np.arange(len(known)) < len(self.population.plant.device)
+        whole = (self._by_home(told & ~known) == 0) & (self._by_home(told) > 0)
         self.recorder.rows(
             "home_half_hourly",
             at_ms=np.full(len(order), truth.start_ms),
-            home=population.cars_home[order],
-            ev_wh=truth.row_import_wh[order],
-            without_wh=truth.row_without_wh[order],
+            home=meters.homes[order],
+            ev_wh=self._by_home(truth.row_import_wh)[order],
+            without_wh=self._by_home(truth.row_without_wh)[order],
             base_wh=base_wh[order],
-            boundary_metered_wh=_or_none(metered["boundary"][order]),
-            asset_metered_wh=_or_none(metered["asset"][order]),
+            boundary_metered_wh=_or_none(meters.latest_boundary_wh)[order],
+            asset_metered_wh=np.where(whole, self._by_home(np.where(known, asset_wh, 0)), _NONE)[order],
         )
+
+    def _by_home(self, row_wh: Any) -> Any:
+        """Sums over the devices of each home."""
+        homes = len(self.meters.homes)
+        return np.bincount(self.meters.home_place, weights=row_wh, minlength=homes).astype(np.int64)
 
     def _finish(self, text: str) -> RunOutcome:
         self.people.judge()
@@ -543,6 +560,22 @@ def _keep_freed_memory() -> None:
     np.empty(2**25 - 2**17, np.uint8)
 
 
+_NONE = np.iinfo(np.int64).min
+"""What is missing, for the record."""
+
+
 def _or_none(wh: Any) -> Any:
     """Missing readings as the record's missing."""
-    return np.where(wh < 0, np.iinfo(np.int64).min, wh.astype(np.int64))
+    return np.where(wh == MISSING_WH, _NONE, wh.astype(np.int64))
+
+
+def _battery_wh(part: Part) -> Any:
+    """What a row can store, known to its owner or not [Wh]."""
+    if part.kind.technology is Technology.EV:
+        return (part.drawn.spec["battery_mj"] // MJ_PER_WH).astype(np.int64)
+    return part.drawn.capacity_wh.astype(np.int64)
+
+
+def _reachable(population: Population, columns: list[Any]) -> Any:
+    """A column of all parts, as far as rows can be reached."""
+    return np.concatenate(columns)[: len(population.plant.device)]

@@ -1,4 +1,6 @@
-"""What a scenario may say, and every default there is. Reading files: `sim/scenario_file.py`.
+"""What a scenario may say, and every default there is; of devices other than cars: `sim/scenario_devices.py`.
+
+Reading files: `sim/scenario_file.py`.
 
 Quantities are written with units (`7.4 kW`, `30 min`, `6 %`) and become integers or floats in the unit that
 the field's name ends in (`sim/quantity.py`). Unknown keys are refused. A source in a description is where
@@ -11,24 +13,27 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import AliasGenerator, BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from sim.quantity import ClockTime, Day, Duration, Energy, Megawatts, Power, Price, Share, without_unit
+from sim.quantity import ClockTime, Day, Duration, Energy, Megawatts, Power, Price, Share
+from sim.scenario_devices import (
+    BackUpGenerators,
+    Batteries,
+    Businesses,
+    Dishwashers,
+    Fridges,
+    HeatPumps,
+    HotWater,
+    Pv,
+    ResistiveHeaters,
+    StorageHeaters,
+    TumbleDryers,
+    WasherDryers,
+    WashingMachines,
+)
+from sim.scenario_model import Model
 
 SCHEMA_VERSION = 1
-
-
-class Model(BaseModel):
-    """Typed, frozen, nothing unknown, nothing infinite."""
-
-    model_config = ConfigDict(
-        strict=True,
-        extra="forbid",
-        frozen=True,
-        allow_inf_nan=False,
-        alias_generator=AliasGenerator(validation_alias=without_unit),
-        validate_by_name=True,
-    )
 
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -66,6 +71,22 @@ class Record(Model):
     csv_rows: int = Field(default=200_000, ge=0, le=1_000_000_000)
 
 
+class NetworkTree(Model):
+    """The network below a GSP, and where it is short of room."""
+
+    primaries_per_gsp: int = Field(
+        default=14, ge=1, le=100, description="about 4,800 primaries under 350 GSPs in GB [mem]; equal split"
+    )
+    hv_feeders_per_primary: int = Field(default=8, ge=1, le=50, description="11 kV circuits; [guess], 5-12")
+    lv_feeders_per_hv_feeder: int = Field(
+        default=15, ge=1, le=500, description="so that some 50 homes share one, 28 million in all; [guess]"
+    )
+    zone_share: Share = Field(
+        default=0.15, description="primaries in a constraint-management zone (CMZ); [guess]"
+    )
+    zones_per_group: int = Field(default=10, ge=1, le=60, description="CMZs of one GSP Group; [guess]")
+
+
 class Homes(Model):
     """Households, their meters and how they are settled."""
 
@@ -97,6 +118,7 @@ class Homes(Model):
         default=0.0, description="half-hourly days not collected although in smart mode"
     )
     meter_gain_sd: Share = Field(default=0.0, description="boundary-meter gain error, drawn once per meter")
+    network: NetworkTree = NetworkTree()
 
 
 class EvMeter(Model):
@@ -191,6 +213,27 @@ class Evs(Model):
     meter: EvMeter = EvMeter()
 
 
+class Ownership(Model):
+    """Which devices are found together. Shares are those of each section, whatever stands here."""
+
+    cars_and_roofs: float = Field(
+        default=0.4, ge=-1, le=1, description="correlation of having an EV and panels; [guess], 0.2-0.6"
+    )
+    roofs_and_batteries: float = Field(
+        default=0.85,
+        ge=-1,
+        le=1,
+        description="of panels and a battery, mostly sold together; [guess]",
+    )
+    roofs_and_heat_pumps: float = Field(
+        default=0.3, ge=-1, le=1, description="of having panels and a heat pump; [guess], 0.1-0.5"
+    )
+    cylinder_with_electric_heat: Share = Field(
+        default=0.8,
+        description="of homes with storage or panel heaters, have one; [guess]",
+    )
+
+
 class Route(Model):
     """How messages travel between the aggregator and one class of device. Every fault's default is none."""
 
@@ -234,7 +277,18 @@ class Route(Model):
     )
 
 
-ROUTE_NAMES = ("evcp_4g", "evcp_wifi_cloud", "ev_telematics_cloud", "smets_dcc")
+ROUTE_NAMES = (
+    "evcp_4g",
+    "evcp_wifi_cloud",
+    "ev_telematics_cloud",
+    "smets_dcc",
+    "heat_pump_cloud",
+    "inverter_cloud",
+    "heater_cloud",
+    "smart_plug_wifi",
+    "app_message",
+)
+"""New ones come last: a route's place is part of what outages of its clouds are drawn by."""
 DOMAIN_KINDS = ("vendor_cloud", "isp", "mobile_operator", "region")
 
 
@@ -466,6 +520,20 @@ class Scenario(Model):
     record: Record = Record()
     homes: Homes = Homes()
     evs: Evs = Evs()
+    ownership: Ownership = Ownership()
+    heat_pumps: HeatPumps = HeatPumps()
+    storage_heaters: StorageHeaters = StorageHeaters()
+    resistive_heaters: ResistiveHeaters = ResistiveHeaters()
+    hot_water: HotWater = HotWater()
+    batteries: Batteries = Batteries()
+    pv: Pv = Pv()
+    washing_machines: WashingMachines = WashingMachines()
+    washer_dryers: WasherDryers = WasherDryers()
+    tumble_dryers: TumbleDryers = TumbleDryers()
+    dishwashers: Dishwashers = Dishwashers()
+    fridges: Fridges = Fridges()
+    businesses: Businesses = Businesses()
+    generators: BackUpGenerators = BackUpGenerators()
     comms: Comms = Comms()
     aggregator: Aggregator = Aggregator()
     markets: Markets = Markets()

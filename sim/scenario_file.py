@@ -20,9 +20,10 @@ from pydantic import ValidationError
 
 from sim.faults import Fault
 from sim.quantity import FROM_FILE, without_unit
-from sim.scenario import SCHEMA_VERSION, Model, Scenario
+from sim.scenario import SCHEMA_VERSION, Scenario
 from sim.scenario_checks import Finding, Where, findings
 from sim.scenario_errors import ScenarioErrors
+from sim.scenario_model import sections
 from sim.scenario_paths import Places, with_paths
 from sim.scenario_words import annotation_of, dotted, nearest, spelt, told
 from sim.yaml_nodes import Entry, Node, compose
@@ -73,7 +74,7 @@ def as_document(scenario: Scenario) -> dict[str, Any]:
 def export_schema() -> dict[str, Any]:
     """JSON Schema of scenario files for editors: keys as files spell them, quantities as text with units."""
     schema = Scenario.model_json_schema(by_alias=True)
-    models = {model.__name__: model for model in Model.__subclasses__()}
+    models = {section.__name__: section for section in sections()}
     for name, definition in [("Scenario", schema), *schema["$defs"].items()]:
         if name not in models:
             continue

@@ -1,6 +1,7 @@
 """The world between two moments.
 
-The fleet as it is, the same fleet as it would have been, the wires, and the recorder that writes it down.
+The fleets as they are, the same fleets as they would have been, the wires, and the recorder that writes it
+down.
 """
 
 from __future__ import annotations
@@ -9,16 +10,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from devices.ev import EventKind
 from protocol.messages import I64, Service
-from sim.fleet import Fleet
+from sim.fleets import EVENT_NAMES, Fleets
 from sim.gateway import Gateway
 from sim.play import Orders, Polls
 from sim.population import Population
 from sim.recorder import Recorder
 from sim.scenario import RecordLevel, Scenario
 
-KINDS = {int(kind): kind.name for kind in EventKind}
 MINUTE_S = 60
 
 
@@ -42,8 +41,8 @@ class World:
         self,
         scenario: Scenario,
         population: Population,
-        fleet: Fleet,
-        without: Fleet,
+        fleet: Fleets,
+        without: Fleets,
         gateway: Gateway,
         recorder: Recorder,
         *,
@@ -63,7 +62,7 @@ class World:
 
     @property
     def import_w(self) -> int:
-        """What all cars draw now."""
+        """What all devices draw now, less what they give."""
         return int(self.fleet.state.levels_w.sum())
 
     def live(self, until_ms: int) -> None:
@@ -100,10 +99,12 @@ class World:
             self.recorder.minutes(start_ms, _minute_means(lived), _minute_means(without))
             self.state.lived_w = []
 
-    def _tell_devices(self, arm: int, fleet: Fleet) -> None:
+    def _tell_devices(self, arm: int, fleet: Fleets) -> None:
         told = fleet.events
         if self._tells_devices and len(told):
-            self.recorder.device_events(told["at_ms"], told["row"], told["kind"], told["value"], arm, KINDS)
+            self.recorder.device_events(
+                told["at_ms"], told["row"], told["kind"], told["value"], arm, EVENT_NAMES
+            )
 
     def _by_gsp(self, seconds_w: I64) -> I64:
         """(GSPs, services, seconds)."""

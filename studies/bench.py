@@ -71,6 +71,7 @@ def fleet_alone(homes: int) -> Figure:
 
     The day before it, on which kernels are read from disk, is not counted.
     """
+    from devices import ev
     from protocol import periods
     from sim.fleet import Fleet
     from sim.households import BaseLoad, make_diary, plan_moment_ms, quiet_windows_ms
@@ -82,10 +83,11 @@ def fleet_alone(homes: int) -> Figure:
     population = make_population(scenario)
     groups = int(population.cell.max()) + 1
     fleet = Fleet(
+        ev,
         population.spec,
+        ev.make_state(population.charge_mj, periods.day_start_ms(DAY)),
         population.cell,
         groups,
-        population.charge_mj,
         periods.day_start_ms(DAY),
         workers=WORKERS,
     )
@@ -97,7 +99,7 @@ def fleet_alone(homes: int) -> Figure:
         fleet.play(plan_moment_ms(day), Orders.none(), read=False)
         fleet.plan(
             make_diary(scenario.evs, population.drivers, population.spec["battery_mj"], day, 5.0, 1),
-            quiet_windows_ms(day),
+            ev.Today(quiet_windows_ms(day)),
         )
         for _ in range(1440):
             fleet.play(fleet.state.now_ms + 60_000, Orders.none(), read=False)
@@ -198,6 +200,7 @@ def fast_twin_of_peer(evs: int) -> Figure:
     """The same cars and the same day in the fast engine, one thread."""
     import numpy as np
 
+    from devices import ev
     from protocol import periods
     from sim.fleet import Fleet
     from sim.households import plan_moment_ms, quiet_windows_ms
@@ -207,10 +210,11 @@ def fast_twin_of_peer(evs: int) -> Figure:
 
     def day() -> tuple[float, Fleet]:
         one_sum = np.zeros(len(population.spec), np.int16)
-        fleet = Fleet(population.spec, one_sum, 1, population.charge_mj, plan_moment_ms(DAY))
+        cars = ev.make_state(population.charge_mj, plan_moment_ms(DAY))
+        fleet = Fleet(ev, population.spec, cars, one_sum, 1, plan_moment_ms(DAY))
 
         def live() -> None:
-            fleet.plan(diary, quiet_windows_ms(DAY))
+            fleet.plan(diary, ev.Today(quiet_windows_ms(DAY)))
             while fleet.state.now_ms < periods.day_end_ms(DAY):
                 fleet.play(
                     min(fleet.state.now_ms + 21_600_000, periods.day_end_ms(DAY)), Orders.none(), read=False

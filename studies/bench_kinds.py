@@ -23,6 +23,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from sim import scenario_devices
+from sim.homes import make_homes
 from sim.households import BaseLoad, plan_moment_ms
 from sim.kinds import (
     appliances,
@@ -36,7 +38,6 @@ from sim.kinds import (
     storage_heaters,
 )
 from sim.kinds.kind import HALF_HOUR_MS, Sky
-from sim.population import make_homes
 from sim.scenario import Homes, Weather
 from sim.sky import PLACES, make_sky
 from sim.weather import make_weather
@@ -48,22 +49,24 @@ DAY = date(2024, 1, 16)
 SEED = 1
 KINDS: Mapping[str, Callable[[Any, Any], Any]] = MappingProxyType(
     {
-        "heat pump": lambda h, n: heat_pumps.HeatPumpKind(heat_pumps.HeatPumps(), h, n, SEED),
+        "heat pump": lambda h, n: heat_pumps.HeatPumpKind(scenario_devices.HeatPumps(), h, n, SEED),
         "storage heater": lambda h, n: storage_heaters.StorageHeaterHomes(
-            storage_heaters.StorageHeaters(), h, n, SEED
+            scenario_devices.StorageHeaters(), h, n, SEED
         ),
         "panel heater": lambda h, n: resistive_heaters.ResistiveHeaterHomes(
-            resistive_heaters.ResistiveHeaters(), h, n, SEED
+            scenario_devices.ResistiveHeaters(), h, n, SEED
         ),
-        "hot-water cylinder": lambda h, n: hot_water.HotWaterCylinders(hot_water.HotWater(), h, n, SEED),
+        "hot-water cylinder": lambda h, n: hot_water.HotWaterCylinders(
+            scenario_devices.HotWater(), h, n, SEED
+        ),
         "battery": lambda h, n: batteries.HomeBatteries(
-            batteries.Batteries(), h, n, SEED, BaseLoad(h, Homes(count=len(n)), SEED)
+            scenario_devices.Batteries(), h, n, SEED, BaseLoad(h, Homes(count=len(n)), SEED)
         ),
-        "PV": lambda h, n: pv.Roofs(pv.Pv(), h, n, SEED),
-        "dishwasher": lambda h, n: appliances.Appliances(appliances.Dishwashers(), h, n, SEED),
-        "fridge-freezer": lambda h, n: fridges.FridgeFreezers(fridges.Fridges(), h, n, SEED),
-        "business site": lambda h, n: businesses.BusinessSites(businesses.Businesses(), h, n, SEED),
-        "generator": lambda h, n: businesses.Generators(businesses.BackUpGenerators(), h, n, SEED),
+        "PV": lambda h, n: pv.Roofs(scenario_devices.Pv(), h, n, SEED),
+        "dishwasher": lambda h, n: appliances.Appliances(scenario_devices.Dishwashers(), h, n, SEED),
+        "fridge-freezer": lambda h, n: fridges.FridgeFreezers(scenario_devices.Fridges(), h, n, SEED),
+        "business site": lambda h, n: businesses.BusinessSites(scenario_devices.Businesses(), h, n, SEED),
+        "generator": lambda h, n: businesses.Generators(scenario_devices.BackUpGenerators(), h, n, SEED),
     }
 )
 OCHRE_DAYS = 3

@@ -37,6 +37,11 @@ _ROUTES = {
     "evcp_wifi_cloud": "Charge points on Wi-Fi",
     "ev_telematics_cloud": "Cars through their maker's cloud",
     "smets_dcc": "Smart meters through the DCC",
+    "heat_pump_cloud": "Heat pumps through their maker's cloud",
+    "inverter_cloud": "Batteries and roofs through their maker's cloud",
+    "heater_cloud": "Heaters and cylinders through their maker's cloud",
+    "smart_plug_wifi": "Smart plugs on Wi-Fi",
+    "app_message": "Owners' telephones",
 }
 _SYMBOLS = {"CO": "accepted offers,", "CB": "accepted bids,"}
 """Cashflow symbols of BSC Section T3."""

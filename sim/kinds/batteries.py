@@ -7,84 +7,30 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 from devices import battery
 from devices.standing_order import NO_LIMIT_W
 from protocol import periods
-from protocol.messages import I32, I64
+from protocol.messages import I32, I64, Technology
 from sim import chance
 from sim.chance import Purpose
+from sim.homes import HomeTable
 from sim.households import BaseLoad
-from sim.kinds.kind import HALF_HOUR_MS, Drawn, Sky
+from sim.kinds.kind import HALF_HOUR_MS, Drawn, KindNumber, Sky, device_number
 from sim.kinds.pv import Roofs
-from sim.population import HomeTable
-from sim.quantity import ClockTime, Duration, Energy, Power, Share
-from sim.scenario import ROUTE_NAMES, Model
+from sim.scenario import ROUTE_NAMES
+from sim.scenario_devices import Batteries
 
 MJ_PER_WH = 3_600_000
-_ROUTE = ROUTE_NAMES.index("evcp_wifi_cloud")
-"""A battery is reached as a charge point on the home's broadband is."""
+_ROUTE = ROUTE_NAMES.index("inverter_cloud")
 _W_PER_WH_PER_HALF_HOUR = 2
-
-
-class Batteries(Model):
-    """Home batteries and the controllers that run them for their owners."""
-
-    share: Share = Field(default=0.0, description="homes with a battery")
-    sizes: tuple[tuple[Energy, Power, Share], ...] = Field(
-        default=((5_200, 2_600, 0.35), (9_500, 3_600, 0.40), (13_500, 5_000, 0.25)),
-        description="usable capacity, power either way, share; sizes [mem], shares assumed",
-    )
-    charge_efficiency: Share = Field(default=0.94, ge=0.5, description="AC round trip 85-90 % [mem]")
-    discharge_efficiency: Share = Field(default=0.94, ge=0.5, description="AC round trip 85-90 % [mem]")
-    reserve: Share = Field(default=0.10, le=0.9, description="kept for a power cut; 4-20 % [mem]")
-    standby_w: Power = Field(default=10, le=500, description="inverter's self-supply; assumed")
-    export_limit_w: Power = Field(
-        default=3_680, description="battery and roof together: 16 A per phase, ENA EREC G98"
-    )
-    tariff_share: Share = Field(default=0.4, description="follow a time-of-use tariff; assumed")
-    peak_shaving_share: Share = Field(
-        default=0.0, description="cut their home's import above shave_above; the rest self-consume"
-    )
-    shave_above_w: Power = Field(default=4_000, description="import that peak shaving lets pass; assumed")
-    cheap: tuple[tuple[ClockTime, ClockTime], ...] = Field(
-        default=(("02:00", "05:00"),),
-        validate_default=True,
-        description="local hours in which the tariff is cheap; a British export tariff's [mem]",
-    )
-    peak: tuple[tuple[ClockTime, ClockTime], ...] = Field(
-        default=(("16:00", "19:00"),),
-        validate_default=True,
-        description="local hours in which the tariff is dear; a British export tariff's [mem]",
-    )
-    exports_at_peak_share: Share = Field(
-        default=0.5, description="of those on the tariff, sell at peak what they can; assumed"
-    )
-    keeps_for_peak_share: Share = Field(
-        default=0.0, description="of those on the tariff, leave the home to the grid until the peak"
-    )
-    refuses_in_window_share: Share = Field(
-        default=0.0, description="of those on the tariff, take no orders while a window is open"
-    )
-    jitter_ms: Duration = Field(
-        default=0, le=3_600_000, description="controllers begin a window up to this late; 0: all at once"
-    )
-    cycles_per_day: float = Field(
-        default=0.0, ge=0, le=10, description="warranty: full cycles per day; 0: no limit"
-    )
-    report_every_ms: Duration = Field(
-        default=300_000, ge=1_000, description="Tesla energy sites: one data request per 5 min"
-    )
-    meter_gain_sd: Share = Field(
-        default=0.0, description="gain error of the asset meter, drawn once per meter"
-    )
 
 
 class HomeBatteries:
     """The home batteries of one scenario: `sim.kinds.kind.Kind`."""
 
     name = "batteries"
+    technology = Technology.BATTERY
     device: ModuleType = battery
 
     def __init__(
@@ -106,7 +52,7 @@ class HomeBatteries:
         spec = self._spec(self._numbers.astype(np.int64))
         order = np.lexsort((spec["device"], spec["read_at_ms"], spec["read_every_ms"]))
         home, spec = self._numbers[order], spec[order]
-        u = chance.units(self._key, spec["device"], number=2)
+        u = chance.units(self._key, home.astype(np.int64), number=2)
         state = np.zeros(len(spec), battery.STATE)
         state["at_ms"] = start_ms
         state["limit_w"] = NO_LIMIT_W
@@ -129,7 +75,7 @@ class HomeBatteries:
         capacity_wh, power_w, share = (np.array(column) for column in zip(*settings.sizes, strict=True))
         size = np.searchsorted(np.cumsum(share / share.sum())[:-1], u[:, 0], side="right")
         spec = np.zeros(len(number), battery.SPEC)
-        spec["device"] = number
+        spec["device"] = device_number(KindNumber.BATTERY, number)
         spec["region"] = self._homes.gsp_group[number]
         spec["wh_per_mj"] = (1.0 + settings.meter_gain_sd * z[:, 0]) / MJ_PER_WH
         spec["read_every_ms"] = settings.report_every_ms
@@ -163,7 +109,7 @@ class HomeBatteries:
     def diary(self, drawn: Drawn, day: date, sky: Sky) -> np.ndarray[Any, Any]:
         """What each home needs of the grid by half-hour, were there no battery, and when windows begin."""
         diary = np.zeros(len(drawn.spec), battery.DIARY)
-        u = chance.units(self._key, drawn.spec["device"], day.toordinal(), number=4)
+        u = chance.units(self._key, drawn.home.astype(np.int64), day.toordinal(), number=4)
         diary["jitter_s"] = (u[:, 0] * (self._settings.jitter_ms / 1000)).astype(np.int32)
         half_hours = sky.outdoor_c.shape[1]
         net_w = self._demand_w(drawn.home, day, sky.first_ms, half_hours) - self._sun_w(drawn.home, day, sky)

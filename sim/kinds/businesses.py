@@ -14,18 +14,17 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
-from pydantic import Field
 
 from devices import building, generator
 from devices.standing_order import NO_LIMIT_W
 from protocol import periods
-from protocol.messages import I32, UNKNOWN
+from protocol.messages import I32, UNKNOWN, Technology
 from sim import chance
 from sim.chance import Purpose
-from sim.kinds.kind import F64, HALF_HOUR_MS, Drawn, Sky
-from sim.population import HomeTable
-from sim.quantity import ClockTime, Duration, Power, Share
-from sim.scenario import ROUTE_NAMES, Model
+from sim.homes import HomeTable
+from sim.kinds.kind import F64, HALF_HOUR_MS, Drawn, KindNumber, Sky, device_number
+from sim.scenario import ROUTE_NAMES
+from sim.scenario_devices import BackUpGenerators, Businesses
 
 _MJ_PER_WH = 3_600_000
 
@@ -55,50 +54,11 @@ _FANS = 0.3
 """Share of HVAC that runs whatever the weather: assumed."""
 
 
-class Businesses(Model):
-    """Small business sites under building management."""
-
-    share: Share = Field(default=0.0, description="places that are a small business; optional")
-    trades: dict[str, float] = Field(
-        default_factory=lambda: {"office": 0.4, "shop": 0.35, "pub": 0.1, "workshop": 0.15},
-        description="weights by trade (office, shop, pub, workshop); assumed",
-    )
-    peak_median_w: Power = Field(default=15_000, ge=1_000, le=1_000_000, description="of a site; assumed")
-    peak_log_sd: float = Field(default=0.6, ge=0, le=2, description="spread between sites; assumed")
-    day_sd: Share = Field(default=0.10, description="how busy days differ; assumed")
-    ramp_ms: Duration = Field(default=300_000, ge=5_000, le=3_600_000, description="minutes; assumed")
-    hold_least_ms: Duration = Field(
-        default=3_600_000, ge=60_000, le=21_600_000, description="1 h: CrowdFlex WP5 table 4, heat"
-    )
-    hold_most_ms: Duration = Field(
-        default=7_200_000, ge=60_000, le=21_600_000, description="2 h: CrowdFlex WP5 table 4, heat"
-    )
-    payback_share: Share = Field(default=0.5, description="rebound 30-70 % in 2-4 h [mem]")
-    payback_over_ms: Duration = Field(default=7_200_000, ge=1_800_000, le=86_400_000, description="as above")
-    report_every_ms: Duration = Field(default=60_000, ge=1_000, description="assumed")
-
-
-class BackUpGenerators(Model):
-    """Generators behind a business site's meter."""
-
-    share: Share = Field(default=0.0, description="places with a back-up generator; optional")
-    rating_w: Power = Field(default=20_000, ge=1_000, le=2_000_000, description="assumed")
-    least_share: Share = Field(default=0.3, description="least stable load; assumed")
-    start_ms: Duration = Field(default=30_000, ge=1_000, le=3_600_000, description="to give power; assumed")
-    least_run_ms: Duration = Field(default=1_800_000, le=86_400_000, description="minimum run; assumed")
-    tank_hours: float = Field(default=8.0, gt=0, le=1_000, description="at its rating; assumed")
-    test_every_days: int = Field(default=30, ge=1, le=366, description="a test run a month; assumed")
-    test_at: ClockTime = Field(default="10:00", validate_default=True, description="assumed")
-    test_for_ms: Duration = Field(default=1_800_000, le=7_200_000, description="assumed")
-    test_share: Share = Field(default=0.5, description="load of the test; assumed")
-    refuel_at: ClockTime = Field(default="09:00", validate_default=True, description="assumed")
-    report_every_ms: Duration = Field(default=60_000, ge=1_000, description="assumed")
-
-
 class BusinessSites:
     """The sites of a scenario."""
 
-    name = "business"
+    name = "businesses"
+    technology = Technology.BUILDING
     device = building
 
     def __init__(self, settings: Businesses, homes: HomeTable, owners: I32, seed: int) -> None:
@@ -113,12 +73,12 @@ class BusinessSites:
     def draw(self, start_ms: int) -> Drawn:
         """Keyed by the place alone."""
         settings = self._settings
-        device = self._owners.astype(np.int64)
+        home = self._owners.astype(np.int64)
         key = chance.stream(self._seed, Purpose.BUSINESS)
-        u, z = chance.units(key, device), chance.normals(key, device, number=1)
-        spec = np.zeros(len(device), building.SPEC)
-        spec["device"], spec["wh_per_mj"] = device, 1.0 / _MJ_PER_WH
-        spec["region"] = self._homes.gsp_group[device]
+        u, z = chance.units(key, home), chance.normals(key, home, number=1)
+        spec = np.zeros(len(home), building.SPEC)
+        spec["device"], spec["wh_per_mj"] = device_number(KindNumber.BUILDING, home), 1.0 / _MJ_PER_WH
+        spec["region"] = self._homes.gsp_group[home]
         spec["read_every_ms"] = settings.report_every_ms
         spec["read_at_ms"] = (u[:, 0] * settings.report_every_ms).astype(np.int32)
         names = list(TRADES)
@@ -132,15 +92,15 @@ class BusinessSites:
         spec["hold_cap_s"] = (settings.hold_least_ms + spread_ms * u[:, 2]) / 1000
         spec["payback_permille"] = round(settings.payback_share * 1000)
         spec["payback_over_ms"] = settings.payback_over_ms
-        state = np.zeros(len(device), building.STATE)
+        state = np.zeros(len(home), building.STATE)
         building.begin(state, start_ms)
         rating_w = (spec["peak_w"] * 1.5).astype(np.int32)
-        return _drawn(self._owners, spec, state, rating_w, "evcp_wifi_cloud")
+        return _drawn(self._owners, spec, state, rating_w, "heater_cloud")
 
     def diary(self, drawn: Drawn, day: date, sky: Sky) -> np.ndarray[Any, Any]:  # noqa: ARG002 - as all kinds
         """How busy each site is, keyed by (place, day)."""
         key = chance.stream(self._seed, Purpose.BUSINESS_DAY)
-        z = chance.normals(key, drawn.spec["device"].astype(np.int64), day.toordinal())[:, 0]
+        z = chance.normals(key, drawn.home.astype(np.int64), day.toordinal())[:, 0]
         diary = np.zeros(len(z), building.DIARY)
         diary["scale_permille"] = np.clip(1000.0 * (1.0 + self._settings.day_sd * z), 500, 1500)
         return diary
@@ -173,7 +133,8 @@ def open_half_hours(trade: Trade, day: date, sky: Sky) -> np.ndarray[Any, np.dty
 class Generators:
     """The back-up generators of a scenario."""
 
-    name = "generator"
+    name = "generators"
+    technology = Technology.GENERATOR
     device = generator
 
     def __init__(self, settings: BackUpGenerators, homes: HomeTable, owners: I32, seed: int) -> None:
@@ -185,18 +146,18 @@ class Generators:
     def draw(self, start_ms: int) -> Drawn:
         """Keyed by the place alone; tanks begin full."""
         settings = self._settings
-        device = self._owners.astype(np.int64)
-        u = self._units(device)
-        spec = np.zeros(len(device), generator.SPEC)
-        spec["device"], spec["wh_per_mj"] = device, 1.0 / _MJ_PER_WH
-        spec["region"] = self._homes.gsp_group[device]
+        home = self._owners.astype(np.int64)
+        u = self._units(home)
+        spec = np.zeros(len(home), generator.SPEC)
+        spec["device"], spec["wh_per_mj"] = device_number(KindNumber.GENERATOR, home), 1.0 / _MJ_PER_WH
+        spec["region"] = self._homes.gsp_group[home]
         spec["read_every_ms"] = settings.report_every_ms
         spec["read_at_ms"] = (u[:, 0] * settings.report_every_ms).astype(np.int32)
         spec["rating_w"] = settings.rating_w
         spec["least_w"] = max(round(settings.rating_w * settings.least_share), 1)
         spec["start_ms"], spec["least_run_ms"] = settings.start_ms, settings.least_run_ms
         spec["tank_mj"] = round(settings.rating_w * settings.tank_hours * _MJ_PER_WH)
-        state = np.zeros(len(device), generator.STATE)
+        state = np.zeros(len(home), generator.STATE)
         state["at_ms"], state["limit_w"], state["fuel_mj"] = start_ms, NO_LIMIT_W, spec["tank_mj"]
         rating_w = spec["rating_w"].astype(np.int32)
         return _drawn(self._owners, spec, state, rating_w, "evcp_4g", spec["tank_mj"] // _MJ_PER_WH)
@@ -207,9 +168,7 @@ class Generators:
         On days off a test is left out.
         """
         settings = self._settings
-        first = (self._units(drawn.spec["device"].astype(np.int64))[:, 1] * settings.test_every_days).astype(
-            int
-        )
+        first = (self._units(drawn.home.astype(np.int64))[:, 1] * settings.test_every_days).astype(int)
         diary = np.zeros(len(first), generator.DIARY)
         test_ms = periods.local_clock_ms(day, *divmod(settings.test_at, 60))
         tests = self._tests(first, day)
@@ -225,8 +184,8 @@ class Generators:
         """Nothing but the day's beginning."""
         return generator.Today(sky.first_ms)
 
-    def _units(self, device: np.ndarray[Any, np.dtype[np.int64]]) -> F64:
-        return chance.units(chance.stream(self._seed, Purpose.BUSINESS), device, number=2)
+    def _units(self, home: np.ndarray[Any, np.dtype[np.int64]]) -> F64:
+        return chance.units(chance.stream(self._seed, Purpose.BUSINESS), home, number=2)
 
     def _tests(self, first: Any, day: date) -> Any:
         """Which generators are tested on a day."""

@@ -12,29 +12,26 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from pydantic import Field
 from scipy.special import ndtri
 
 from devices import heat_pump
 from devices.heat_pump import CYLINDER, DIARY, GROUND, HYBRID, SPEC, STATE, TELLS_WARMTH, Today
 from devices.standing_order import NO_LIMIT_W
 from protocol import periods
-from protocol.messages import I32, I64, UNKNOWN
+from protocol.messages import I32, I64, UNKNOWN, Technology
 from protocol.periods import clock_half_hours
 from sim import chance
 from sim.chance import Purpose
 from sim.fleet import MJ_PER_WH
+from sim.homes import HomeTable
 from sim.households import PLAN_HOUR, PLAN_MINUTE, mean_shape_kw, plan_moment_ms
-from sim.kinds.kind import HALF_HOUR_MS, Drawn, Sky
-from sim.population import HomeTable
-from sim.quantity import Duration, Energy, Share
-from sim.scenario import ROUTE_NAMES, Model
+from sim.kinds.kind import HALF_HOUR_MS, Drawn, KindNumber, Sky, device_number
+from sim.scenario import ROUTE_NAMES
+from sim.scenario_devices import HeatPumps
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 
-ROUTE = "heat_pump_cloud"
-FIRST_DEVICE = 2 << 40
-"""Device numbers of heat pumps begin here: apart from those of cars, which are the numbers of homes."""
+_ROUTE = ROUTE_NAMES.index("heat_pump_cloud")
 WH_PER_LITRE_K = 1.163
 SIZES_W = (5000, 6000, 7000, 8000, 10_000, 12_000, 14_000, 16_000)
 """Heat ratings on the market: 5-12 kW, mode 8 (realism.md section 2 [mem]), larger for larger homes."""
@@ -60,109 +57,6 @@ _DRAW_SHARE = 0.75
 """A draw takes place on this share of days; assumed."""
 
 
-class HeatPumps(Model):
-    """Heat pumps, their houses and their people."""
-
-    share: Share = Field(default=0.0, description="homes with a heat pump")
-    high_temperature_share: Share = Field(default=0.33, description="Electrification of Heat (EoH)")
-    ground_share: Share = Field(default=0.05, description="EoH")
-    hybrid_share: Share = Field(
-        default=0.20, description="EoH: with a gas boiler, which also makes hot water"
-    )
-    underfloor_share: Share = Field(default=0.15, description="flow 30 - 0.5 T instead of 40 - T; assumed")
-    high_temperature_extra_k: float = Field(
-        default=7.0, ge=0, le=25, description="flow above that of a low-temperature machine; assumed"
-    )
-    buffer_share: Share = Field(default=0.10, description="with a buffer tank; assumed")
-    buffer_wh: Energy = Field(default=8_000, description="usable heat: about 700 L x 10 K; assumed")
-    loss_median_w_per_k: float = Field(
-        default=198.0, gt=0, le=5_000, description="slope of delivered energy, SERL, n = 3,899"
-    )
-    loss_sd_w_per_k: float = Field(default=119.0, ge=0, le=5_000, description="SERL")
-    fuel_efficiency: Share = Field(
-        default=0.85, ge=0.1, description="heat per delivered energy in SERL's homes, mostly gas; assumed"
-    )
-    slow_hours: tuple[float, float] = Field(default=(20.0, 60.0), description="time constant, fabric [mem]")
-    fast_hours: tuple[float, float] = Field(default=(1.0, 3.0), description="time constant, air node [mem]")
-    air_loss_share: Share = Field(
-        default=0.35, ge=0.05, le=0.9, description="heat lost by air and windows, not fabric; assumed"
-    )
-    between_ratio: float = Field(
-        default=4.0, ge=1, le=50, description="air to fabric, in heat losses; assumed"
-    )
-    gain_median_w: float = Field(
-        default=370.0, ge=0, le=5_000, description="people and appliances, mean of a day; SAP's order [mem]"
-    )
-    gain_log_sd: float = Field(default=0.30, ge=0, le=2, description="assumed")
-    window_m2: float = Field(
-        default=3.0, ge=0, le=50, description="sun let in per W/m2 on the horizontal; assumed"
-    )
-    oversize_median: float = Field(
-        default=1.3, ge=0.5, le=5, description="heat rating over design loss; assumed"
-    )
-    oversize_log_sd: float = Field(default=0.20, ge=0, le=1, description="assumed")
-    emitter_oversize: tuple[float, float] = Field(
-        default=(0.85, 1.15), description="emitters over design loss, evenly; chosen to fit T3"
-    )
-    modulation_floor: Share = Field(default=0.30, ge=0.05, description="of full power [mem]")
-    defrost_share: Share = Field(
-        default=0.08, description="heat lost to defrosting at 1 C, none beyond 7 K from it; assumed, 3-10 %"
-    )
-    ground_c: float = Field(
-        default=5.0, ge=-10, le=20, description="ground about 10 C less 5 K in the exchanger (When2Heat)"
-    )
-    bivalent_c: tuple[float, float] = Field(
-        default=(0.0, 5.0), description="hybrids' boilers take over below, evenly; assumed"
-    )
-    heating_below_c: float = Field(
-        default=15.6, ge=0, le=30, description="no heating on days as warm as this (When2Heat)"
-    )
-    comfort_mean_c: float = Field(default=19.8, ge=10, le=30, description="assumed")
-    comfort_sd_k: float = Field(default=1.2, ge=0, le=5, description="assumed")
-    setback_k: tuple[float, float] = Field(
-        default=(3.0, 7.5), description="below comfort when set back, evenly; chosen to fit T3"
-    )
-    floor_k: float = Field(
-        default=3.0,
-        gt=0,
-        le=10,
-        description="below comfort a home leaves the event, but not before it has cooled by 1.5 K; "
-        "assumed, from 2-3 h off without complaint",
-    )
-    two_period_share: Share = Field(default=0.51, description="warm twice a day (249 homes)")
-    one_period_share: Share = Field(default=0.33, description="warm once; the rest always (249 homes)")
-    hot_water_median_wh: Energy = Field(default=4_000, description="heat a day, DESNZ, 115,000 homes")
-    hot_water_log_sd: float = Field(default=0.45, ge=0, le=2, description="assumed")
-    cylinder_litres: tuple[float, float] = Field(default=(150.0, 250.0), description="110-210 L [mem]")
-    cylinder_loss_wh_per_day: float = Field(
-        default=1_400.0, gt=0, le=10_000, description="1-2 kWh a day modern, at 32 K [mem]"
-    )
-    water_goal_c: float = Field(
-        default=50.0, ge=42, le=60, description="When2Heat's sink for hot water, 50 C"
-    )
-    timed_water_share: Share = Field(
-        default=0.6, description="cylinders heated before the morning and in the afternoon only; assumed"
-    )
-    legionella_weekly_share: Share = Field(
-        default=0.8, description="machines that heat to 60 C once a week; assumed"
-    )
-    response_ms: Duration = Field(default=120_000, le=3_600_000, description="CrowdFlex WP5 table 4, ~2 min")
-    response_spread: Share = Field(default=0.25, description="about it, evenly, by device; assumed")
-    hold_cap_ms: Duration = Field(
-        default=7_200_000, description="CrowdFlex WP5 table 4: 1-2 h without storage"
-    )
-    hold_cap_storage_ms: Duration = Field(
-        default=21_600_000,
-        le=64_800_000,
-        description="CrowdFlex WP5 table 4: 4-6 h with; hybrids alike: assumed",
-    )
-    report_every_ms: Duration = Field(
-        default=120_000, ge=1_000, description="heat-pump clouds poll 30-300 s [mem]"
-    )
-    tells_warmth_share: Share = Field(default=1.0, description="tell how warm the room is")
-    meter_gain_sd: Share = Field(default=0.0, description="asset meter's gain error, drawn once per meter")
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class HeatPumpKind:
     """The heat pumps of one scenario; `numbers` are those of the homes that own one."""
@@ -172,13 +66,14 @@ class HeatPumpKind:
     numbers: I32
     seed: int
     name: str = "heat_pumps"
+    technology: Technology = Technology.HEAT_PUMP
     device: ModuleType = heat_pump
 
     def draw(self, start_ms: int) -> Drawn:
         """Who owns one, of what make, in what house."""
         number = np.asarray(self.numbers, np.int64)
         spec = np.zeros(len(number), SPEC)
-        spec["device"] = FIRST_DEVICE + number
+        spec["device"] = device_number(KindNumber.HEAT_PUMP, number)
         spec["region"] = self.homes.gsp_group[number]
         self._draw_meter(spec, number)
         self._draw_machine(spec, number)
@@ -188,14 +83,13 @@ class HeatPumpKind:
         self._size(spec, number)
         order = np.lexsort((spec["device"], spec["read_at_ms"], spec["read_every_ms"]))
         spec = spec[order]
-        route = ROUTE_NAMES.index(ROUTE) if ROUTE in ROUTE_NAMES else -1
         return Drawn(
             home=number[order].astype(np.int32),
             spec=spec,
             state=first_state(spec, start_ms),
             rating_w=spec["max_w"].astype(np.int32),
             capacity_wh=np.full(len(spec), UNKNOWN, np.int32),
-            route=np.full(len(spec), route, np.int8),
+            route=np.full(len(spec), _ROUTE, np.int8),
         )
 
     def _units(self, purpose: Purpose, number: I64, k: int) -> F64:

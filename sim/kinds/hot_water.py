@@ -4,33 +4,29 @@ from __future__ import annotations
 
 import math
 from datetime import date
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from pydantic import Field
 from scipy.special import ndtri
 
 from devices import hot_water
-from devices.hot_water import DRAWS, NEVER_MS
+from devices.hot_water import NEVER_MS
 from devices.standing_order import NO_LIMIT_W
-from protocol.messages import I32, I64, UNKNOWN
+from protocol.messages import I32, I64, UNKNOWN, Technology
 from sim import chance
 from sim.chance import F64, Purpose
 from sim.fleet import MJ_PER_WH
+from sim.homes import HomeTable
 from sim.households import plan_moment_ms
-from sim.kinds.kind import Drawn, Sky
+from sim.kinds.kind import Drawn, KindNumber, Sky, device_number
 from sim.kinds.storage_heaters import (
     HOUR_MS,
     MAKERS_CLOUD,
     UNREACHABLE,
-    NightSwitch,
     make_switches,
     night_windows_ms,
-    pick,
 )
-from sim.population import HomeTable
-from sim.quantity import Duration, Energy, Power, Share
-from sim.scenario import Model
+from sim.scenario_devices import HotWater
 
 WATER_MJ_PER_LITRE_K = 4_186_000
 """Heat capacity of a litre of water [mJ/K]."""
@@ -40,70 +36,24 @@ _FIRST_DRAW_HOUR, _LAST_DRAW_HOUR = 5.0, 27.0
 """Local hours within which all draws of a diary lie; it runs from 04:30 for 23 hours at least."""
 
 
-class HotWater(Model):
-    """Homes with a hot-water cylinder heated by an immersion."""
-
-    litres: tuple[float, float] = Field(default=(110.0, 210.0), description="volume, uniform within [mem]")
-    immersion_w: tuple[tuple[Annotated[Power, Field(ge=500, le=7_000)], Share], ...] = Field(
-        default=((3_000, 0.7), (2_700, 0.3)), description="2.7-3 kW [mem]; mix assumed"
-    )
-    set_c: float = Field(default=60.0, ge=45, le=75, description="60 C [mem]")
-    band_k: tuple[float, float] = Field(default=(5.0, 8.0), description="hysteresis, uniform within [mem]")
-    standing_loss_wh: tuple[Energy, Energy] = Field(
-        default=(1_000, 2_000), description="per day at 45 K, uniform within: modern cylinders [mem]"
-    )
-    ambient_c: float = Field(default=18.0, ge=5, le=30, description="of the cupboard; assumed")
-    daily_median_wh: Energy = Field(
-        default=4_000, description="used at the taps: about 4 kWh/day in the median home (DESNZ) (T8)"
-    )
-    home_log_sd: float = Field(default=0.45, ge=0, le=2, description="between homes; assumed")
-    day_log_sd: float = Field(default=0.25, ge=0, le=2, description="between days of one home; assumed")
-    draws: int = Field(default=12, ge=1, le=DRAWS, description="per day; assumed")
-    draw_log_sd: float = Field(default=0.9, ge=0, le=2, description="between draws of one day; assumed")
-    times_weekday: tuple[tuple[float, float, float], ...] = Field(
-        default=((6.9, 0.75, 0.38), (17.9, 0.85, 0.30), (13.0, 3.5, 0.32)),
-        description="of draws: (mean local hour, sd hours, weight); fitted to peaks at 06-08 and 17-19 (T8)",
-    )
-    times_weekend: tuple[tuple[float, float, float], ...] = Field(
-        default=((8.2, 1.1, 0.36), (17.9, 1.0, 0.28), (13.5, 3.5, 0.36)), description="as above; assumed"
-    )
-    cold_mean_c: float = Field(default=11.0, ge=5, le=15, description="mains over a year; assumed")
-    cold_swing_c: float = Field(
-        default=4.0, ge=0, le=4.5, description="colder in February and warmer in August; assumed"
-    )
-    night_only_share: Share = Field(
-        default=0.5, description="on the night supply of a two-rate meter; the rest all day; assumed"
-    )
-    smart_share: Share = Field(default=0.10, description="that take set-points; assumed")
-    store_c: float = Field(
-        default=65.0, ge=45, le=75, description="where a turn-up stops; mixing valves assumed"
-    )
-    purge_c: float = Field(
-        default=65.0, ge=45, le=75, description="weekly, against legionella: above 60 C (HSE L8 [mem])"
-    )
-    purge_share: Share = Field(default=0.5, description="cylinders with a weekly cycle; assumed")
-    sensor_share: Share = Field(default=0.3, ge=0.05, le=0.9, description="height of the thermostat; assumed")
-    floor: Share = Field(
-        default=0.25, le=0.9, description="of the volume: with less hot water no order holds it off; assumed"
-    )
-    boost_share: Share = Field(default=0.5, description="owners who boost when the tap runs cold; assumed")
-    boost_for_ms: Duration = Field(default=HOUR_MS, ge=60_000, le=6 * HOUR_MS, description="one hour [mem]")
-    response_ms: Duration = Field(default=120_000, description="about 2 min (CrowdFlex WP5 table 4)")
-    report_every_ms: Duration = Field(
-        default=300_000, ge=1_000, description="heat clouds are polled every 30-300 s [mem]"
-    )
-    meter_gain_sd: Share = Field(default=0.0, description="asset-meter gain error, drawn once per meter")
-    switch: NightSwitch = NightSwitch()
-
-
 class HotWaterCylinders:
     """The cylinders of a scenario (`sim.kinds.kind.Kind`)."""
 
     name = "hot_water"
+    technology = Technology.HOT_WATER
     device = hot_water
 
-    def __init__(self, settings: HotWater, homes: HomeTable, numbers: I32, seed: int) -> None:
+    def __init__(
+        self,
+        settings: HotWater,
+        homes: HomeTable,
+        numbers: I32,
+        seed: int,
+        two_rate: np.ndarray[Any, np.dtype[np.bool_]] | None = None,
+    ) -> None:
+        """In homes that are known to have a night supply, `two_rate` (homes,), the cylinder is on it."""
         self._settings, self._homes, self._numbers, self._seed = settings, homes, numbers, seed
+        self._two_rate = np.zeros(len(homes), np.bool_) if two_rate is None else two_rate
 
     def draw(self, start_ms: int) -> Drawn:
         """Cylinder, timer and switch of every home; the tanks are as hot as their thermostats leave them."""
@@ -116,15 +66,15 @@ class HotWaterCylinders:
             chance.normals(key, number, number=2),
         )
         smart = w[:, 0] < settings.smart_share
-        night_only = w[:, 1] < settings.night_only_share
+        night_only = (w[:, 1] < settings.night_only_share) | self._two_rate[number]
         switches = make_switches(settings.switch, number, self._seed)
         litres = _between(settings.litres, u[:, 0])
         spec = np.zeros(len(number), hot_water.SPEC)
-        spec["device"] = number
+        spec["device"] = device_number(KindNumber.HOT_WATER, number)
         spec["region"] = self._homes.gsp_group[self._numbers]
         traits = np.where(smart, hot_water.SMART, switches.traits) + hot_water.NIGHT_ONLY
         spec["traits"] = np.where(night_only, traits, np.where(smart, hot_water.SMART, 0))
-        spec["rating_w"] = pick(settings.immersion_w, u[:, 1])
+        spec["rating_w"] = chance.pick(settings.immersion_w, u[:, 1])
         spec["offset_s"] = switches.offset_s
         spec["response_s"] = settings.response_ms // 1000
         spec["mj_per_k"] = litres * WATER_MJ_PER_LITRE_K
@@ -155,7 +105,7 @@ class HotWaterCylinders:
 
     def diary(self, drawn: Drawn, day: date, sky: Sky) -> np.ndarray[Any, Any]:  # noqa: ARG002 - taps see none
         """When people draw how much, and whether the cylinder purges today."""
-        settings, device = self._settings, drawn.spec["device"]
+        settings, device = self._settings, drawn.home.astype(np.int64)
         plan_ms = plan_moment_ms(day)
         diary = np.zeros(len(device), hot_water.DIARY)
         diary["plan_ms"] = plan_ms

@@ -6,18 +6,44 @@ kinds by this contract alone.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import date
+from enum import IntEnum
 from types import ModuleType
 from typing import Any, Protocol
 
 import numpy as np
 
-from protocol.messages import I8, I32
+from protocol.messages import I8, I32, I64, Technology
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 
 HALF_HOUR_MS = 1_800_000
+
+
+class KindNumber(IntEnum):
+    """The upper bits of device numbers: as `Technology`, and further ones where that has several kinds."""
+
+    EV = 0
+    HEAT_PUMP = 1
+    STORAGE_HEATER = 2
+    RESISTIVE = 3
+    HOT_WATER = 4
+    BATTERY = 5
+    PV = 6
+    WASHING_MACHINE = 7
+    FRIDGE = 8
+    BUILDING = 9
+    GENERATOR = 10
+    WASHER_DRYER = 11
+    TUMBLE_DRYER = 12
+    DISHWASHER = 13
+
+
+def device_number(kind: KindNumber, home: I32 | I64) -> I64:
+    """Stable numbers of devices among those of all kinds, the entities of their draws; below 2**48."""
+    return (int(kind) << 40) | home.astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +58,7 @@ class Sky:
     global_w_per_m2: F64  # on the horizontal
     diffuse_w_per_m2: F64  # on the horizontal
     direct_w_per_m2: F64  # on a surface that faces the sun
+    mean_c: float = math.nan  # of the local day that the diary is of, where a kind asks for it: cars do
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,12 +72,32 @@ class Drawn:
     capacity_wh: I32  # what it can store; UNKNOWN where it stores nothing or nobody knows
     route: I8  # place in sim.scenario.ROUTE_NAMES; -1: nobody can reach it
 
+    def among(self, wanted: np.ndarray[Any, np.dtype[np.bool_]]) -> Drawn:
+        """The wanted rows alone, in the same order."""
+        return Drawn(
+            self.home[wanted],
+            self.spec[wanted],
+            self.state[wanted],
+            self.rating_w[wanted],
+            self.capacity_wh[wanted],
+            self.route[wanted],
+        )
+
 
 class Kind(Protocol):
     """One kind of device of one scenario."""
 
-    name: str
-    device: ModuleType
+    @property
+    def name(self) -> str:
+        """As tables call it."""
+
+    @property
+    def technology(self) -> Technology:
+        """As it is enrolled."""
+
+    @property
+    def device(self) -> ModuleType:
+        """The module of its physics."""
 
     def draw(self, start_ms: int) -> Drawn:
         """Who owns one, and of what make; a pure function of scenario and seed."""
@@ -60,3 +107,17 @@ class Kind(Protocol):
 
     def today(self, day: date, sky: Sky) -> Any:
         """What all rows share from the planning moment of `day` to the next: the module's `Today`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """Rows of one kind, next to each other in the population: all can be reached, or none can."""
+
+    kind: Kind
+    drawn: Drawn
+    first_row: int
+
+    @property
+    def rows(self) -> slice:
+        """Where these rows lie among all."""
+        return slice(self.first_row, self.first_row + len(self.drawn.home))

@@ -8,25 +8,23 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from pydantic import Field
 
 from devices import pv
 from devices.standing_order import NO_LIMIT_W
-from protocol.messages import I32, I64, UNKNOWN
+from protocol.messages import I32, I64, UNKNOWN, Technology
 from sim import chance
 from sim.chance import Purpose
-from sim.kinds.kind import HALF_HOUR_MS, Drawn, Sky
-from sim.population import HomeTable
-from sim.quantity import Duration, Power, Share
-from sim.scenario import ROUTE_NAMES, Model
+from sim.homes import HomeTable
+from sim.kinds.kind import HALF_HOUR_MS, Drawn, KindNumber, Sky, device_number
+from sim.scenario import ROUTE_NAMES
+from sim.scenario_devices import Pv
 from sim.sky import PLACES, sun_track
 from sim.weather import autoregressive
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 
 MJ_PER_WH = 3_600_000
-_ROUTE = ROUTE_NAMES.index("evcp_wifi_cloud")
-"""An inverter is reached as a charge point on the home's broadband is."""
+_ROUTE = ROUTE_NAMES.index("inverter_cloud")
 _STEPS = HALF_HOUR_MS // (HALF_HOUR_MS // 3)
 _FLICKER_PATTERNS = 64
 """Roofs share this many ways in which small clouds pass: enough that a street does not move as one."""
@@ -35,49 +33,11 @@ _FLICKER_STREAM = 16
 _generated_w = pv.generated_w
 
 
-class Pv(Model):
-    """Solar panels and inverters."""
-
-    share: Share = Field(default=0.0, description="homes with panels; about 5 % in GB 2024 [mem]")
-    peak_mean_w: Power = Field(default=3_600, ge=500, le=20_000, description="3-4 kWp typical")
-    peak_sd_w: Power = Field(default=900, description="assumed")
-    tilt_degrees: float = Field(
-        default=35.0, ge=0, le=90, description="usual pitch of a British roof; assumed"
-    )
-    tilt_sd_degrees: float = Field(default=8.0, ge=0, le=45, description="assumed")
-    azimuth_degrees: float = Field(default=180.0, ge=0, lt=360, description="clockwise from north; mean")
-    azimuth_sd_degrees: float = Field(
-        default=50.0, ge=0, le=180, description="assumed; mixed roofs yield 5-15 % less than south (PVGIS)"
-    )
-    inverter_limit_w: Power = Field(default=3_680, ge=500, description="16 A per phase: ENA EREC G98")
-    array_loss: Share = Field(
-        default=0.104, description="dirt, mismatch, cables; with the inverter PVGIS's 14 % in all"
-    )
-    inverter_efficiency: Share = Field(default=0.96, ge=0.5, description="[mem]")
-    optical_loss: Share = Field(
-        default=0.039,
-        description="reflection and spectrum: what PVGIS's power of 2019 lacks beside Huld's formula",
-    )
-    noct_c: float = Field(
-        default=45.0, ge=20, le=70, description="nominal cell temperature, as on data sheets [mem]"
-    )
-    reachable_share: Share = Field(default=0.3, description="inverters that can be read and told; assumed")
-    report_every_ms: Duration = Field(default=300_000, ge=1_000, description="inverter clouds; assumed")
-    meter_gain_sd: Share = Field(
-        default=0.0, description="gain error of the asset meter, drawn once per meter"
-    )
-    inverter_gain_sd: Share = Field(
-        default=0.0, description="error of the inverter's own count, drawn once per inverter"
-    )
-    flicker_sd: float = Field(
-        default=0.0, ge=0, le=1, description="clouds that pass within a half-hour, log sd per 10 min"
-    )
-
-
 class Roofs:
     """The solar roofs of one scenario: `sim.kinds.kind.Kind`."""
 
     name = "pv"
+    technology = Technology.PV
     device: ModuleType = pv
 
     def __init__(self, settings: Pv, homes: HomeTable, numbers: I32, seed: int) -> None:
@@ -113,7 +73,7 @@ class Roofs:
         z0, z1, z2 = (chance.normals(self._key, number, number=k) for k in (0, 1, 2))
         u = chance.units(self._key, number, number=3)
         spec = np.zeros(len(number), pv.SPEC)
-        spec["device"] = number
+        spec["device"] = device_number(KindNumber.PV, number)
         spec["region"] = self._homes.gsp_group[number]
         peak_w = settings.peak_mean_w + settings.peak_sd_w * z0[:, 0]
         spec["peak_w"] = np.clip(peak_w, settings.peak_mean_w / 3, 3 * settings.peak_mean_w)
@@ -137,7 +97,7 @@ class Roofs:
         """Which clouds pass over each roof today."""
         diary = np.zeros(len(drawn.spec), pv.DIARY)
         if self._settings.flicker_sd:
-            u = chance.units(self._key, drawn.spec["device"], day.toordinal(), number=5)
+            u = chance.units(self._key, drawn.home.astype(np.int64), day.toordinal(), number=5)
             diary["flicker"] = (u[:, 0] * _FLICKER_PATTERNS).astype(np.uint16)
         return diary
 

@@ -6,72 +6,30 @@ from datetime import date
 from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 from devices import resistive_heater
 from devices.resistive_heater import NEVER_MS
 from devices.standing_order import NO_LIMIT_W
-from protocol.messages import I32, I64, UNKNOWN
+from protocol.messages import I32, I64, UNKNOWN, Technology
 from sim import chance
 from sim.chance import F64, Purpose
 from sim.fleet import MJ_PER_WH
+from sim.homes import HomeTable
 from sim.households import plan_moment_ms
-from sim.kinds.kind import Drawn, Sky
+from sim.kinds.kind import Drawn, KindNumber, Sky, device_number
 from sim.kinds.storage_heaters import DESIGN_BELOW_ZERO_C, HOUR_MS, MAKERS_CLOUD, UNREACHABLE
-from sim.population import HomeTable
-from sim.quantity import Duration, Share
-from sim.scenario import Model
+from sim.scenario_devices import ResistiveHeaters
 
 _PLAN_HOUR, _LAST_HOUR = 4.5, 27.0
 """Local hours between which schedules lie; a diary begins at 04:30 and runs for 23 hours at least."""
 _TWO_PERIODS, _ONE_PERIOD, _ALL_DAY = 0, 1, 2
 
 
-class ResistiveHeaters(Model):
-    """Homes heated by panel heaters."""
-
-    loss_median_w_per_k: float = Field(
-        default=120.0, gt=10, le=1_000, description="all homes: median 198 (SERL, T5); mostly flats: assumed"
-    )
-    loss_log_sd: float = Field(default=0.40, ge=0, le=1.5, description="assumed; SERL sd 119 of mean ~ 215")
-    hours_median: float = Field(
-        default=25.0, gt=1, le=200, description="time constant of the house, one node; assumed"
-    )
-    hours_log_sd: float = Field(default=0.30, ge=0, le=1, description="assumed")
-    oversize: float = Field(
-        default=1.6, gt=1, le=5, description="heaters, of the loss at -3 C, for heating up; assumed"
-    )
-    balance_c: float = Field(default=15.3, ge=5, le=20, description="SERL: 15.2-15.4 C (T5)")
-    warm_c: float = Field(default=20.0, ge=10, le=28, description="wanted while the schedule is on; assumed")
-    warm_sd_c: float = Field(default=1.0, ge=0, le=5, description="between homes; assumed")
-    setback_k: float = Field(default=4.0, ge=0, le=12, description="less wanted otherwise; assumed")
-    two_periods_share: Share = Field(default=0.51, description="heat two periods a day (249 homes)")
-    one_period_share: Share = Field(default=0.33, description="heat one period a day (249 homes)")
-    morning: tuple[float, float] = Field(default=(6.5, 8.5), description="local hours; assumed")
-    evening: tuple[float, float] = Field(default=(17.0, 22.5), description="local hours; assumed")
-    all_day: tuple[float, float] = Field(default=(6.5, 22.5), description="local hours; assumed")
-    home_sd_hours: float = Field(default=0.75, ge=0, le=3, description="between homes; assumed")
-    day_sd_hours: float = Field(default=0.25, ge=0, le=2, description="between days; assumed")
-    away_share: Share = Field(default=0.05, description="days on which nobody comes home; assumed")
-    smart_share: Share = Field(default=0.15, description="with thermostats that take set-points; assumed")
-    floor_k: float = Field(
-        default=2.0, ge=0, le=6, description="below what is wanted: the comfort floor; assumed"
-    )
-    ceiling_k: float = Field(default=1.5, ge=0, le=5, description="a turn-up heats so far above; assumed")
-    look_share: Share = Field(
-        default=0.0, description="evenings on which an owner takes over if held in the cold"
-    )
-    response_ms: Duration = Field(default=120_000, description="about 2 min (CrowdFlex WP5 table 4)")
-    report_every_ms: Duration = Field(
-        default=300_000, ge=1_000, description="heat clouds are polled every 30-300 s [mem]"
-    )
-    meter_gain_sd: Share = Field(default=0.0, description="asset-meter gain error, drawn once per meter")
-
-
 class ResistiveHeaterHomes:
     """The panel heaters of a scenario (`sim.kinds.kind.Kind`)."""
 
     name = "resistive_heaters"
+    technology = Technology.RESISTIVE
     device = resistive_heater
 
     def __init__(self, settings: ResistiveHeaters, homes: HomeTable, numbers: I32, seed: int) -> None:
@@ -89,7 +47,7 @@ class ResistiveHeaterHomes:
         )
         smart = u[:, 0] < settings.smart_share
         spec = np.zeros(len(number), resistive_heater.SPEC)
-        spec["device"] = number
+        spec["device"] = device_number(KindNumber.RESISTIVE, number)
         spec["region"] = self._homes.gsp_group[self._numbers]
         spec["traits"] = np.where(smart, resistive_heater.SMART, 0)
         loss = settings.loss_median_w_per_k * np.exp(settings.loss_log_sd * z[:, 0])
@@ -121,7 +79,7 @@ class ResistiveHeaterHomes:
 
     def diary(self, drawn: Drawn, day: date, sky: Sky) -> np.ndarray[Any, Any]:
         """When each home wants to be warm, and whether it heats at all in this weather."""
-        settings, device = self._settings, drawn.spec["device"]
+        settings, device = self._settings, drawn.home.astype(np.int64)
         key, ordinal = chance.stream(self._seed, Purpose.HEAT_DAY), day.toordinal()
         u = chance.units(key, device, ordinal, 50)
         diary = np.zeros(len(device), resistive_heater.DIARY)

@@ -9,28 +9,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, timedelta
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 from devices import storage_heater
 from devices.standing_order import NO_LIMIT_W
 from protocol import periods
-from protocol.messages import I8, I32, I64, UNKNOWN
+from protocol.messages import I8, I32, I64, UNKNOWN, Technology
 from sim import chance
 from sim.chance import F64, Purpose
 from sim.fleet import MJ_PER_WH
-from sim.kinds.kind import Drawn, Sky
-from sim.population import HomeTable
-from sim.quantity import ClockTime, Duration, Power, Share
-from sim.scenario import ROUTE_NAMES, Model
+from sim.homes import HomeTable
+from sim.kinds.kind import Drawn, KindNumber, Sky, device_number
+from sim.scenario import ROUTE_NAMES
+from sim.scenario_devices import NightSwitch, StorageHeaters
 
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 UNREACHABLE = -1
-MAKERS_CLOUD = ROUTE_NAMES.index("evcp_wifi_cloud")
-"""Smart heat hangs on home broadband and its maker's cloud, as Wi-Fi charge points do: assumed."""
+MAKERS_CLOUD = ROUTE_NAMES.index("heater_cloud")
+"""Smart heat hangs on home broadband and its maker's cloud."""
 DESIGN_BELOW_ZERO_C = 3.0
 """Heaters are sized for a day at -3 C (the usual external design temperature of England) [mem]."""
 
@@ -61,107 +60,6 @@ _MINUTES_OF = {
 _OTHER_GROUPS = (("00:30", "07:30"),)
 _EARLIEST_NIGHT_MINUTE = 12 * 60
 """A window that begins after noon begins on the evening before the night's morning."""
-
-
-class NightSwitch(Model):
-    """What turns the night supply on and off. Every failure's default is none."""
-
-    teleswitch_share: Share = Field(
-        default=0.10,
-        description="behind a radio teleswitch: 156,000 left in autumn 2025 (Ofgem) of 1.5-1.7 million",
-    )
-    teleswitch_groups: int = Field(
-        default=16, ge=1, le=1_000, description="groups switched together; assumed"
-    )
-    teleswitch_offset_ms: Duration = Field(
-        default=900_000, le=3_600_000, description="groups switch up to this early or late: +/-15 min [mem]"
-    )
-    load_switch_offset_ms: Duration = Field(
-        default=1_799_000, le=1_799_000, description="SMETS2 load switches: randomised offset up to 1,799 s"
-    )
-    stuck_on_share: Share = Field(default=0.0, description="of teleswitches: supply day and night (Ofgem)")
-    stuck_off_share: Share = Field(default=0.0, description="of teleswitches: no supply at all (Ofgem)")
-    wrong_time_share: Share = Field(
-        default=0.0, description="of teleswitches: night at the wrong time (Ofgem)"
-    )
-    wrong_time_ms: Duration = Field(
-        default=8 * HOUR_MS, le=12 * HOUR_MS, description="how wrong, at most, either way; assumed"
-    )
-    night_hours: dict[str, tuple[tuple[ClockTime, ClockTime], ...]] = Field(
-        default_factory=dict, description="by GSP Group, GMT; empty: the table of this module"
-    )
-
-
-class StorageHeaters(Model):
-    """Homes heated by night storage heaters."""
-
-    count_mix: tuple[tuple[int, Share], ...] = Field(
-        default=((3, 0.40), (4, 0.35), (5, 0.25)), description="heaters per home: 3-5 [mem]; mix assumed"
-    )
-    heater_w: tuple[tuple[Annotated[Power, Field(ge=500, le=7_000)], Share], ...] = Field(
-        default=((1_700, 0.35), (2_550, 0.35), (3_400, 0.30)),
-        description="1.7-3.4 kW each [mem]; mix assumed",
-    )
-    charge_hours: float = Field(default=7.0, gt=1, le=12, description="from cold to full: one night [mem]")
-    band: tuple[Share, Share] = Field(
-        default=(0.02, 0.06), description="hysteresis of the charge control, of a full core; assumed"
-    )
-    sizing_median: float = Field(
-        default=0.75,
-        gt=0,
-        le=3,
-        description="heat that a day at -3 C asks, of what a full core holds; assumed",
-    )
-    sizing_log_sd: float = Field(default=0.25, ge=0, le=1, description="assumed")
-    balance_c: float = Field(default=15.3, ge=5, le=25, description="SERL: 15.2-15.4 C (T5)")
-    closed_hours: float = Field(
-        default=14.0, gt=1, le=100, description="time constant of the core, damper closed; assumed"
-    )
-    smart_closed_hours: float = Field(
-        default=30.0, gt=1, le=200,
-        description="of a high-heat-retention core: 45 % kept after a day (BS EN 60531 as in SAP 10) [mem]",
-    )  # fmt: skip
-    open_factor: float = Field(
-        default=2.0, ge=1, le=10, description="an open damper gives so much faster; assumed"
-    )
-    closed_log_sd: float = Field(default=0.20, ge=0, le=1, description="between homes; assumed")
-    manual_share: Share = Field(
-        default=0.4, description="owners with a dial instead of automatic charge control; assumed"
-    )
-    manual_dial: tuple[Share, Share] = Field(
-        default=(0.3, 0.8), description="where dials stand in winter, uniform within; assumed"
-    )
-    manual_off_above_c: float = Field(
-        default=12.0, ge=0, le=25, description="mean of a day from which they turn the dial off; assumed"
-    )
-    forecast_sd_c: float = Field(
-        default=1.0, ge=0, le=10, description="error of what automatic control expects; assumed"
-    )
-    evening: tuple[float, float] = Field(
-        default=(16.0, 22.0), description="damper open, local hours; assumed"
-    )
-    morning_share: Share = Field(default=0.3, description="mornings with an open damper, 07-09; assumed")
-    boost_share: Share = Field(
-        default=0.1, description="evenings on which the owner looks, and boosts a cold room; assumed"
-    )
-    boost_below: Share = Field(
-        default=0.15, description="core left, of tonight's target, that is cold; assumed"
-    )
-    boost_w: Power = Field(default=1_500, ge=0, le=10_000, description="direct element in use; assumed")
-    boost_for_ms: Duration = Field(default=HOUR_MS, ge=60_000, le=12 * HOUR_MS, description="assumed")
-    smart_share: Share = Field(
-        default=0.10,
-        description="that take set-points (CrowdFlex WP5 4.1.4: only those with an API); assumed",
-    )
-    floor: Share = Field(
-        default=0.10, description="of tonight's target: below it no order holds them off; assumed"
-    )
-    response_ms: Duration = Field(default=120_000, description="about 2 min (CrowdFlex WP5 table 4)")
-    report_every_ms: Duration = Field(
-        default=300_000, ge=1_000, description="heat clouds are polled every 30-300 s [mem]"
-    )
-    meter_gain_sd: Share = Field(default=0.0, description="asset-meter gain error, drawn once per meter")
-    switch: NightSwitch = NightSwitch()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -226,17 +124,11 @@ def _gmt_midnight_ms(day: date) -> int:
     return (day.toordinal() - date(1970, 1, 1).toordinal()) * 24 * HOUR_MS
 
 
-def pick(mix: tuple[tuple[int, float], ...], u: F64) -> I64:
-    """Draw from (value, share) pairs."""
-    edges = np.cumsum([share for _, share in mix])
-    values = np.array([value for value, _ in mix], dtype=np.int64)
-    return np.asarray(values[np.searchsorted(edges[:-1], u, side="right")])
-
-
 class StorageHeaterHomes:
     """The storage heaters of a scenario (`sim.kinds.kind.Kind`)."""
 
     name = "storage_heaters"
+    technology = Technology.STORAGE_HEATER
     device = storage_heater
 
     def __init__(self, settings: StorageHeaters, homes: HomeTable, numbers: I32, seed: int) -> None:
@@ -250,9 +142,9 @@ class StorageHeaterHomes:
         u, z = chance.units(key, number), chance.normals(key, number, number=1)
         smart = u[:, 2] < settings.smart_share
         switches = make_switches(settings.switch, number, self._seed)
-        heaters, unit_w = pick(settings.count_mix, u[:, 0]), pick(settings.heater_w, u[:, 1])
+        heaters, unit_w = chance.pick(settings.count_mix, u[:, 0]), chance.pick(settings.heater_w, u[:, 1])
         spec = np.zeros(len(number), storage_heater.SPEC)
-        spec["device"] = number
+        spec["device"] = device_number(KindNumber.STORAGE_HEATER, number)
         spec["region"] = self._homes.gsp_group[self._numbers]
         spec["traits"] = np.where(smart, storage_heater.SMART, switches.traits)
         spec["floor_pct"] = round(100 * settings.floor)
@@ -288,13 +180,13 @@ class StorageHeaterHomes:
     def diary(self, drawn: Drawn, day: date, sky: Sky) -> np.ndarray[Any, Any]:
         """Tonight's target from the weather, the owner's dampers and patience."""
         settings = self._settings
-        device = drawn.spec["device"]
+        number = drawn.home.astype(np.int64)
         key, ordinal = chance.stream(self._seed, Purpose.HEAT_DAY), day.toordinal()
-        u = chance.units(key, device, ordinal, 40)
-        z = chance.normals(key, device, ordinal, 41)
-        diary = np.zeros(len(device), storage_heater.DIARY)
+        u = chance.units(key, number, ordinal, 40)
+        z = chance.normals(key, number, ordinal, 41)
+        diary = np.zeros(len(number), storage_heater.DIARY)
         diary["forecast_ms"] = periods.local_clock_ms(day, 20)
-        diary["tonight_mj"] = self._targets_mj(drawn.spec, sky, z[:, 0])
+        diary["tonight_mj"] = self._targets_mj(drawn, sky, z[:, 0])
         opens, closes = settings.evening
         late_ms = (0.5 * z[:, 1] * HOUR_MS).astype(np.int64).clip(-HOUR_MS, HOUR_MS)
         noon_ms = periods.local_clock_ms(day, 12)
@@ -314,7 +206,7 @@ class StorageHeaterHomes:
         """The night hours."""
         return storage_heater.Today(night_windows_ms(self._settings.switch, self._homes.group_names, day))
 
-    def _targets_mj(self, spec: np.ndarray[Any, Any], sky: Sky, z: F64) -> I64:
+    def _targets_mj(self, drawn: Drawn, sky: Sky, z: F64) -> I64:
         """Heat that the core shall hold in the morning [mJ].
 
         Automatic control: what tomorrow asks if it is like today, give or take its error. A dial: one level
@@ -322,7 +214,8 @@ class StorageHeaterHomes:
         """
         settings = self._settings
         key = chance.stream(self._seed, Purpose.STORAGE_HEATER)
-        u, w = chance.units(key, spec["device"], number=2), chance.normals(key, spec["device"], number=3)
+        spec, number = drawn.spec, drawn.home.astype(np.int64)
+        u, w = chance.units(key, number, number=2), chance.normals(key, number, number=3)
         sizing = settings.sizing_median * np.exp(settings.sizing_log_sd * w[:, 0])
         mean_c = sky.outdoor_c.mean(axis=1)[spec["region"]]
         cold_k = settings.balance_c - (mean_c + settings.forecast_sd_c * z)

@@ -14,13 +14,14 @@ import numpy as np
 from numba import njit
 
 from devices import hot_water, resistive_heater, storage_heater
+from sim.homes import make_homes
 from sim.households import plan_moment_ms
-from sim.kinds.hot_water import HotWater, HotWaterCylinders
+from sim.kinds.hot_water import HotWaterCylinders
 from sim.kinds.kind import Drawn, Sky
-from sim.kinds.resistive_heaters import ResistiveHeaterHomes, ResistiveHeaters
-from sim.kinds.storage_heaters import NightSwitch, StorageHeaterHomes, StorageHeaters
-from sim.population import make_homes
+from sim.kinds.resistive_heaters import ResistiveHeaterHomes
+from sim.kinds.storage_heaters import StorageHeaterHomes
 from sim.scenario import Homes
+from sim.scenario_devices import HotWater, NightSwitch, ResistiveHeaters, StorageHeaters
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from devices import ev
 from protocol import periods
 from sim.fleet import MJ_PER_WH, Fleet
 from sim.households import make_diary, plan_moment_ms, quiet_windows_ms
@@ -51,14 +52,15 @@ def watch(seed: int, cars: int = CARS) -> Seen:
     population = make_population(scenario)
     groups = int(population.cell.max()) + 1
     start_ms = periods.day_start_ms(START)
-    fleet = Fleet(population.spec, population.cell, groups, population.charge_mj, start_ms, keep_events=True)
+    state = ev.make_state(population.charge_mj, start_ms)
+    fleet = Fleet(ev, population.spec, state, population.cell, groups, start_ms, keep_events=True)
     energy_w, weekdays, events = np.zeros(48), 0, []
     for ahead in range(SETTLING_DAYS + DAYS):
         day = START + timedelta(days=ahead)
         fleet.play(plan_moment_ms(day), Orders.none(), read=False)
         battery_mj = population.spec["battery_mj"]
         diary = make_diary(scenario.evs, population.drivers, battery_mj, day, WINTER_C, seed)
-        fleet.plan(diary, quiet_windows_ms(day))
+        fleet.plan(diary, ev.Today(quiet_windows_ms(day)))
         for _ in range(48):
             begin_ms = fleet.state.now_ms
             fleet.play(begin_ms + HALF_HOUR_MS, Orders.none(), read=False)

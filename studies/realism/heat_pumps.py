@@ -25,11 +25,12 @@ from devices import heat_pump
 from devices.heat_pump import GROUND, HYBRID, SPACE
 from devices.house import NEVER_MS
 from protocol import periods
+from sim.homes import make_homes
 from sim.households import plan_moment_ms
-from sim.kinds.heat_pumps import HeatPumpKind, HeatPumps
+from sim.kinds.heat_pumps import HeatPumpKind
 from sim.kinds.kind import HALF_HOUR_MS, Sky
-from sim.population import make_homes
 from sim.scenario import Homes
+from sim.scenario_devices import HeatPumps
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from sim.homes import NOT_SMART, HomeTable, make_homes
 from sim.households import PROFILE_ANNUAL_WH, WINTER_WEEKDAY_KW, BaseLoad
-from sim.population import NOT_SMART, HomeTable, make_homes
 from sim.scenario import Homes
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]

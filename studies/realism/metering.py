@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from devices.ev import NEVER_MS
+from devices import ev
+from devices.ev import NEVER_MS, idle_diary
 from sim import chance
 from sim.chance import Purpose
-from sim.fleet import MJ_PER_WH, Fleet, idle_diary
+from sim.fleet import MJ_PER_WH, Fleet
 from sim.play import Orders
 from sim.population import Population, make_population
 from sim.scenario import Clock, EvMeter, Evs, Homes, Scenario
@@ -46,7 +47,8 @@ def gain_sd(n: int, seeds: range, meter: EvMeter) -> float:
 def fleet_of(cars: Population) -> Fleet:
     """All of them half full, three minutes before the step."""
     groups = int(cars.cell.max()) + 1
-    return Fleet(cars.spec, cars.cell, groups, cars.spec["battery_mj"] // 2, START_MS - 180_000)
+    state = ev.make_state(cars.spec["battery_mj"] // 2, START_MS - 180_000)
+    return Fleet(ev, cars.spec, state, cars.cell, groups, START_MS - 180_000)
 
 
 def held_sum(fleet: Fleet, stop_at_ms: I64) -> tuple[I64, I64]:
@@ -59,7 +61,7 @@ def held_sum(fleet: Fleet, stop_at_ms: I64) -> tuple[I64, I64]:
     diary["start_ms"] = START_MS - 120_000
     diary["plug_below_mj"] = 2**60
     diary["leave_ms"] = stop_at_ms
-    fleet.plan(diary, np.empty((0, 2), np.int64))
+    fleet.plan(diary, ev.Today(np.empty((0, 2), np.int64)))
     fleet.play(START_MS - 60_000, Orders.none())
     assert (fleet.state.rows["import_w"] > 0).all()
     held = fleet.state.rows["import_w"].astype(np.int64).copy()

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from protocol.messages import I32
+from sim.homes import HomeTable, make_homes
 from sim.kinds.kind import Sky
-from sim.kinds.pv import Pv, Roofs
-from sim.population import HomeTable, make_homes
+from sim.kinds.pv import Roofs
 from sim.scenario import Homes, Weather
+from sim.scenario_devices import Pv
 from sim.sky import PLACES, make_sky
 from sim.weather import Temperatures, make_weather
 

@@ -15,12 +15,13 @@ from numba import njit
 
 from devices import appliance, fridge
 from protocol import periods
+from sim.homes import make_homes
 from sim.households import plan_moment_ms
-from sim.kinds.appliances import Appliances, Dishwashers
-from sim.kinds.fridges import FridgeFreezers, Fridges
+from sim.kinds.appliances import Appliances
+from sim.kinds.fridges import FridgeFreezers
 from sim.kinds.kind import Sky
-from sim.population import make_homes
 from sim.scenario import Homes
+from sim.scenario_devices import Dishwashers, Fridges
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 

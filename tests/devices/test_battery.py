@@ -18,11 +18,13 @@ from devices.battery import EventKind
 from devices.scalar import uncompiled
 from protocol import periods
 from protocol.messages import NO_LIMIT_W, AckOutcome, AssetStatus
+from sim.homes import make_homes
 from sim.households import BaseLoad, plan_moment_ms
-from sim.kinds.batteries import Batteries, HomeBatteries, windows_ms
-from sim.kinds.pv import Pv, Roofs
-from sim.population import make_homes
+from sim.kinds.batteries import HomeBatteries, windows_ms
+from sim.kinds.kind import KindNumber, device_number
+from sim.kinds.pv import Roofs
 from sim.scenario import Homes, Weather
+from sim.scenario_devices import Batteries, Pv
 from sim.sky import make_sky
 from sim.weather import make_weather
 
@@ -421,7 +423,7 @@ def test_rows_lie_in_the_order_of_reading_and_adding_homes_moves_no_other():
     kind, drawn, _ = make_kind(date(2024, 6, 20), Batteries())
     spec = drawn.spec
     assert (np.diff(spec["read_at_ms"]) >= 0).all()
-    assert (spec["device"] == drawn.home).all()
+    assert (spec["device"] == device_number(KindNumber.BATTERY, drawn.home)).all()
     fewer = HomeBatteries(
         Batteries(), make_homes(HOMES, 5), np.arange(0, 100, 2, dtype=np.int32), 5, BaseLoad(None, HOMES, 5)
     ).draw(FIRST_MS)

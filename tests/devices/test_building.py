@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from devices import building, generator
 from devices.scalar import uncompiled
 from devices.standing_order import NO_LIMIT_W
+from sim.homes import make_homes
 from sim.households import plan_moment_ms
-from sim.kinds.businesses import BackUpGenerators, Businesses, BusinessSites, Generators
+from sim.kinds.businesses import BusinessSites, Generators
 from sim.kinds.kind import Sky
-from sim.population import make_homes
 from sim.scenario import Homes
+from sim.scenario_devices import BackUpGenerators, Businesses
 
 START_MS = 1_705_379_400_000  # 2024-01-16 04:30 UTC
 MINUTE_MS, HOUR_MS, WH = 60_000, 3_600_000, 3_600_000

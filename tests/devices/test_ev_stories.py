@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from devices import ev
-from devices.ev import EventKind
+from devices.ev import EventKind, idle_diary, make_spec
 from protocol.messages import NO_LIMIT_W, AckOutcome, AssetStatus
-from sim.fleet import Fleet, idle_diary, make_spec
+from sim.fleet import Fleet
 from sim.play import Orders, Polls
 from sim.reference import ReferenceFleet
 
 MIDNIGHT_MS = 1_705_363_200_000  # 2024-01-16 00:00 UTC, a Tuesday in winter
 WH = 3_600_000
-NO_QUIET_HOURS = np.empty((0, 2), np.int64)
+NO_QUIET_HOURS = ev.Today(np.empty((0, 2), np.int64))
 PEAK = [("08:00", "11:00"), ("16:00", "22:00")]
 
 
@@ -59,10 +59,17 @@ class Car:
         spec["read_every_ms"], spec["read_at_ms"] = 60_000, 17_000
         spec["traits"] = traits
         self.fleet = kind(
-            spec, np.zeros(1, np.int16), 1, np.array([charge_wh * WH]), at("04:30"), keep_events=True
+            ev,
+            spec,
+            ev.make_state(np.array([charge_wh * WH]), at("04:30")),
+            np.zeros(1, np.int16),
+            1,
+            at("04:30"),
+            keep_events=True,
         )
-        self.quiet_ms = np.array([[at(begin), at(end)] for begin, end in quiet], np.int64).reshape(-1, 2)
-        self.fleet.plan(diary(**{"return_ms": "18:00", **day}), self.quiet_ms)
+        quiet_ms = np.array([[at(begin), at(end)] for begin, end in quiet], np.int64).reshape(-1, 2)
+        self.today = ev.Today(quiet_ms)
+        self.fleet.plan(diary(**{"return_ms": "18:00", **day}), self.today)
         self.orders = []
         self.outcomes = []
         self.readings = []

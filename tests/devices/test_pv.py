@@ -15,9 +15,10 @@ from devices import pv
 from devices.pv import EventKind
 from devices.scalar import uncompiled
 from protocol.messages import NO_LIMIT_W, AckOutcome, AssetStatus
-from sim.kinds.pv import Pv, Roofs
-from sim.population import make_homes
+from sim.homes import make_homes
+from sim.kinds.pv import Roofs
 from sim.scenario import Homes, Weather
+from sim.scenario_devices import Pv
 from sim.sky import make_sky
 from sim.weather import make_weather
 
@@ -177,6 +178,16 @@ def test_an_order_only_takes_away_and_what_it_takes_is_counted(world):
     assert len(life.told) <= 50 * (1 if world["today"].flicker.shape[1] == 0 else 3) + 3 * len(
         world["orders"]
     )
+
+
+def test_an_order_at_the_planning_moment_does_not_bring_the_light_forward(engine):
+    today = make_today(day_of(500.0, first=0))
+    free, told = Life(engine, today), Life(engine, today)
+    told.order("03:30", 0, "06:00")
+    for life in (free, told):
+        life.live(at("08:00"))
+    assert told.s.curtailed_mj > 0
+    assert told.s.export_mj + told.s.curtailed_mj == free.s.export_mj
 
 
 @given(lives())

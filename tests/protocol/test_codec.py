@@ -176,7 +176,8 @@ class Foreign:
 def test_a_class_from_elsewhere_is_refused_when_read():
     tree = Writer().encode(Foreign(1))
     with pytest.raises(
-        CodecError, match="is not one of ours: only protocol, markets, aggregator, sim may be rebuilt"
+        CodecError,
+        match="is not one of ours: only protocol, markets, aggregator, devices, sim may be rebuilt",
     ):
         Reader([]).decode(tree)
 

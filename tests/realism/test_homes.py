@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from sim.homes import NOT_SMART
 from sim.households import DAILY_KWH
-from sim.population import NOT_SMART
 from studies.realism.homes import base_loads
 from studies.realism.target import SEEDS
 

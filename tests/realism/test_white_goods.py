@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sim.households import plan_moment_ms
-from sim.kinds.appliances import Dishwashers, TumbleDryers, WasherDryers, WashingMachines
+from sim.scenario_devices import Dishwashers, TumbleDryers, WasherDryers, WashingMachines
 from studies.realism.white_goods import (
     DAYS,
     OWNERS,

@@ -5,9 +5,10 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
-from devices.ev import EventKind
+from devices import ev
+from devices.ev import EventKind, idle_diary, make_spec
 from protocol import periods
-from sim.fleet import Fleet, idle_diary, make_spec
+from sim.fleet import Fleet
 from sim.play import Orders
 from sim.reference import ReferenceFleet
 
@@ -29,14 +30,20 @@ def plugged_in(kind, day, hour=18, count=1):
     """A fleet whose cars come home at an hour of `day`; that morning's deadline was at 07:00."""
     start_ms = periods.local_clock_ms(day, 4, 30)
     fleet = kind(
-        cars(count), np.zeros(count, np.int16), 1, np.full(count, 20_000 * WH), start_ms, keep_events=True
+        ev,
+        cars(count),
+        ev.make_state(np.full(count, 20_000 * WH), start_ms),
+        np.zeros(count, np.int16),
+        1,
+        start_ms,
+        keep_events=True,
     )
     diary = idle_diary(count)
     diary["return_ms"] = diary["start_ms"] = periods.local_clock_ms(day, hour)
     diary["plug_below_mj"] = 2**60
     diary["ready_ms"] = periods.local_clock_ms(day, 7)
     step_ms = periods.local_clock_ms(day + timedelta(days=1), 7) - periods.local_clock_ms(day, 7)
-    fleet.plan(diary, np.empty((0, 2), np.int64), step_ms)
+    fleet.plan(diary, ev.Today(np.empty((0, 2), np.int64), step_ms))
     return fleet
 
 
@@ -51,7 +58,7 @@ def test_rows_in_another_order_than_that_of_their_readings_are_refused(wrong):
     column, values = wrong
     spec[column] = values
     with pytest.raises(ValueError, match="must lie in the order"):
-        Fleet(spec, np.zeros(2, np.int16), 1, np.zeros(2, np.int64), 0)
+        Fleet(ev, spec, ev.make_state(np.zeros(2), 0), np.zeros(2, np.int16), 1, 0)
 
 
 def test_a_session_is_told_with_the_deadline_of_the_next_morning(kind):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from devices.ev import NEVER_MS
 from protocol import periods
 from protocol.periods import clock_half_hours
+from sim.homes import make_homes
 from sim.households import (
     DAILY_KWH,
     PROFILE_ANNUAL_WH,
@@ -21,7 +22,7 @@ from sim.households import (
     plan_moment_ms,
     quiet_windows_ms,
 )
-from sim.population import make_homes, make_population
+from sim.population import make_population
 from sim.scenario import Clock, Evs, Homes, Scenario
 
 SHORT_DAY, LONG_DAY, DAY = date(2024, 3, 31), date(2024, 10, 27), date(2024, 1, 16)

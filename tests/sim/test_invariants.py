@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from devices import ev
-from sim.fleet import Fleet, idle_diary, make_spec
+from devices.ev import idle_diary, make_spec
+from sim.fleet import Fleet
 from sim.invariants import Broken, watch_fleet, watch_ledger, watch_money
 from sim.play import Orders
 
@@ -25,11 +26,18 @@ def living_fleet():
     spec["battery_mj"] = spec["stop_mj"] = spec["taper_mj"] = 60_000 * WH
     spec["charger_w"] = spec["taper_w"] = [7_000, 11_000, 7_000, 7_000]
     spec["read_every_ms"] = 60_000
-    fleet = Fleet(spec, np.array([0, 1, 0, 1], np.int16), 2, np.full(4, 20_000 * WH), START_MS)
+    fleet = Fleet(
+        ev,
+        spec,
+        ev.make_state(np.full(4, 20_000 * WH), START_MS),
+        np.array([0, 1, 0, 1], np.int16),
+        2,
+        START_MS,
+    )
     diary = idle_diary(4)
     diary["return_ms"][:2] = diary["start_ms"][:2] = START_MS + 1_000
     diary["plug_below_mj"] = 2**60
-    fleet.plan(diary, np.empty((0, 2), np.int64))
+    fleet.plan(diary, ev.Today(np.empty((0, 2), np.int64)))
     fleet.play(START_MS + 3_600_000, Orders.none())
     return fleet
 
@@ -38,7 +46,7 @@ def broken_by(breaks):
     fleet = living_fleet()
     breaks(fleet.state)
     broken = Broken()
-    watch_fleet(fleet, "lived", broken)
+    watch_fleet(fleet, "lived", fleet.spec["charger_w"], broken)
     return broken
 
 

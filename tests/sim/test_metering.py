@@ -5,14 +5,17 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
+from devices import ev
 from protocol import periods
 from protocol.messages import MISSING_WH, AssetReadings, BoundaryReadings, Service
 from protocol.party import NEVER_MS
-from sim.fleet import MJ_PER_WH, Fleet
+from sim.fleet import MJ_PER_WH
+from sim.fleets import Fleets
+from sim.homes import NOT_SMART
 from sim.households import BaseLoad, make_diary, plan_moment_ms, quiet_windows_ms
 from sim.metering import Meters
 from sim.play import Orders
-from sim.population import NOT_SMART, make_population
+from sim.population import make_population
 from sim.scenario import Balancing, Clock, Dfs, EvMeter, Evs, Homes, Markets, Scenario
 
 DAY, SHORT_DAY, LONG_DAY = date(2024, 1, 16), date(2024, 3, 31), date(2024, 10, 27)
@@ -33,8 +36,9 @@ class Street:
         )
         self.population = make_population(scenario)
         groups = int(self.population.cell.max()) + 1
-        parts = (self.population.spec, self.population.cell, groups, self.population.charge_mj)
-        self.fleet, self.without = (Fleet(*parts, periods.day_start_ms(day)) for _ in range(2))
+        start_ms = periods.day_start_ms(day)
+        parts = (self.population.parts, self.population.cell, groups, start_ms)
+        self.fleet, self.without = (Fleets(*parts) for _ in range(2))
         self.base = BaseLoad(self.population.homes, scenario.homes, scenario.seed)
         self.meters = Meters(scenario, self.population, self.base, self.fleet, self.without, day)
         self.truths = []
@@ -55,7 +59,7 @@ class Street:
         battery_mj = self.population.spec["battery_mj"]
         diary = make_diary(scenario.evs, self.population.drivers, battery_mj, day, 5.0, scenario.seed)
         for fleet in (self.fleet, self.without):
-            fleet.plan(diary.copy(), quiet_windows_ms(day))
+            fleet.cars.plan(diary.copy(), ev.Today(quiet_windows_ms(day)))
 
     def _take_down(self, now_ms):
         if self.meters.latest is not None and [self.meters.latest] != self.truths[-1:]:
@@ -137,7 +141,7 @@ def test_a_missing_half_hour_stays_missing_and_moves_no_other():
     missing = found == MISSING_WH
     assert missing.mean() == pytest.approx(0.1, abs=0.022)  # 3,840 half-hours: 4.5 standard errors
     assert np.array_equal(found[~missing], full[~missing])
-    assert found.min() == -1
+    assert found.min() == MISSING_WH
     for period, truth in enumerate(holed.truths[:48]):
         assert truth.missing.sum() == missing[:, period].sum()
         assert truth.metered_wh.sum() == found[:, period][~missing[:, period]].sum()

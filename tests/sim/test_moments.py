@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from protocol import periods
 from sim import moments
+from sim.homes import make_homes
 from sim.households import FUSE_WH, BaseLoad
 from sim.moments import HALF_HOUR_MS, MJ_PER_WH
-from sim.population import make_homes
 from sim.scenario import Homes
 
 DAY = date(2024, 1, 16)

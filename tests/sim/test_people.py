@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from protocol import periods
-from sim.fleet import Fleet
+from sim.fleets import Fleets
 from sim.households import plan_moment_ms
 from sim.people import People
 from sim.play import Orders
@@ -31,11 +31,10 @@ def lived(days, scenario=SCENARIO):
     first_day = scenario.clock.start
     population = make_population(scenario)
     groups = int(population.cell.max()) + 1
-    fleet = Fleet(
-        population.spec,
+    fleet = Fleets(
+        population.parts,
         population.cell,
         groups,
-        population.charge_mj,
         periods.day_start_ms(first_day),
         keep_events=True,
     )

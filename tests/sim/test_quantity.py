@@ -2,6 +2,7 @@
 
 import json
 from datetime import date
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
@@ -28,7 +29,8 @@ from sim.quantity import (
     Share,
     without_unit,
 )
-from sim.scenario import Evs, Model
+from sim.scenario import Evs
+from sim.scenario_model import sections
 from sim.scenario_words import annotation_of, written_as
 
 
@@ -226,14 +228,20 @@ def test_a_default_may_be_written_as_text():
     assert Evs(ready_by="06:15").ready_by == 6 * 60 + 15
 
 
-@pytest.mark.parametrize("section", Model.__subclasses__(), ids=lambda section: section.__name__)
+def quantities_in(annotation):
+    """The kinds of quantity that a value holds, itself or as entries of a list."""
+    if (written := written_as(annotation)) is not None:
+        return {written} & set(KINDS)
+    return set().union(*(quantities_in(inside) for inside in get_args(annotation)))
+
+
+@pytest.mark.parametrize("section", [*sections()], ids=lambda section: section.__name__)
 def test_a_unit_ends_a_name_exactly_where_the_value_is_a_quantity(section):
     for name, field in section.model_fields.items():
-        holds_quantity = written_as(annotation_of(field)) in KINDS or name == "charger_w"
-        assert (without_unit(name) != name) == holds_quantity, name
+        assert (without_unit(name) != name) == (len(quantities_in(annotation_of(field))) == 1), name
 
 
-@pytest.mark.parametrize("section", Model.__subclasses__(), ids=lambda section: section.__name__)
+@pytest.mark.parametrize("section", [*sections()], ids=lambda section: section.__name__)
 def test_no_two_keys_of_a_section_are_spelt_alike(section):
     spelt = [without_unit(name) for name in section.model_fields]
     assert len(set(spelt)) == len(spelt)

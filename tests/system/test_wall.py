@@ -52,13 +52,17 @@ class Behind:
     def _behind_the_wall(self, think: Callable[[], None]) -> None:
         hidden = [
             (part, "state")
-            for part in (self._run.fleet, self._run.without, self._run.network, self._run.meters)
+            for part in (
+                *self._run.fleet.fleets,
+                *self._run.without.fleets,
+                self._run.network,
+                self._run.meters,
+            )
         ]
         hidden += [
             (self._run, "population"),
             (self._run, "prices"),
-            (self._run.fleet, "spec"),
-            (self._run.without, "spec"),
+            *((fleet, "spec") for fleet in (*self._run.fleet.fleets, *self._run.without.fleets)),
         ]
         truth = [getattr(part, name) for part, name in hidden]
         if self._poisoned:
@@ -109,7 +113,7 @@ def test_an_aggregator_that_peeks_dies_of_the_poison(
     honest = inner.on_deadline
 
     def peek(now_ms: int) -> None:
-        np.sum(run.fleet.state.rows["import_w"])
+        np.sum(run.fleet.cars.state.rows["import_w"])
         honest(now_ms)
 
     inner.on_deadline = peek  # type: ignore[method-assign]

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devices import ev
-from sim.fleet import Fleet, idle_diary, make_spec
+from devices.ev import idle_diary, make_spec
+from sim.fleet import Fleet
 from sim.play import Orders, Polls
 from sim.reference import ReferenceFleet
 
@@ -107,9 +108,11 @@ def lived(
 ) -> dict[str, Any]:
     """All that a fleet tells of one day played in the given stretches."""
     spec, group, charge, diary = fleet_parts(world["seed"], world["cars"])
-    fleet = kind(spec, group, 3, charge, START_MS, workers=workers, keep_events=True)
+    fleet = kind(
+        ev, spec, ev.make_state(charge, START_MS), group, 3, START_MS, workers=workers, keep_events=True
+    )
     quiet_ms = np.array([[START_MS + 8 * HOUR_MS, START_MS + 11 * HOUR_MS]], np.int64)
-    fleet.plan(diary, quiet_ms)
+    fleet.plan(diary, ev.Today(quiet_ms))
     orders = make_orders(world["seed"], world["cars"], world["orders"])
     told: dict[str, list[Any]] = {"seconds": [], "events": [], "readings": [], "sessions": [], "outcome": []}
     for cut in cuts:
@@ -161,8 +164,8 @@ def test_a_day_is_the_same_in_stretches_of_any_length_and_for_any_number_of_work
 @given(worlds())
 def test_energy_is_conserved_and_ratings_hold(world: dict[str, Any]) -> None:
     spec, group, charge, diary = fleet_parts(world["seed"], world["cars"])
-    fleet = Fleet(spec, group, 3, charge, START_MS, keep_events=True)
-    fleet.plan(diary, np.empty((0, 2), np.int64))
+    fleet = Fleet(ev, spec, ev.make_state(charge, START_MS), group, 3, START_MS, keep_events=True)
+    fleet.plan(diary, ev.Today(np.empty((0, 2), np.int64)))
     orders = make_orders(world["seed"], world["cars"], world["orders"])
     fleet.play(START_MS + 24 * HOUR_MS, orders)
     joules = fleet.seconds_w.sum()
