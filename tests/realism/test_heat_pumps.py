@@ -7,7 +7,15 @@ from datetime import date
 import numpy as np
 import pytest
 
-from studies.realism.heat_pumps import cold_day, hot_water_drawn, live_day, population, two_hours_off, year
+from studies.realism.heat_pumps import (
+    cold_day,
+    cold_day_without_hybrids,
+    hot_water_drawn,
+    live_day,
+    population,
+    two_hours_off,
+    year,
+)
 from studies.realism.target import SEEDS
 
 of_each_seed = pytest.mark.parametrize("seed", SEEDS)
@@ -18,6 +26,16 @@ def test_a_second_peak_follows_the_quiet_of_midday_before_eight(seed: int) -> No
     kw = cold_day(seed).clock_kw
     assert 16.0 <= 15.0 + kw[30:44].argmax() / 2 <= 19.5
     assert kw[30:44].max() > 1.15 * kw[20:30].min()
+
+
+@of_each_seed
+def test_the_default_mix_peaks_higher_than_the_trials_ground_source_homes(seed: int) -> None:
+    """T3 is held with the trial's mix: 25 % ground-source, no hybrids (RHPP). The default's 5 % takes more.
+
+    Air-source machines take some half more at 0 C: (0.05 + 0.95 x 1.5) / (0.25 + 0.75 x 1.5) = 1.07.
+    """
+    trial, default = cold_day(seed).clock_kw.max(), cold_day_without_hybrids(seed).clock_kw.max()
+    assert 1.03 < default / trial < 1.12
 
 
 @of_each_seed
