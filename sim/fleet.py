@@ -302,11 +302,24 @@ class Fleet:
             events_lived=0,
         )
         self.events: np.ndarray[Any, Any] = np.empty(0, EVENT)
-        self.seconds_w: I64 = np.empty((groups, 0), np.int64)
+        self._present, place = np.unique(group, return_inverse=True)  # sums that have rows here
+        self._place = place.astype(np.int16)
+        self._present_w: I64 = np.empty((len(self._present), 0), np.int64)
         self._runs = reading_runs(spec)
         self._first_order = np.full(len(spec), -1, np.int32)  # every stretch leaves it so
         self.threads = threads or Threads(workers)
         self.workers = self.threads.workers
+
+    @property
+    def seconds_w(self) -> I64:
+        """Power at each whole second of the last stretch (groups, seconds)."""
+        seconds_w = np.zeros((self.groups, self._present_w.shape[1]), np.int64)
+        self.add_seconds_w(seconds_w)
+        return seconds_w
+
+    def add_seconds_w(self, seconds_w: I64) -> None:
+        """Add the power at each whole second of the last stretch to sums of all groups."""
+        seconds_w[self._present] += self._present_w
 
     def plan(self, diary: np.ndarray[Any, Any], today: Any, *, look: bool = False) -> None:
         """Take the diary of the coming day; everything before now has been lived.
@@ -315,14 +328,14 @@ class Fleet:
         """
         state = self.state
         before = (diary, today) if state.today is None else (state.diary, state.today)
-        diary_before, today_before = before[0].view(np.recarray), before[1]
+        diary_before, today_before = before
         state.diary, state.today = diary, today
-        rows, spec = state.rows.view(np.recarray), self.spec.view(np.recarray)
+        rows, spec = state.rows, self.spec
         if look:
             state.next_ms[:] = state.now_ms
         self.each_block(
             lambda low, high: _replan(
-                low, high, state.now_ms, rows, spec, diary_before, today_before, diary.view(np.recarray),
+                low, high, state.now_ms, rows, spec, diary_before, today_before, diary,
                 today, state.next_ms,
             )
         )  # fmt: skip
@@ -365,12 +378,12 @@ class Fleet:
         first_order = self._place_orders(orders.rows)
         outcome = np.full(len(orders.rows), -1, np.int8)
         columns = _order_columns(orders)
-        spec, rows, diary = (a.view(np.recarray) for a in (self.spec, state.rows, state.diary))
+        spec, rows, diary = self.spec, state.rows, state.diary
         parts = self._parts(self._runs.between(state.now_ms, until_ms) if read else _no_runs())
         per_row = -(-(until_ms - state.now_ms) // self._runs.least_every_ms)
         told_per_row = 32 + 32 * ((until_ms - state.now_ms) // HOUR_MS)
         asked = int((~is_order).sum())
-        bins = [np.zeros((self.groups, seconds + 1), np.int64) for _ in range(self.workers)]
+        bins = [np.zeros((len(self._present), seconds + 1), np.int64) for _ in range(self.workers)]
         if state.today is None:
             if read or len(orders.rows):
                 raise RuntimeError("a fleet must be planned before anybody reads its meters or sends orders")
@@ -383,7 +396,7 @@ class Fleet:
             block = _Block.of(sessions, part.rows * per_row * part.reads + asked, events)
             _play(
                 part.low, part.high, self.first_row, part.reads, until_ms, state.now_ms, rows, spec, diary,
-                state.next_ms, state.today, self.group, first_second, bins[worker], first_order, columns,
+                state.next_ms, state.today, self._place, first_second, bins[worker], first_order, columns,
                 outcome,
                 *block.readings, block.sessions, block.events, block.counts, state.promise_wh,
             )  # fmt: skip
@@ -407,9 +420,9 @@ class Fleet:
         for more in bins[1:]:
             power_w += more
         np.cumsum(power_w, axis=1, out=power_w)
-        power_w += self.state.levels_w[:, None]
-        self.seconds_w = power_w[:, :seconds]
-        self.state.levels_w = power_w[:, seconds].copy()
+        power_w += self.state.levels_w[self._present, None]
+        self._present_w = power_w[:, :seconds]
+        self.state.levels_w[self._present] = power_w[:, seconds]
         self.state.now_ms = until_ms
         self.state.events_lived += lived
 

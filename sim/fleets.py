@@ -108,7 +108,10 @@ class Fleets:
     @property
     def seconds_w(self) -> I64:
         """Power at each whole second of the last stretch (groups, seconds), export negative."""
-        return np.asarray(np.sum([fleet.seconds_w for fleet in self.fleets], axis=0))
+        seconds_w = self.fleets[0].seconds_w
+        for fleet in self.fleets[1:]:
+            fleet.add_seconds_w(seconds_w)
+        return seconds_w
 
     @property
     def events(self) -> np.ndarray[Any, Any]:

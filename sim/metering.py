@@ -186,8 +186,8 @@ class Meters:
         """Take the registers of one part's rows; meters of rows out of reach keep theirs to themselves."""
         state, part, fleet = self.state, self._population.parts[place], self._fleet.fleets[place]
         at, reads = part.rows, part.first_row < self._reachable
-        without_rows = self.without.fleets[place].state.rows.view(np.recarray)
-        rows, spec = fleet.state.rows.view(np.recarray), part.drawn.spec.view(np.recarray)
+        without_rows = self.without.fleets[place].state.rows
+        rows, spec = fleet.state.rows, part.drawn.spec
         fleet.each_block(
             lambda low, high: _read_rows(
                 low, high, now_ms, rows, without_rows, spec, reads, self._missing_share(part), self._gap_key,

@@ -47,7 +47,8 @@ class ReferenceFleet(Fleet):
                 env.run(until=until_ms)
 
         def end(_parts: list[Any]) -> Played:
-            self.seconds_w, self.state.levels_w = diary.seconds_and_levels()
+            seconds_w, self.state.levels_w = diary.seconds_and_levels()
+            self._present_w = seconds_w[self._present]
             self.state.now_ms = until_ms
             self.state.events_lived += diary.lived
             told = np.array(diary.events, EVENT) if diary.events else np.empty(0, EVENT)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, timedelta
 
 from protocol.periods import (
@@ -24,9 +24,8 @@ from protocol.periods import (
 from protocol.rulebook import RuleError, load_rulebook, rulebook_names
 from sim.quantity import CLOCK_TIME, MEGAWATTS, POWER
 from sim.scenario import ROUTE_NAMES, Acceptance, DfsEvent, Outage, RecordLevel, Scenario
-
-GSP_GROUPS = tuple(f"_{letter}" for letter in "ABCDEFGHJKLMNP")
-"""The 14 GSP Groups of Great Britain. Source: Elexon, GSP Group Ids `_A` to `_P` without `_I` and `_O`."""
+from sim.scenario_device_checks import DEVICE_RULES, SECTIONS
+from sim.scenario_errors import GSP_GROUPS, Finding, Where
 
 MOST_REFERENCE_HOMES = 20_000
 """One SimPy process per device is some hundred times slower than the fast engine."""
@@ -39,25 +38,9 @@ _PERIOD_MINUTES = 30
 _DAYS_PER_YEAR = 365
 _ROUNDING = 1e-6
 
-Where = tuple[str | int, ...]
-"""Keys and list places from the top, as the file spells them: ("markets", "dfs", "events", 0, "end")."""
-
 _EVENTS: Where = ("markets", "dfs", "events")
 _ACCEPTANCES: Where = ("markets", "balancing", "acceptances")
 _OUTAGES: Where = ("comms", "outages")
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that does not fit. `reads` are the other values it depends on."""
-
-    code: str
-    at: Where
-    what: str
-    allowed: str = ""
-    reads: tuple[Where, ...] = ()
-    candidates: tuple[str, ...] = ()  # words among which the nearest may be meant
-    of_key: bool = False  # about the key at that place, not about its value
 
 
 def findings(scenario: Scenario) -> Iterator[Finding]:
@@ -118,10 +101,10 @@ def times_do_not_contradict(scenario: Scenario) -> Iterator[Finding]:
 
 
 def no_car_is_sold_twice(scenario: Scenario) -> Iterator[Finding]:
-    """Each car is enrolled in one service: without a stacking rule two services cannot share it."""
+    """Each home is enrolled in one service: without a stacking rule two services cannot share it."""
     dfs, balancing = scenario.markets.dfs.share, scenario.markets.balancing.share
     if dfs + balancing > 1 + _ROUNDING:
-        what = f"DFS and balancing together claim {100 * (dfs + balancing):.4g} % of the cars"
+        what = f"DFS and balancing together claim {100 * (dfs + balancing):.4g} % of the homes"
         yield Finding(
             "S064",
             ("markets", "balancing", "share"),
@@ -305,10 +288,12 @@ def services_have_cars(scenario: Scenario) -> Iterator[Finding]:
     dfs, balancing = scenario.markets.dfs, scenario.markets.balancing
     enrolled = "a share above 0 %"
     if dfs.events and dfs.share == 0:
-        yield Finding("W004", ("markets", "dfs", "share"), "events for which no car is enrolled", enrolled)
+        yield Finding("W004", ("markets", "dfs", "share"), "events for which nobody is enrolled", enrolled)
     if (balancing.acceptances or balancing.need.enabled) and balancing.share == 0:
         at: Where = ("markets", "balancing", "share")
-        yield Finding("W004", at, "acceptances for which no car is enrolled", enrolled)
+        yield Finding("W004", at, "acceptances for which nobody is enrolled", enrolled)
+    if any(getattr(scenario, section).share for section in SECTIONS):
+        return  # what other devices can give depends on weather and habits
     most_mw = _most_mw(scenario) * balancing.share
     for i, acceptance in enumerate(balancing.acceptances):
         if balancing.share and abs(acceptance.turn_down_mw) > most_mw:
@@ -345,6 +330,7 @@ RULES: tuple[Callable[[Scenario], Iterator[Finding]], ...] = (
     bands_can_be_met,
     services_have_cars,
     market_faults_befall_something,
+    *DEVICE_RULES,
 )
 
 

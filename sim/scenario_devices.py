@@ -6,7 +6,7 @@ guess, which is why it is a parameter; [mem] is commonly quoted and unverified.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -159,7 +159,7 @@ class StorageHeaters(Model):
     share: Share = Field(
         default=0.0, description="homes so heated; about 6 %: 1.5-1.7 million of 28 million [mem]"
     )
-    count_mix: tuple[tuple[int, Share], ...] = Field(
+    count_mix: tuple[tuple[Annotated[int, Field(ge=1, le=20)], Share], ...] = Field(
         default=((3, 0.40), (4, 0.35), (5, 0.25)), description="heaters per home: 3-5 [mem]; mix assumed"
     )
     heater_w: tuple[tuple[Annotated[Power, Field(ge=500, le=7_000)], Share], ...] = Field(
@@ -525,15 +525,16 @@ class Fridges(Model):
     report_every_ms: Duration = Field(default=60_000, ge=1_000, description="smart plugs; assumed")
 
 
-TRADE_NAMES = ("office", "shop", "pub", "workshop")
+TradeName = Literal["office", "shop", "pub", "workshop"]
+_USUAL_TRADES: dict[TradeName, float] = {"office": 0.4, "shop": 0.35, "pub": 0.1, "workshop": 0.15}
 
 
 class Businesses(Model):
     """Small business sites under building management."""
 
     share: Share = Field(default=0.0, description="places that are a small business")
-    trades: dict[str, float] = Field(
-        default_factory=lambda: {"office": 0.4, "shop": 0.35, "pub": 0.1, "workshop": 0.15},
+    trades: dict[TradeName, float] = Field(
+        default_factory=_USUAL_TRADES.copy,
         description="weights by trade (office, shop, pub, workshop); assumed",
     )
     peak_median_w: Power = Field(default=15_000, ge=1_000, le=1_000_000, description="of a site; assumed")

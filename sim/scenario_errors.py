@@ -1,11 +1,32 @@
-"""What can be wrong with a scenario file: one stable code per kind of fault. Owns the codes."""
+"""What can be wrong with a scenario file: one stable code per kind of fault, and where. Owns the codes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from sim.faults import FileErrors, Kind
+
+GSP_GROUPS = tuple(f"_{letter}" for letter in "ABCDEFGHJKLMNP")
+"""The 14 GSP Groups of Great Britain. Source: Elexon, GSP Group Ids `_A` to `_P` without `_I` and `_O`."""
+
+Where = tuple[str | int, ...]
+"""Keys and list places from the top, as the file spells them: ("markets", "dfs", "events", 0, "end")."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that does not fit. `reads` are the other values it depends on."""
+
+    code: str
+    at: Where
+    what: str
+    allowed: str = ""
+    reads: tuple[Where, ...] = ()
+    candidates: tuple[str, ...] = ()  # words among which the nearest may be meant
+    of_key: bool = False  # about the key at that place, not about its value
+
 
 CODES: Mapping[str, Kind] = MappingProxyType({
     # The file as such
@@ -48,7 +69,7 @@ CODES: Mapping[str, Kind] = MappingProxyType({
     "S061": Kind("a day that the run does not reach", "count from 0, or raise `clock.days`"),
     "S062": Kind("a local time that does not exist", "in March the clocks go from 01:00 to 02:00"),
     "S063": Kind("times that contradict each other", "what is told of an event is told in time"),
-    "S064": Kind("two services claim the same cars", "the shares enrolled add up to at most 100 %"),
+    "S064": Kind("two services claim the same homes", "the shares enrolled add up to at most 100 %"),
     "S065": Kind("an unknown GSP Group", "`_A` to `_P` without `_I` and `_O`"),
     "S066": Kind("an unknown route", "see the list of routes"),
     "S067": Kind("an unknown outage name", "see the names allowed; numbers count from 0"),
@@ -58,6 +79,8 @@ CODES: Mapping[str, Kind] = MappingProxyType({
     "S071": Kind("a key figure's band that nothing can meet", "give `equals`, or `at_least` and `at_most`"),
     "S072": Kind("a rule that the rulebook does not have, or no edition on the day", "see the rulebook"),
     "S073": Kind("a DFS event that cannot be held", "half hours with a baseline, time for bids and results"),
+    "S074": Kind("homes with more devices than fit", "one source of heat; see what excludes what"),
+    "S075": Kind("bounds upside down", "the lower one first"),
     # Warnings: the run goes on
     "W001": Kind(
         "a local time that occurs twice, or a deadline in the hour left out",

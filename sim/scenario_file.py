@@ -21,8 +21,8 @@ from pydantic import ValidationError
 from sim.faults import Fault
 from sim.quantity import FROM_FILE, without_unit
 from sim.scenario import SCHEMA_VERSION, Scenario
-from sim.scenario_checks import Finding, Where, findings
-from sim.scenario_errors import ScenarioErrors
+from sim.scenario_checks import findings
+from sim.scenario_errors import Finding, ScenarioErrors, Where
 from sim.scenario_model import sections
 from sim.scenario_paths import Places, with_paths
 from sim.scenario_words import annotation_of, dotted, nearest, spelt, told

@@ -24,7 +24,7 @@ from sim.chance import Purpose
 from sim.homes import HomeTable
 from sim.kinds.kind import F64, HALF_HOUR_MS, Drawn, KindNumber, Sky, device_number
 from sim.scenario import ROUTE_NAMES
-from sim.scenario_devices import BackUpGenerators, Businesses
+from sim.scenario_devices import BackUpGenerators, Businesses, TradeName
 
 _MJ_PER_WH = 3_600_000
 
@@ -41,7 +41,7 @@ class Trade(NamedTuple):
     weekend: bool
 
 
-TRADES: Mapping[str, Trade] = MappingProxyType({
+TRADES: Mapping[TradeName, Trade] = MappingProxyType({
     "office": Trade(8.0, 18.0, 0.15, 0.55, 0.45, 0.08, weekend=False),
     "shop": Trade(8.5, 18.5, 0.18, 0.62, 0.38, 0.06, weekend=True),
     "pub": Trade(11.0, 23.0, 0.25, 0.65, 0.35, 0.08, weekend=True),
@@ -62,9 +62,6 @@ class BusinessSites:
     device = building
 
     def __init__(self, settings: Businesses, homes: HomeTable, owners: I32, seed: int) -> None:
-        unknown = sorted(set(settings.trades) - set(TRADES))
-        if unknown or sum(settings.trades.values()) <= 0:
-            raise ValueError(f"trades: wanted weights of {', '.join(TRADES)}; found {dict(settings.trades)}")
         self._settings = settings
         self._homes = homes
         self._owners = owners

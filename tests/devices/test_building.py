@@ -344,5 +344,5 @@ def test_generators_are_tested_about_once_a_month_on_working_days_and_refuelled_
 
 
 def test_a_trade_that_nobody_knows_is_refused_by_name():
-    with pytest.raises(ValueError, match="office, shop, pub, workshop"):
+    with pytest.raises(ValueError, match="'office', 'shop', 'pub' or 'workshop'"):
         drawn_by(BusinessSites, Businesses(trades={"bakery": 1.0}))

@@ -155,3 +155,19 @@ def test_a_fleet_nobody_planned_says_nothing():
     assert fleets.state.now_ms == START_MS + HOUR_MS
     with pytest.raises(RuntimeError, match="must be planned"):
         fleets.play(START_MS + 2 * HOUR_MS, Orders.none())
+
+
+@pytest.mark.parametrize("engine", [Fleet, ReferenceFleet])
+def test_a_kind_whose_homes_lie_in_few_of_the_sums_adds_to_those_alone(engine):
+    parts, days = street()
+    group = np.repeat(np.array([40, 7, 7], np.int16), HOMES)
+    fleets = Fleets(parts, group, 50, START_MS, engine=engine)
+    for fleet, day in zip(fleets.fleets, days, strict=True):
+        fleet.plan(*day, look=True)
+    fleets.play(START_MS + 2 * HOUR_MS, Orders.none(), read=False)
+    with_power = np.flatnonzero(np.abs(fleets.seconds_w).sum(axis=1))
+    assert with_power.tolist() == [7]  # the cars are away
+    assert fleets.seconds_w.shape == (50, 2 * 3600)
+    sums = [fleet.state.rows["import_w"].sum() for fleet in fleets.fleets]
+    assert fleets.state.levels_w[7] == sums[1] + sums[2]
+    assert fleets.seconds_w[7].tolist() == sum(fleet.seconds_w[7] for fleet in fleets.fleets).tolist()

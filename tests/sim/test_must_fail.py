@@ -71,7 +71,7 @@ WORDS = {
     "key_with_unit": "did you mean `validity`?",
     "key_of_another_section": "did you mean `evs.battery_mean`?",
     "cars_sold_twice": "8:22: S064 markets.balancing.share: DFS and balancing together claim 110 % of the "
-    "cars; got `40 %`; allowed: markets.dfs.share + markets.balancing.share of at most 100 %",
+    "homes; got `40 %`; allowed: markets.dfs.share + markets.balancing.share of at most 100 %",
 }
 
 
