@@ -174,7 +174,7 @@ def _day(kind: Any, drawn: Any, day: date) -> tuple[Any, Any, int, float]:
 
 
 def ochre_seconds(python: str) -> tuple[float, float]:
-    """Seconds per house-day of OCHRE, in steps of 60 s and of 300 s (median home of its examples, Denver)."""
+    """Seconds per house-day of OCHRE, in steps of 60 s and of 300 s (its example home, in Denver)."""
     done = subprocess.run([python, "-c", _OCHRE], capture_output=True, text=True, check=True)  # noqa: S603
     fine, coarse = json.loads(done.stdout.splitlines()[-1])
     return float(fine), float(coarse)
@@ -203,8 +203,7 @@ def peer_line(house: Cost, fine_s: float, coarse_s: float) -> str:
         f"One house-day: {ours_s * 1e6:,.0f} us here (heat pump, two-node house, cylinder; exact between "
         f"events), {fine_s:,.2f} s in OCHRE in steps of 60 s ({fine_s / ours_s:,.0f} times) and "
         f"{coarse_s:,.2f} s in steps of 300 s ({coarse_s / ours_s:,.0f} times). OCHRE models the whole "
-        "dwelling (about ten pieces of equipment, humidity, more nodes): it is asked for more, and "
-        "this is no contest of models."
+        "dwelling, with its other equipment and humidity: it is asked for more, and this is no contest of models."
     )
 
 
