@@ -203,7 +203,7 @@ def peer_line(house: Cost, fine_s: float, coarse_s: float) -> str:
         f"One house-day: {ours_s * 1e6:,.0f} us here (heat pump, two-node house, cylinder; exact between "
         f"events), {fine_s:,.2f} s in OCHRE in steps of 60 s ({fine_s / ours_s:,.0f} times) and "
         f"{coarse_s:,.2f} s in steps of 300 s ({coarse_s / ours_s:,.0f} times). OCHRE models the whole "
-        "dwelling, with its other equipment and humidity: it is asked for more, and this is no contest of models."
+        "dwelling, with its other equipment and humidity: it is asked for more, and no contest of models."
     )
 
 
