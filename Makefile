@@ -14,7 +14,7 @@ PYTHON := $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help setup demo test check bench storm clean
+.PHONY: help setup demo test check bench storm realism clean
 
 help:
 	@echo 'make setup   create .venv from requirements.lock and install the project into it'
@@ -22,6 +22,7 @@ help:
 	@echo 'make test    check, then every test'
 	@echo 'make check   ruff, mypy and the import contracts'
 	@echo 'make bench   speed of the engine on this machine'
+	@echo 'make realism the models held against published figures: docs/realism.md'
 	@echo 'make storm   every fault on, 2,000 worlds, invariants watching'
 	@echo 'make clean   remove .venv and the caches'
 
@@ -53,6 +54,9 @@ test: check
 
 bench: setup
 	$(BIN)/python -m studies.bench
+
+realism: setup
+	$(BIN)/flextwin realism
 
 storm: setup
 	$(BIN)/python -m studies.storm --worlds 2000

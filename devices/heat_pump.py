@@ -15,7 +15,9 @@ half-hourly weather says nothing of frost on one evaporator.
 
 Ties: all that is due at one millisecond happens together, in the order of `happen`; orders come after it,
 readings last. Compressor protection (least time on and off) comes before orders, comfort before both ends of
-an event: below its floor a home leaves the event and refuses others until it is warm again.
+an event: below its floor a home leaves the event and refuses others until it is warm again. What an event
+does to a room is measured from where the room was: one that its owner had set back is not too cold because of
+the event (`floor_c`).
 """
 
 from __future__ import annotations
@@ -66,6 +68,12 @@ PREHEAT_K = 1.0
 """How far above the set-point a home told to turn up goes; assumed.
 
 Large pre-heating led to complaints of overheating (Sweetnam et al., realism.md section 2).
+"""
+MAY_COOL_K = 1.5
+"""An event may cool any room by this much, also one that began near its floor or below it; assumed.
+
+Two to three hours off pass without complaint (realism.md section 2); homes switched off 17:00-19:00 on 22
+winter days, many on their way up from a set-back, cut 1.27 kWh each (EQUINOX, 386 homes, 2022-23).
 """
 RECOVERED_K = 0.2
 """A suspended home takes orders again this close to what is asked for; assumed."""
@@ -122,9 +130,10 @@ STATE = np.dtype(
         ("boiler_w", "i4"),  # heat of a hybrid's boiler to the house
         ("store_w", "i4"),  # heat into the buffer tank; negative: out of it, to the house
         ("trend_c_per_s", "f4"),  # of the air, from `anchor_ms` to the next half-hour
+        ("held_from_c", "f4"),  # the air when the limits under which it stands began
     ]
 )
-"""What a heat pump and its house do: 112 bytes."""
+"""What a heat pump and its house do: 116 bytes."""
 
 SPEC = np.dtype(
     [
@@ -475,9 +484,15 @@ def suspend(s: Any) -> int:
 
 
 @scalar
+def floor_c(s: Any, p: Any) -> float:
+    """The air [C] at which a home leaves an event: its comfort floor, or lower where it began lower."""
+    return min(float(p.comfort_floor_c), float(s.held_from_c) - MAY_COOL_K)
+
+
+@scalar
 def is_too_cold(s: Any, p: Any, d: Any) -> bool:
     """Whether room or water are below what their owner puts up with."""
-    if d.heats and s.air_c <= p.comfort_floor_c:
+    if d.heats and s.air_c <= floor_c(s, p):
         return True
     return bool(p.traits & CYLINDER and s.water_c <= WATER_FLOOR_C)
 
@@ -511,6 +526,7 @@ def decide(s: Any, p: Any, d: Any, today: Any, now_ms: int) -> int:
         s.limit_since_s = 0
     elif s.limit_since_s == 0:
         s.limit_since_s = now_ms // 1000
+        s.held_from_c = s.air_c
     listen(s, p, d, today, target_c, now_ms)
     work(s, p, today, target_c, now_ms)
     if s.marks & HELD and is_too_cold(s, p, d):
@@ -643,7 +659,7 @@ def room_crossing_ms(s: Any, p: Any, d: Any, today: Any, until_ms: int) -> int:
     ms = crossing_ms(p, air_c, fabric_c, outdoor_c, to_air_w, to_fabric_w, level_c, calls, last_ms)
     best_ms = min(best_ms, anchor_ms + ms)
     if s.marks & HELD:
-        level_c = float(p.comfort_floor_c)
+        level_c = floor_c(s, p)
         ms = crossing_ms(p, air_c, fabric_c, outdoor_c, to_air_w, to_fabric_w, level_c, False, last_ms)
         best_ms = min(best_ms, anchor_ms + ms)
     if s.marks & SUSPENDED and air_c < recovered_c(target_c):

@@ -266,6 +266,31 @@ def check(
 
 
 @app.command()
+def realism(
+    out: Annotated[
+        Path, typer.Option("--out", help="page to write; pictures go to images/ beside it")
+    ] = Path("docs/realism.md"),
+    json_: Json = False,
+) -> None:
+    """Hold the models against published figures, and write the page that tells of it."""
+    from studies.realism.page import write_page
+
+    targets = write_page(out)
+    if json_:
+        say_json(
+            [
+                {"id": t.id, "what": t.what, "found": t.found, "band": t.band, "holds": t.holds}
+                for t in targets
+            ]
+        )
+        return
+    for target in targets:
+        if not target.holds:
+            say(f"outside its band: {target.id} {target.what}")
+    say(f"{sum(target.holds for target in targets)} of {len(targets)} figures hold; {out} written")
+
+
+@app.command()
 def doctor(json_: Json = False) -> None:
     """Versions, solver, cores, caches, and one verdict."""
     from flextwin.health import examine

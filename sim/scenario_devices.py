@@ -86,7 +86,8 @@ class HeatPumps(Model):
         default=3.0,
         gt=0,
         le=10,
-        description="below comfort a home leaves the event; assumed, from 2-3 h off without complaint",
+        description="below comfort a home leaves the event, but not before it has cooled by 1.5 K; "
+        "assumed, from 2-3 h off without complaint",
     )
     two_period_share: Share = Field(default=0.51, description="warm twice a day (249 homes)")
     one_period_share: Share = Field(default=0.33, description="warm once; the rest always (249 homes)")

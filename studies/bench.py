@@ -52,7 +52,8 @@ class Figure:
         return self.seconds / max(self.events, 1) * 1e9
 
 
-def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
+def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    """(seconds, result) of some work."""
     began = time.perf_counter()
     found = work()
     return time.perf_counter() - began, found
@@ -107,7 +108,7 @@ def fleet_alone(homes: int) -> Figure:
 
     live(DAY)
     before = fleet.state.events_lived
-    seconds, _ = _timed(lambda: live(DAY + timedelta(days=1)))
+    seconds, _ = timed(lambda: live(DAY + timedelta(days=1)))
     events = fleet.state.events_lived - before
     bytes_per_ev = fleet.state.rows.dtype.itemsize + fleet.state.next_ms.itemsize
     return Figure(
@@ -131,10 +132,10 @@ def whole_scenario(homes: int) -> Figure:
     overrides: dict[str, object] = {"homes.count": homes}
     scenario = load_scenario(path, overrides=overrides)
     with tempfile.TemporaryDirectory() as folder:
-        build_s, lived = _timed(lambda: run.Run(scenario, RunFolder(Path(folder)), workers=WORKERS))
-        history_s, _ = _timed(lived.live_history)
+        build_s, lived = timed(lambda: run.Run(scenario, RunFolder(Path(folder)), workers=WORKERS))
+        history_s, _ = timed(lived.live_history)
         turns_s = _time_turns(lived.parties["aggregator"])
-        day_s, _ = _timed(lambda: lived.go(path.read_text(encoding="utf-8"), None, None))
+        day_s, _ = timed(lambda: lived.go(path.read_text(encoding="utf-8"), None, None))
         comms = RunFolder(Path(folder)).table("comms", ["kind", "count"]).to_pandas()
     history_days = scenario.clock.history_days
     events = lived.fleet.state.events_lived
@@ -165,9 +166,9 @@ def _time_turns(aggregator: Any) -> list[float]:
     last_s = 0.0
     on_deadline, take_outbox = aggregator.on_deadline, aggregator.take_outbox
 
-    def timed(now_ms: int) -> None:
+    def turn(now_ms: int) -> None:
         nonlocal last_s
-        last_s, _ = _timed(lambda: on_deadline(now_ms))
+        last_s, _ = timed(lambda: on_deadline(now_ms))
 
     def taken() -> list[Any]:
         outbox: list[Any] = take_outbox()
@@ -175,7 +176,7 @@ def _time_turns(aggregator: Any) -> list[float]:
             taken_s.append(last_s)
         return outbox
 
-    aggregator.on_deadline, aggregator.take_outbox = timed, taken
+    aggregator.on_deadline, aggregator.take_outbox = turn, taken
     return taken_s
 
 
@@ -187,7 +188,7 @@ def simpy_peer(evs: int) -> Figure:
 
     population, diary = _peer_cars(evs)
     until_ms = periods.day_end_ms(DAY)
-    seconds, day = _timed(
+    seconds, day = timed(
         lambda: live_day(population.spec, diary, population.charge_mj, plan_moment_ms(DAY), until_ms)
     )
     return Figure(
@@ -219,7 +220,7 @@ def fast_twin_of_peer(evs: int) -> Figure:
                     min(fleet.state.now_ms + 21_600_000, periods.day_end_ms(DAY)), Orders.none(), read=False
                 )
 
-        return _timed(live)[0], fleet
+        return timed(live)[0], fleet
 
     day()
     seconds, fleet = day()
@@ -270,7 +271,7 @@ def memory_floor(homes: int) -> Figure:
     state = np.zeros(int(homes * 0.4) * 60 // 8, np.int64)
     other = np.zeros_like(state)
     other[:] = state + 1
-    seconds, _ = _timed(lambda: [np.add(state, 1, out=other) for _ in range(20)])
+    seconds, _ = timed(lambda: [np.add(state, 1, out=other) for _ in range(20)])
     return Figure(
         "memory floor: the state read and written once a minute",
         homes,

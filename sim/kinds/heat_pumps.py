@@ -209,7 +209,8 @@ class HeatPumpKind:
         on = np.clip(6.3 + 1.5 * own + today + lie_in, 4.6, 9.5)
         off = on + 2.0 + 1.0 * u[:, 1]
         again = np.clip(16.0 + 1.0 * z[:, 1] + 0.1 * w[:, 1], off + 1.0, 19.0)
-        night = np.clip(21.8 + 2.4 * (u[:, 2] - 0.5), again + 1.0, 27.0)
+        # Bedtimes spread over 3.6 h: with less, all evenings last so long that T3's second peak comes late.
+        night = np.clip(21.6 + 3.6 * (u[:, 2] - 0.5), again + 1.0, 27.0)
         hours = np.stack([on, off, again, night], axis=1)
         one = (u[:, 0] >= given.two_period_share) & (
             u[:, 0] < given.two_period_share + given.one_period_share

@@ -148,6 +148,7 @@ class Home:
     def _note(self, now_ms: int) -> None:
         """Write down the stretch that ends now."""
         names = ("import_w", "cop", "mode", "boiler_w", "store_w", "marks", "air_c", "fabric_c", "water_c")
+        names += ("held_from_c",)
         now = {name: getattr(self.s, name).item() for name in names}
         self.stretches.append({**now, "from_ms": int(self.s.at_ms), "until_ms": now_ms})
 
@@ -309,7 +310,8 @@ def test_no_orders_break_a_bound(life: dict[str, Any]) -> None:
         lived_ms = stretch["until_ms"] - stretch["from_ms"]
         assert stretch["import_w"] == 0 or p.floor_w <= stretch["import_w"] <= p.max_w
         held = stretch["marks"] & HELD
-        assert not (held and home.d.heats and lived_ms and stretch["air_c"] <= p.comfort_floor_c)
+        floor_c = min(p.comfort_floor_c, stretch["held_from_c"] - heat_pump.MAY_COOL_K)
+        assert not (held and home.d.heats and lived_ms and stretch["air_c"] <= floor_c)
         assert not (held and stretch["marks"] & SUSPENDED)
         assert stretch["boiler_w"] == 0 or p.traits & HYBRID
         buffer_mj += stretch["store_w"] * lived_ms
@@ -445,6 +447,21 @@ def test_below_its_comfort_floor_a_home_leaves_the_event_and_refuses_others_unti
     home.live(at(28), [(at(19.95), 0, at(20), at(21), 2), (at(27), 0, at(27), at(27.5), 3)])
     assert home.outcomes == [0, 4, 0]
     assert "WARM_AGAIN" in [name for _, name in home.kinds()]
+
+
+def test_a_room_on_its_way_up_from_a_set_back_stays_in_the_event_till_it_cools_by_1_5_k() -> None:
+    spec = make_spec(comfort_floor_c=19.0, setback_c=14.0, hold_cap_s=20_000)
+    home = Home(
+        spec=spec, today=make_today(0.0), diary=make_diary(warm_s=[42_000, 100_000, 0, 0], **NO_WATER)
+    )
+    home.live(at(16.5))
+    began_c = home.s.air_c
+    assert 14.0 < began_c < 19.0
+    home.live(at(22), [(at(16.5), 0, at(16.5), at(21), 1)])
+    held = [stretch["air_c"] for stretch in home.stretches if stretch["marks"] & HELD]
+    assert "OVERRIDDEN" in [name for _, name in home.kinds()]
+    assert min(held) < began_c - 1.0
+    assert min(held) > home.s.held_from_c - heat_pump.MAY_COOL_K
 
 
 def test_orders_sent_again_and_again_do_not_hold_a_home_longer_than_two_hours() -> None:

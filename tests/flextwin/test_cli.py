@@ -12,7 +12,10 @@ import pytest
 from sim.scenario_file import load_scenario
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("demo", "new", "validate", "run", "resume", "rerun", "diff", "trace", "report", "check", "doctor")
+COMMANDS = (
+    "demo", "new", "validate", "run", "resume", "rerun", "diff", "trace", "report", "check",
+    "realism", "doctor",
+)  # fmt: skip
 HEAVY = ("matplotlib", "numba", "pandas", "pyarrow", "scipy", "simpy", "highspy", "pyomo", "jinja2")
 
 
@@ -280,6 +283,27 @@ def test_a_doctor_who_finds_something_says_so(command, monkeypatch):
     said = command("doctor")
     assert said.code == 1
     assert said.out.splitlines()[-1] == "not in order: scenarios"
+
+
+def test_realism_writes_its_page_and_names_what_is_outside_its_band(command, here, monkeypatch):
+    from studies.realism.target import Target
+
+    fields = {"source": "a paper", "published": "1", "band": (0.9, 1.1), "mechanism": "none"}
+    targets = (
+        Target(id="T1", what="near", found=(1.0,), **fields),
+        Target(id="T2", what="far", found=(2.0,), **fields),
+    )
+    monkeypatch.setattr("studies.realism.page.all_targets", lambda: targets)
+    monkeypatch.setattr("studies.realism.page.PICTURES", {})
+    monkeypatch.setattr("studies.realism.page._event", lambda: ())
+    said = command("realism", "--out", "mine/realism.md")
+    assert said.code == 0
+    assert said.out.splitlines() == [
+        "outside its band: T2 far",
+        "1 of 2 figures hold; mine/realism.md written",
+    ]
+    assert "| **FAILS** |" in (here / "mine" / "realism.md").read_text()
+    assert [target["holds"] for target in command("realism", "--json").json] == [True, False]
 
 
 def test_help_names_every_command_and_each_explains_itself(command):

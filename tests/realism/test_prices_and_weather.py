@@ -1,4 +1,4 @@
-"""Synthetic prices and climates against published figures: section 9 and target T10, three seeds each.
+"""Synthetic prices, and how years differ, against published figures; three seeds each.
 
 The published figures are of one stretch of nine years, and so would differ by chance from those of another.
 A tolerance is therefore two standard deviations of the figure between synthetic stretches of that length (40
@@ -15,12 +15,9 @@ from protocol.periods import period_count
 from sim.prices import make_prices
 from sim.scenario import Prices, Weather
 from sim.weather import make_weather
+from studies.realism.climate import lag_1
 
 SEEDS = (1, 2, 3)
-
-
-def lag_1(values: np.ndarray) -> float:
-    return float(np.corrcoef(values[1:], values[:-1])[0, 1])
 
 
 # ----------------------------------------------------------------------------------------------------- prices
@@ -74,26 +71,6 @@ def test_the_net_imbalance_is_as_spread_and_as_persistent_as_in_january_2024():
 
 
 # ---------------------------------------------------------------------------------------------------- weather
-
-BASE_C = 15.5  # of heating degree days
-YEARS = 9
-
-# T10 (ERA5 2016-25) [calc]: daily mean [C], heating degree days a year, lag-1 autocorrelation 0.92 to 0.94.
-T10 = [("london", 11.3, 1_785, 0.937), ("manchester", 10.3, 2_002, 0.927), ("glasgow", 9.1, 2_361, 0.921)]
-
-
-@pytest.mark.parametrize(("climate", "mean_c", "degree_days", "autocorrelation"), T10)
-def test_a_climate_has_the_mean_the_degree_days_and_the_memory_of_its_place(
-    climate, mean_c, degree_days, autocorrelation
-):
-    drawn = [make_weather(Weather(climate=climate), date(2016, 1, 1), 3_288, seed).mean_c for seed in SEEDS]
-    # A year's mean has sd 0.4 C, nine years' 0.13; the published one holds half a winter more (0.1 C).
-    assert np.mean(drawn) == pytest.approx(mean_c, abs=0.3)
-    found = np.mean([np.maximum(BASE_C - temperatures, 0).sum() / YEARS for temperatures in drawn])
-    assert found == pytest.approx(degree_days, abs=75)
-    assert np.mean([lag_1(temperatures) for temperatures in drawn]) == pytest.approx(
-        autocorrelation, abs=0.01
-    )
 
 
 @pytest.mark.parametrize(
