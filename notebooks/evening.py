@@ -23,7 +23,7 @@ def london(at_ms):
 seconds["at"] = london(seconds["at_ms"])
 half_hours["at"] = london(half_hours["at_ms"])
 power_mw = seconds.groupby("at")[["import_w", "without_w"]].sum() / 1e6
-energy_mwh = half_hours.groupby("at")[["ev_wh", "base_wh"]].sum() / 1e6
+energy_mwh = half_hours.groupby("at")[["devices_wh", "base_wh"]].sum() / 1e6
 pounds = settlement.groupby(["service", "item"])["amount_gbp_e5"].sum().div(1e5).sort_values()
 pounds = pounds[pounds != 0]
 
@@ -38,7 +38,13 @@ top.legend(loc="upper left")
 width = pd.Timedelta(minutes=30)
 middle.bar(energy_mwh.index, energy_mwh["base_wh"], width, align="edge", color="0.8", label="everything else")
 middle.bar(
-    energy_mwh.index, energy_mwh["ev_wh"], width, energy_mwh["base_wh"], align="edge", color="C0", label="EVs"
+    energy_mwh.index,
+    energy_mwh["devices_wh"],
+    width,
+    energy_mwh["base_wh"],
+    align="edge",
+    color="C0",
+    label="devices",
 )
 middle.set(title="Energy by settlement period", ylabel="MWh")
 middle.legend(loc="upper left")

@@ -123,7 +123,7 @@ class Recorder:
         series.spill(self.state.minutes, start_ms)
 
     def half_hour(self, at_ms: int, **wh: NDArray[Any]) -> None:
-        """One settlement period by cell: `ev_wh`, `without_wh`, `base_wh`, `asset_metered_wh`,
+        """One settlement period by cell: `devices_wh`, `without_wh`, `base_wh`, `asset_metered_wh`,
         `boundary_metered_wh`, `homes` and `readings_missing`, each (cells,).
         """
         cells = self.layout.cells

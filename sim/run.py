@@ -447,7 +447,7 @@ class Run:
         base_wh = self.meters.base_day_wh(day)[column]
         cells, home_cell = len(truth.import_wh), self.meters.home_cell
         sums = {
-            "ev_wh": truth.import_wh,
+            "devices_wh": truth.import_wh,
             "without_wh": truth.without_wh,
             "base_wh": np.bincount(home_cell, weights=base_wh, minlength=cells).astype(np.int64),
             "asset_metered_wh": truth.metered_wh,
@@ -489,7 +489,7 @@ class Run:
             "home_half_hourly",
             at_ms=np.full(len(order), truth.start_ms),
             home=meters.homes[order],
-            ev_wh=self._by_home(truth.row_import_wh)[order],
+            devices_wh=self._by_home(truth.row_import_wh)[order],
             without_wh=self._by_home(truth.row_without_wh)[order],
             base_wh=base_wh[order],
             boundary_metered_wh=_or_none(meters.latest_boundary_wh)[order],

@@ -54,12 +54,12 @@ _HOME = Column("home", "int", "the home")
 _ALL: tuple[Table, ...] = (
     Table(
         "portfolio_1s",
-        "True import of the EVs, second by second, and what it would have been without any instruction.",
+        "Net true import of the devices by the second, and what it would have been without instructions.",
         (
             Column("at_ms", "time", "start of the second"),
             _UNIT,
             _SERVICE,
-            Column("import_w", "wide", "true import of all EVs of the unit and service [W]"),
+            Column("import_w", "wide", "true import of all devices of the unit and service [W]"),
             Column("without_w", "wide", "same homes, same draws, no instructions [W]"),
             Column(
                 "published_w",
@@ -77,7 +77,7 @@ _ALL: tuple[Table, ...] = (
             Column("at_ms", "time", "start of the minute"),
             Column("gsp", "word", "Grid Supply Point"),
             _UNIT,
-            Column("import_w", "wide", "mean true import of the EVs [W]"),
+            Column("import_w", "wide", "mean true import of the devices, net [W]"),
             Column("without_w", "wide", "mean without instructions [W]"),
         ),
         ("unit", "gsp", "at_ms"),
@@ -91,7 +91,7 @@ _ALL: tuple[Table, ...] = (
             Column("period", "int", "Settlement Period, 1 to 46, 48 or 50"),
             _UNIT,
             _SERVICE,
-            Column("ev_wh", "wide", "true import of the EVs [Wh]"),
+            Column("devices_wh", "wide", "true import of the devices, net of what they give [Wh]"),
             Column("without_wh", "wide", "the same without instructions [Wh]"),
             Column("base_wh", "wide", "true import of everything else in these homes [Wh]"),
             Column("asset_metered_wh", "wide", "as registered by the asset meters [Wh]"),
@@ -108,7 +108,7 @@ _ALL: tuple[Table, ...] = (
             _HOME,
             _UNIT,
             Column("gsp", "word", "Grid Supply Point"),
-            Column("annual_wh", "int", "base load of a year, without EV [Wh]"),
+            Column("annual_wh", "int", "base load of a year, without any device [Wh]"),
             Column("smart", "flag", "has a smart meter"),
             Column("hh_metered", "flag", "whose half-hourly readings are collected"),
             Column("hh_settled", "flag", "settled half-hourly"),
@@ -123,7 +123,7 @@ _ALL: tuple[Table, ...] = (
         (
             Column("at_ms", "time", "start of the settlement period"),
             _HOME,
-            Column("ev_wh", "int", "true import of the EV [Wh]"),
+            Column("devices_wh", "int", "true import of the home's devices, net of what they give [Wh]"),
             Column("without_wh", "int", "the same without instructions [Wh]"),
             Column("base_wh", "int", "true import of everything else [Wh]"),
             Column("boundary_metered_wh", "int", "boundary meter [Wh]", nullable=True),
@@ -135,7 +135,7 @@ _ALL: tuple[Table, ...] = (
     ),
     Table(
         "devices",
-        "The EVs and where they hang in the plant of wires.",
+        "The devices and where they hang in the plant of wires.",
         (
             _ROW,
             Column("device", "wide", "stable identity: the entity of every draw"),
@@ -157,7 +157,7 @@ _ALL: tuple[Table, ...] = (
     ),
     Table(
         "device_events",
-        "Everything that happened to each EV, with instructions and without.",
+        "Everything that happened to each device, with instructions and without.",
         (
             Column("at_ms", "time", "when"),
             _ROW,
@@ -263,7 +263,9 @@ _ALL: tuple[Table, ...] = (
             Column("metered_wh", "wide", "metered in the period [Wh import]", nullable=True),
             Column("settled_wh", "wide", "delivered, as settled [Wh]", nullable=True),
             Column(
-                "true_wh", "wide", "truly delivered: without minus with, over the unit's enrolled EVs [Wh]"
+                "true_wh",
+                "wide",
+                "truly delivered: without minus with, over the unit's enrolled devices [Wh]",
             ),
             Column("settled_minus_true_wh", "wide", "what settlement got wrong [Wh]", nullable=True),
         ),

@@ -42,13 +42,13 @@ MEANINGS: dict[str, str] = {
     "promises_broken_by_instructions": "missed, and would have been met without instructions",
     "promises_broken_anyway": "missed, with or without instructions",
     "promises_saved_by_instructions": "met, and would have been missed without instructions",
-    "peak_import_mw": "highest import of all EVs in any second [MW]",
+    "peak_import_mw": "highest import of all devices in any second [MW]",
     "peak_without_mw": "the same without instructions [MW]",
     "peak_reduction_mw": "largest true reduction in any second [MW]",
     "rebound_peak_mw": "largest import above that without instructions [MW]",
     "rebound_mwh": "energy drawn above that without instructions [MWh]",
-    "ev_kwh": "energy drawn by the EVs [kWh]",
-    "ev_without_kwh": "the same without instructions [kWh]",
+    "devices_kwh": "energy drawn by the devices, net of what they give [kWh]",
+    "devices_without_kwh": "the same without instructions [kWh]",
     "base_kwh": "energy of everything else in these homes [kWh]",
     "boundary_readings_missing": "half-hourly boundary readings that never came",
     "commands_sent": "set-points sent to devices",
@@ -178,7 +178,7 @@ def _power(folder: RunFolder) -> Kpis:
 
 
 def portfolio_w(folder: RunFolder) -> dict[str, NDArray[np.int64]]:
-    """True import of all EVs by second [W]: `at_ms`, `import_w`, and `without_w` without instructions."""
+    """True import of all devices by second [W]: `at_ms`, `import_w`, and `without_w` without instructions."""
     table = folder.table("portfolio_1s", ["at_ms", "import_w", "without_w"])
     span = folder.manifest()["span"]
     seconds = (span["end_ms"] - span["start_ms"]) // 1000
@@ -191,11 +191,11 @@ def portfolio_w(folder: RunFolder) -> dict[str, NDArray[np.int64]]:
 
 
 def _half_hours(folder: RunFolder) -> Kpis:
-    table = folder.table("half_hourly", ["ev_wh", "without_wh", "base_wh", "readings_missing"])
+    table = folder.table("half_hourly", ["devices_wh", "without_wh", "base_wh", "readings_missing"])
     sums = {name: int(pc.sum(table[name]).as_py() or 0) for name in table.column_names}
     return {
-        "ev_kwh": sums["ev_wh"] / WH_PER_KWH,
-        "ev_without_kwh": sums["without_wh"] / WH_PER_KWH,
+        "devices_kwh": sums["devices_wh"] / WH_PER_KWH,
+        "devices_without_kwh": sums["without_wh"] / WH_PER_KWH,
         "base_kwh": sums["base_wh"] / WH_PER_KWH,
         "boundary_readings_missing": sums["readings_missing"],
     }

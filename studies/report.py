@@ -212,7 +212,7 @@ def verdict(reading: RunReading) -> str:
     """The run in two sentences."""
     kpis = reading.kpis
     if not kpis["mwh_instructed"]:
-        drawn = f"{kpis['homes']:,} homes drew {kpis['ev_kwh']:,.0f} kWh for their cars."
+        drawn = f"{kpis['homes']:,} homes drew {kpis['devices_kwh']:,.0f} kWh for their devices."
         return f"No instruction was accepted. {drawn}"
     settled = kpis.get("mwh_settled")
     paid = f" Settlement counted {_mwh(settled)}." if settled is not None else ""

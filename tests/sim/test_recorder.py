@@ -248,7 +248,7 @@ def test_other_columns_than_the_table_has_are_refused(tmp_path):
 def test_a_streamed_table_out_of_order_is_refused(tmp_path):
     recorder = make(tmp_path / "run")
     live(recorder, [SECONDS])
-    wh = {"ev_wh": 1, "without_wh": 1, "base_wh": 1, "boundary_metered_wh": NONE, "asset_metered_wh": 1}
+    wh = {"devices_wh": 1, "without_wh": 1, "base_wh": 1, "boundary_metered_wh": NONE, "asset_metered_wh": 1}
     recorder.rows("home_half_hourly", at_ms=START, home=np.array([2, 1]), **wh)
     with pytest.raises(ValueError, match="in the order of"):
         recorder.finish(())

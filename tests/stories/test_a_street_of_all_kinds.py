@@ -73,25 +73,27 @@ def test_no_law_is_broken_and_everybody_lives(lived):
 def test_half_hours_of_homes_of_units_and_registers_are_one_energy(lived):
     homes, units = lived.table("home_half_hourly"), lived.table("half_hourly")
     day_wh = lived.after_wh - lived.before_wh
-    assert homes["ev_wh"].sum() == units["ev_wh"].sum() == day_wh.sum()
+    assert homes["devices_wh"].sum() == units["devices_wh"].sum() == day_wh.sum()
     assert day_wh[lived.run.population.parts[0].rows].sum() > 0
     by_home = np.bincount(lived.run.population.home, weights=day_wh, minlength=HOMES)
-    told = homes.groupby("home")["ev_wh"].sum()
+    told = homes.groupby("home")["devices_wh"].sum()
     assert told.tolist() == by_home[told.index].tolist()
-    assert homes["ev_wh"].min() < -100  # somebody's roof or battery gives more than the home's devices take
+    assert (
+        homes["devices_wh"].min() < -100
+    )  # somebody's roof or battery gives more than the home's devices take
 
 
 def test_seconds_are_the_power_of_all_kinds(lived):
     seconds, units = lived.table("portfolio_1s"), lived.table("half_hourly")
-    off_wh = seconds["import_w"].sum() / 3600 - units["ev_wh"].sum()
-    assert abs(off_wh) < 0.01 * units["ev_wh"].abs().sum()
+    off_wh = seconds["import_w"].sum() / 3600 - units["devices_wh"].sum()
+    assert abs(off_wh) < 0.01 * units["devices_wh"].abs().sum()
 
 
 def test_a_boundary_meter_registers_base_load_and_every_device_of_its_home(lived):
     homes = lived.table("home_half_hourly")
     read = homes[homes["boundary_metered_wh"].notna()]
     assert len(read) > len(homes) / 2
-    assert (read["boundary_metered_wh"] == read["ev_wh"] + read["base_wh"]).all()
+    assert (read["boundary_metered_wh"] == read["devices_wh"] + read["base_wh"]).all()
     assert (read["boundary_metered_wh"] < 0).any()
 
 
@@ -113,7 +115,7 @@ def test_import_less_export_of_each_battery_is_what_it_holds_and_lost(lived):
 
 def test_nobody_was_told_anything_so_both_arms_are_one(lived):
     homes, events = lived.table("home_half_hourly"), lived.table("device_events")
-    assert (homes["ev_wh"] == homes["without_wh"]).all()
+    assert (homes["devices_wh"] == homes["without_wh"]).all()
     columns = ["at_ms", "row", "kind", "value"]
     arms = [events[events["arm"] == arm][columns].to_numpy().tolist() for arm in ("lived", "without")]
     assert sorted(arms[0]) == sorted(arms[1])

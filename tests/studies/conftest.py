@@ -321,7 +321,7 @@ def tell_devices(recorder):
             "home_half_hourly",
             at_ms=at_ms,
             home=np.arange(6),
-            ev_wh=100,
+            devices_wh=100,
             without_wh=120,
             base_wh=200,
             boundary_metered_wh=np.array([300, 300, 300, 300, 300, NONE]),
@@ -384,14 +384,17 @@ def make_run(
             )
     for period in range(48):
         half = slice(period * 1800, period * 1800 + 1800)
-        wh = {"ev_wh": lived[:, half].sum(axis=1) // 3600, "without_wh": without[:, half].sum(axis=1) // 3600}
+        wh = {
+            "devices_wh": lived[:, half].sum(axis=1) // 3600,
+            "without_wh": without[:, half].sum(axis=1) // 3600,
+        }
         base = np.full(len(CELLS), 150_000)
         recorder.half_hour(
             START + period * PERIOD_MS,
             **wh,
             base_wh=base,
-            asset_metered_wh=wh["ev_wh"],
-            boundary_metered_wh=wh["ev_wh"] + base,
+            asset_metered_wh=wh["devices_wh"],
+            boundary_metered_wh=wh["devices_wh"] + base,
             homes=np.full(len(CELLS), 400),
             readings_missing=np.full(len(CELLS), 3),
         )
