@@ -153,7 +153,7 @@ class Meters:
     def base_day_wh(self, day: date) -> I16:
         """Base load of the homes with devices on `day`, shape (periods, homes) [Wh]."""
         if self._base_day is None or self._base_day[0] != day:
-            self._base_day = (day, np.ascontiguousarray(self._base.day_wh(self.homes, day).T))
+            self._base_day = (day, self._base.day_wh(self.homes, day).T)
         return self._base_day[1]
 
     def _read_period(self, now_ms: int) -> None:
