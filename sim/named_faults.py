@@ -30,6 +30,9 @@ def named_faults(scenario: Scenario) -> Iterator[tuple[str, str]]:
         yield "fault_clock_jump", f"{clocks.jump_back_share:g} a day by {clocks.jump_back_ms} ms"
     if clocks.reset_share:
         yield "fault_clock_reset", f"{clocks.reset_share:g} a day"
+    for outage in comms.outages:
+        if outage.power:
+            yield "fault_power_cut", f"{outage.name} on day {outage.day} for {outage.duration_ms} ms"
     if comms.split_brain is not None:
         split = comms.split_brain
         yield "fault_split_brain", f"for {split.duration_ms} ms, {split.lag_ms} ms behind"

@@ -299,15 +299,19 @@ def _written(outage: Outage, clock: Clock, members: dict[str, dict[str, int]]) -
     if place is None:
         known = ", ".join(members[outage.kind])
         raise ValueError(f"comms.outages: there is no {outage.kind} {outage.name!r}; there are {known}")
-    day = clock.start + timedelta(days=outage.day)
-    if outage.start == _FULL_DAY_MIN:
-        from_ms = day_end_ms(day)
-    else:
-        from_ms = local_clock_ms(day, outage.start // 60, outage.start % 60)
+    from_ms = outage_start_ms(outage, clock)
     return OutageWindow(
         outage.kind, outage.name, from_ms, from_ms + outage.duration_ms, outage.directions, outage.messages,
         outage.drop, outage.extra_latency_ms, DOMAIN_KINDS.index(outage.kind), place,
     )  # fmt: skip
+
+
+def outage_start_ms(outage: Outage, clock: Clock) -> int:
+    """When a scenario's outage begins [UTC ms]."""
+    day = clock.start + timedelta(days=outage.day)
+    if outage.start == _FULL_DAY_MIN:
+        return day_end_ms(day)
+    return local_clock_ms(day, outage.start // 60, outage.start % 60)
 
 
 def _drawn(

@@ -54,6 +54,7 @@ from sim.people import People
 from sim.play import Orders
 from sim.population import Population, make_population
 from sim.post import Mail, Post
+from sim.power_cuts import power_cuts_ms
 from sim.prices import make_prices
 from sim.recorder import Layout, Recorder
 from sim.reference import ReferenceFleet
@@ -204,7 +205,9 @@ class Run:
         threads = self.threads = Threads(workers)
         self.fleet = self._fleet(periods.day_start_ms(first_day), threads)
         self.without = self._fleet(periods.day_start_ms(first_day), threads)
-        base = BaseLoad(self.population.homes, scenario.homes, scenario.seed, workers)
+        homes = self.population.homes
+        cuts_ms = power_cuts_ms(scenario.comms, clock, homes.group_names)
+        base = BaseLoad(homes, scenario.homes, scenario.seed, workers, cuts_ms)
         self.meters = Meters(scenario, self.population, base, self.fleet, self.without, first_day)
         self.people = People(
             scenario, self.population, self.temperatures, [self.fleet, self.without], first_day

@@ -313,6 +313,10 @@ class Outage(Model):
     messages: Literal["all", "setpoints", "telemetry", "acks"] = "all"
     drop: Share = Field(default=1.0, description="share of messages stopped meanwhile")
     extra_latency_ms: Duration = 0
+    power: bool = Field(
+        default=False,
+        description="of a region: a power cut; cars come back with their random delay (reg. 11)",
+    )
 
 
 class RandomOutages(Model):

@@ -56,7 +56,8 @@ INTERESTING = frozenset(
         "service:dfs", "service:balancing", "money:paid", "money:charged",
         "promise:kept", "promise:broken",
         "event:fault_bursts", "event:fault_clock_skew", "event:fault_clock_drift", "event:fault_clock_jump",
-        "event:fault_clock_reset", "event:fault_split_brain", "event:fenced", "event:readings_quarantined",
+        "event:fault_clock_reset", "event:fault_split_brain", "event:fenced", "event:fault_power_cut",
+        "event:readings_quarantined",
     }
 )  # fmt: skip
 """States that a storm of full length must have reached at least once."""
@@ -241,6 +242,11 @@ def _route(dice: Dice) -> dict[str, Any]:
 def _outage(dice: Dice) -> dict[str, Any]:
     kind = dice.pick("vendor_cloud", "isp", "mobile_operator", "region")
     name = {"vendor_cloud": "evcp_wifi_cloud/0", "isp": "0", "mobile_operator": "0", "region": "_C"}[kind]
+    if kind == "region" and dice.happens(0.5):
+        return {
+            "kind": kind, "name": name, "start": dice.whole(15 * 60, 22 * 60), "power": True,
+            "duration_ms": dice.whole(60_000, 10_800_000),
+        }  # fmt: skip
     return {
         "kind": kind,
         "name": name,
