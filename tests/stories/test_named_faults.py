@@ -6,11 +6,13 @@ hours, the lights go out for forty minutes in the middle of the event.
 
 import pytest
 
-from sim.run import run_scenario
+from sim.run import resume_run, run_scenario
 from sim.run_folder import RunFolder
 from sim.scenario_file import parse_scenario
 from studies.kpis import compute_kpis
 
+SIX_MS, MINUTE_MS = 1_701_799_200_000, 60_000
+"""2023-12-05 18:00 UTC, which is local time."""
 TEXT = """
 flextwin: 1
 name: named-fault
@@ -82,11 +84,33 @@ def test_the_old_leader_says_a_lot_and_is_refused_each_time(evenings):
 def test_in_the_dark_nobody_draws_anything_with_or_without_instructions(evenings):
     _, folder = evenings("power_cut")
     minutes = folder.table("portfolio_1min").to_pandas().groupby("at_ms")[["import_w", "without_w"]].sum()
-    six_ms = 1_701_799_200_000  # 2023-12-05 18:00 UTC
-    dark = minutes.loc[six_ms - 10 * 60_000 : six_ms + 29 * 60_000]
+    dark = minutes.loc[SIX_MS - 10 * MINUTE_MS : SIX_MS + 29 * MINUTE_MS]
     assert len(dark) == 40
     assert (dark == 0).all().all()
-    before, after = minutes.loc[six_ms - 11 * 60_000], minutes.loc[six_ms + 41 * 60_000]
+    before, after = minutes.loc[SIX_MS - 11 * MINUTE_MS], minutes.loc[SIX_MS + 41 * MINUTE_MS]
     assert before["without_w"] > 0
     # Cold-load pickup: all who waited come back within the ten minutes of their random delay.
     assert after["without_w"] > 1.1 * before["without_w"]
+
+
+def test_all_at_once_a_run_that_is_stopped_and_resumed_by_more_workers_has_the_same_bytes(tmp_path):
+    together = (
+        FAULTS["clock_reset"].replace("reset_share", "skew_sd: 100 s, jump_back_share: 50 %, reset_share"),
+        FAULTS["split_brain"], FAULTS["power_cut"], FAULTS["bursts"],
+    )  # fmt: skip
+    text = TEXT.format(fault=", ".join(together))
+    run_scenario(parse_scenario(text), tmp_path / "whole", text=text)
+    clock_ms = [0]
+
+    def look(now_ms, _import_w, _faults):
+        clock_ms[0] = now_ms
+
+    # In the middle of the event: the old leader holds commands that it has yet to say again.
+    stopped = run_scenario(
+        parse_scenario(text), tmp_path / "stopped", text=text, progress=look,
+        stop=lambda: clock_ms[0] >= SIX_MS - 20 * MINUTE_MS,
+    )  # fmt: skip
+    assert stopped.interrupted
+    resume_run(tmp_path / "stopped", workers=2)
+    tables = [RunFolder(tmp_path / name).manifest()["tables"] for name in ("whole", "stopped")]
+    assert tables[0] == tables[1]
