@@ -78,7 +78,7 @@ from aggregator.sending import (
 )
 from aggregator.settings import AggregatorSettings, Assumptions, Rules
 from aggregator.technologies import RESPONSE_MS, TABLE
-from aggregator.telemetry import Records, Store, begin_sessions, new_store, observe
+from aggregator.telemetry import COUNTS, QUARANTINED, Records, Store, begin_sessions, new_store, observe
 from protocol.instruction import Stage
 from protocol.messages import (
     I8,
@@ -156,7 +156,8 @@ class AggregatorState:
     `now_ms` the latest moment it was told of, `loop_ms` its last turn, `next_period_ms` the next period to
     notify, `heard` the latest requirement of each DFS event and `requirements` those not bid for yet,
     `polls_day` the local day (ordinal) for which polls are counted. What was remarked on and is not to be
-    said again: units that offer nothing (`idle`) or are foreseen without history (`unforeseen`).
+    said again: units that offer nothing (`idle`) or are foreseen without history (`unforeseen`), readings and
+    sessions that cannot be (`quarantined`).
     `residue_mwh` what rounding moved in each unit's notifications of the local day `residue_day` (ordinal).
     """
 
@@ -176,6 +177,7 @@ class AggregatorState:
     unforeseen: list[str] = field(default_factory=list)
     residue_mwh: dict[str, float] = field(default_factory=dict)
     residue_day: int = 0
+    quarantined: int = 0
     outbox: list[Envelope] = field(default_factory=list)
 
 
@@ -261,6 +263,8 @@ class Aggregator:
             return
         self._publish_metering(portfolio)
         self._count_polls_anew(portfolio)
+        if now_ms // HOUR_MS != state.loop_ms // HOUR_MS:
+            self._tell_quarantined(portfolio)
         expire_waiting(state.book, now_ms, self.assumed, self._say)
         live = self._supersede(state.book.live())
         self._steer_all(portfolio, live)
@@ -374,6 +378,15 @@ class Aggregator:
         known = self._within(told)
         if known is not None and self.state.portfolio is not None:
             observe(self.state.portfolio.store, known, self.assumed)
+
+    def _tell_quarantined(self, portfolio: Portfolio) -> None:
+        """Say how many readings could not be since the last time, if any: they are not corrected but left."""
+        counts = portfolio.store.counts[:, [COUNTS.index(name) for name in QUARANTINED]]
+        found = int(counts.sum())
+        if found > self.state.quarantined:
+            more = found - self.state.quarantined
+            self._remark("readings_quarantined", f"{more}: a clock, power or register that cannot be")
+            self.state.quarantined = found
 
     def _hear_sessions(self, told: SessionStarts) -> None:
         known = self._within(told)

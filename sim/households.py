@@ -22,6 +22,7 @@ from sim import chance
 from sim.chance import Purpose
 from sim.fleet import MJ_PER_WH
 from sim.homes import HomeTable
+from sim.power_cuts import powered_share
 from sim.scenario import Evs, Homes
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
@@ -120,6 +121,7 @@ class BaseLoad:
     settings: Homes
     seed: int
     workers: int = 1
+    cuts_ms: I64 | None = None  # power cuts (regions, cuts, 2) [UTC ms]
 
     def day_wh(self, numbers: I64, day: date) -> I16:
         """Base load of the homes `numbers` by settlement period of `day` [whole Wh], (homes, periods).
@@ -145,6 +147,8 @@ class BaseLoad:
         edges = np.linspace(0, len(numbers), self.workers + 1).astype(int).tolist()
         with ThreadPoolExecutor(self.workers) as pool:
             list(pool.map(work, edges[:-1], edges[1:]))
+        if self.cuts_ms is not None and self.cuts_ms.size:
+            return (out * powered_share(self.cuts_ms, day)[self.homes.gsp_group[numbers]]).astype(np.int16)
         return out
 
 

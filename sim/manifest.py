@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import zoneinfo
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from functools import lru_cache
@@ -79,6 +80,24 @@ def versions() -> dict[str, str]:
     """Versions of Python, of the libraries that results depend on, and of the calendars."""
     found = {name: _installed(name) for name in (*_LIBRARIES, "holidays", "tzdata")}
     return {"python": platform.python_version(), **{name: told for name, told in found.items() if told}}
+
+
+def made_with() -> dict[str, str]:
+    """All that a run must find again to go on: our code, the libraries, and the time zones in force."""
+    return {"flextwin": code_version(), **versions(), "time zones": _time_zones()}
+
+
+def _time_zones() -> str:
+    """The edition of the time zones that clocks follow: the host's where it has any, else the package's."""
+    for folder in map(Path, zoneinfo.TZPATH):
+        if not (folder / "Europe" / "London").is_file():
+            continue
+        edition = folder / "tzdata.zi"
+        if edition.is_file():
+            with edition.open(encoding="utf-8") as file:
+                return file.readline().removeprefix("# version ").strip()
+        return hashlib.sha256((folder / "Europe" / "London").read_bytes()).hexdigest()[:12]
+    return _installed("tzdata")
 
 
 def _installed(name: str) -> str:

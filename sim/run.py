@@ -46,19 +46,22 @@ from sim.importers import DataErrors, Source
 from sim.invariants import Broken
 from sim.journal import Journal
 from sim.kinds.kind import Part
-from sim.manifest import SCENARIO_FILE, make_manifest
+from sim.manifest import SCENARIO_FILE, made_with, make_manifest
 from sim.metering import Meters, PeriodTruth
+from sim.named_faults import named_faults
 from sim.network import Network
 from sim.people import People
 from sim.play import Orders
 from sim.population import Population, make_population
 from sim.post import Mail, Post
+from sim.power_cuts import power_cuts_ms
 from sim.prices import make_prices
 from sim.recorder import Layout, Recorder
 from sim.reference import ReferenceFleet
-from sim.run_folder import MANIFEST, RunFolder
+from sim.run_folder import MANIFEST, RunFolder, RunFolderError
 from sim.scenario import Scenario
 from sim.scenario_file import load_scenario
+from sim.stale_leader import StaleLeader
 from sim.threads import Threads
 from sim.vendor_clouds import make_vendor_clouds
 from sim.weather import make_weather
@@ -129,6 +132,7 @@ def run_scenario(
                 "data": None if data is None else str(data.resolve()),
                 "seed": scenario.seed,
                 "files": run.digests(),
+                "made_with": made_with(),
             },
         )
         run.live_history()
@@ -141,11 +145,13 @@ def resume_run(
 ) -> RunOutcome:
     """Go on with an interrupted run; the tables are those of a run that was never interrupted.
 
-    Raises DataErrors when a data file is no longer the one that the run began with.
+    Raises DataErrors when a data file is no longer the one that the run began with, RunFolderError when our
+    code, a library or the time zones are not.
     """
     folder = RunFolder(out)
     text = (out / SCENARIO_FILE).read_text(encoding="utf-8")
     inputs = folder.read_json(INPUTS)
+    _refuse_other_versions(out, inputs.get("made_with", {}))
     data = None if inputs["data"] is None else Path(inputs["data"])
     scenario = load_scenario(out / SCENARIO_FILE, data_folder=data, overrides={"seed": inputs["seed"]})
     with folder.locked():
@@ -153,6 +159,20 @@ def resume_run(
         _refuse_changed(inputs["files"], run.digests())
         run.restore()
         return run.go(text, progress, stop)
+
+
+def _refuse_other_versions(out: Path, began_with: dict[str, str]) -> None:
+    """A resumed run has the bytes of one that was never stopped: so it goes on with what it began with."""
+    here = made_with()
+    others = [
+        f"{name} {began_with.get(name) or 'none'} (here {here.get(name) or 'none'})"
+        for name in sorted({*began_with, *here})
+        if began_with.get(name) != here.get(name)
+    ]
+    if others:
+        raise RunFolderError(
+            f"{out} cannot go on: it began with {', '.join(others)}; install what it began with, or run anew"
+        )
 
 
 def _refuse_changed(began_with: dict[str, str], found: dict[str, str]) -> None:
@@ -187,14 +207,21 @@ class Run:
         self.fleet, self.without = (self._fleets(within, first_day) for _ in range(2))
         self.beyond = self._fleets(beyond, first_day) if beyond else None
         arms = Arms(self.fleet, self.without, self.beyond)
-        base = BaseLoad(self.population.homes, scenario.homes, scenario.seed, workers)
+        homes = self.population.homes
+        cuts_ms = power_cuts_ms(scenario.comms, clock, homes.group_names)
+        base = BaseLoad(homes, scenario.homes, scenario.seed, workers, cuts_ms)
         self.meters = Meters(scenario, self.population, base, arms, first_day)
         self.people = People(scenario, self.population, self.temperatures, arms, first_day)
         self.network = self._network(threads)
         self.recorder = Recorder(folder, self._layout(), scenario.record, workers)
         witness = self.recorder if self.recorder.wants("device_messages") else None
         vendors = make_vendor_clouds(scenario.comms.vendors, self.population.plant, scenario.seed)
-        self.gateway = Gateway(self.network, self.population.registration, witness=witness, vendors=vendors)
+        split = scenario.comms.split_brain
+        self.gateway = Gateway(
+            self.network, self.population.registration, witness=witness, vendors=vendors,
+            fences=split is None or split.fenced,
+        )  # fmt: skip
+        self.stale_leader = None if split is None else StaleLeader(split, clock)
         self.journal = Journal()
         self.world = World(
             scenario, self.population, arms, self.gateway, self.recorder,
@@ -275,6 +302,8 @@ class Run:
             self.people,
             Settlement(party_settings.settlement_settings(scenario)),
         ]
+        if self.stale_leader is not None:
+            parties.append(self.stale_leader)
         return {party.name: party for party in parties}
 
     def _post(self) -> Post:
@@ -313,6 +342,8 @@ class Run:
         self.without.state = deepcopy(self.fleet.state)
         self.meters.arms = self.people.arms = arms
         self.recorder.outages(self.network.outage_rows())
+        for kind, detail in named_faults(self.scenario):
+            self.recorder.event(self.start_ms, kind, "scenario", detail=detail)
         for warning in self._warnings():
             self.recorder.event(
                 self.start_ms, warning.code, "importer", Path(warning.file).name, warning.what
@@ -358,6 +389,8 @@ class Run:
     def _hear(self, mail: Mail) -> None:
         """What the record keeps of messages on their way."""
         message = mail.message
+        if self.stale_leader is not None and mail.sender == "aggregator" and mail.to == "gateway":
+            self.stale_leader.receive(message, mail.due_ms)
         if isinstance(message, MARKET_TALK) and mail.to in TRADERS:
             self.journal.receive(message, mail.due_ms)
         if isinstance(message, OperationalMetering) and mail.to == "balancing":

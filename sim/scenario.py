@@ -275,6 +275,12 @@ class Route(Model):
     clock_skew_ms: Duration = Field(
         default=0, description="devices' clocks are wrong by up to this, either way"
     )
+    burst_every_ms: Duration = Field(
+        default=0, description="mean time between bursts of loss, per device and direction; 0: never"
+    )
+    burst_for_ms: Duration = Field(default=0, description="their mean length (Gilbert-Elliott, bad state)")
+    burst_loss_up: Share = Field(default=0.0, description="of messages sent in a burst, lost")
+    burst_loss_down: Share = Field(default=0.0, description="as above, downwards: bursts of their own")
 
 
 ROUTE_NAMES = (
@@ -307,6 +313,10 @@ class Outage(Model):
     messages: Literal["all", "setpoints", "telemetry", "acks"] = "all"
     drop: Share = Field(default=1.0, description="share of messages stopped meanwhile")
     extra_latency_ms: Duration = 0
+    power: bool = Field(
+        default=False,
+        description="of a region: a power cut; cars come back with their random delay (reg. 11)",
+    )
 
 
 class RandomOutages(Model):
@@ -324,6 +334,45 @@ class RandomOutages(Model):
     region_for_ms: Duration = 0
 
 
+class Clocks(Model):
+    """Devices' own clocks, which stamp readings and by which orders begin and end. By default right."""
+
+    skew_sd_ms: Duration = Field(
+        default=0, le=3_600_000, description="constant error of each clock, normal and cut at 3 sd"
+    )
+    drift_ppm: float = Field(
+        default=0.0, ge=0, le=1_000, description="even over +- this; quartz has 20-50 ppm [mem]"
+    )
+    set_every_ms: Duration = Field(
+        default=604_800_000, ge=60_000, description="a drifting clock is set so often; assumed"
+    )
+    jump_back_share: Share = Field(
+        default=0.0, description="of clocks, a day: jump back by jump_back, until set right again"
+    )
+    jump_back_ms: Duration = Field(
+        default=3_600_000, ge=1, description="an hour: local time for UTC; assumed"
+    )
+    reset_share: Share = Field(
+        default=0.0, description="of clocks, a day: begin at 1970 or 2000 again, until set right again"
+    )
+    wrong_for_ms: Duration = Field(
+        default=7_200_000,
+        ge=1_000,
+        le=86_400_000,
+        description="mean time until a clock that jumped is set right, cut at a day; assumed",
+    )
+
+
+class SplitBrain(Model):
+    """A second aggregator that has lost its lease goes on commanding, a while behind the one that leads."""
+
+    day: EveryDay = 0
+    start: ClockTime
+    duration_ms: Duration = Field(ge=1)
+    lag_ms: Duration = Field(default=300_000, ge=1, description="how far it is behind; assumed")
+    fenced: bool = Field(default=True, description="the gateway refuses commands under an older lease")
+
+
 class Comms(Model):
     """The plant of wires between the aggregator and the devices."""
 
@@ -337,6 +386,8 @@ class Comms(Model):
     )
     outages: Annotated[tuple[Outage, ...], Field(max_length=10_000)] = ()
     random_outages: RandomOutages | None = Field(default=None, description="None: the profile's")
+    clocks: Clocks = Clocks()
+    split_brain: SplitBrain | None = Field(default=None, description="None: one aggregator only")
     isps: int = Field(default=5, ge=1, le=50)
     mobile_operators: int = Field(default=4, ge=1, le=20)
     market_latency_ms: Duration = Field(default=200, description="between markets and aggregator; assumed")

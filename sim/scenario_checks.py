@@ -169,6 +169,32 @@ def vendors_are_known(scenario: Scenario) -> Iterator[Finding]:
                 yield Finding("S024", at, "no such vendor", ", ".join(names), candidates=names)
 
 
+def power_cuts_are_whole(scenario: Scenario) -> Iterator[Finding]:
+    """A power cut is a region's and leaves nothing through; what does not feel it is told."""
+    cuts = [(i, outage) for i, outage in enumerate(scenario.comms.outages) if outage.power]
+    for i, cut in cuts:
+        whole = (cut.kind, cut.directions, cut.messages, cut.drop) == ("region", "both", "all", 1.0)
+        if not whole:
+            what = "a power cut that is not a whole outage of a region"
+            allowed = "`kind: region`, both directions, all messages, drop 100 %"
+            yield Finding("S077", (*_OUTAGES, i, "power"), what, allowed, ((*_OUTAGES, i),))
+    others = [section for section in SECTIONS if getattr(scenario, section).share]
+    if cuts and others:
+        what = f"{', '.join(others)} do not feel it: only cars and homes' base load do"
+        yield Finding("W006", (*_OUTAGES, cuts[0][0], "power"), what)
+
+
+def routes_are_up_more_than_down(scenario: Scenario) -> Iterator[Finding]:
+    """Outages and bursts of loss are the exception: shorter than the time between them."""
+    for name, route in scenario.comms.routes.items():
+        for every, last in (("offline_every", "offline_for"), ("burst_every", "burst_for")):
+            every_ms, for_ms = getattr(route, f"{every}_ms"), getattr(route, f"{last}_ms")
+            if for_ms > every_ms > 0:
+                at: Where = ("comms", "routes", name)
+                what = "longer than the time between two"
+                yield Finding("S076", (*at, last), what, f"at most `{every}`", ((*at, every),))
+
+
 def outage_names_are_known(scenario: Scenario) -> Iterator[Finding]:
     """What is down must be there: a vendor of a route, a numbered ISP or operator, a GSP Group with homes."""
     for i, outage in enumerate(scenario.comms.outages):
@@ -335,6 +361,8 @@ RULES: tuple[Callable[[Scenario], Iterator[Finding]], ...] = (
     no_car_is_sold_twice,
     gsp_groups_are_known,
     routes_are_known,
+    routes_are_up_more_than_down,
+    power_cuts_are_whole,
     outage_names_are_known,
     vendors_are_known,
     mixes_are_whole,
@@ -364,6 +392,9 @@ def _happenings(scenario: Scenario) -> Iterator[tuple[Where, int, list[tuple[str
         yield at, window.day, [(key, minutes) for key, minutes in times.items() if minutes is not None]
     for i, outage in enumerate(scenario.comms.outages):
         yield (*_OUTAGES, i), outage.day, [("start", outage.start)]
+    split = scenario.comms.split_brain
+    if split is not None:
+        yield ("comms", "split_brain"), split.day, [("start", split.start)]
 
 
 def _local_time(at: Where, day: date, minutes: int, reads: tuple[Where, ...]) -> Iterator[Finding]:
