@@ -128,14 +128,16 @@ class BaseLoad:
         shape_wh = mean_shape_kw(day) * 500.0 / PROFILE_ANNUAL_WH
         memory = self.settings.day_autocorrelation ** np.arange(_DAY_MEMORY)
         memory = memory / np.sqrt((memory**2).sum())
-        keys = (chance.stream(self.seed, purpose) for purpose in (Purpose.BASE_DAY, Purpose.BASE_HALF_HOUR))
-        day_key, hour_key = keys
+        streams = (
+            chance.stream(self.seed, purpose) for purpose in (Purpose.BASE_DAY, Purpose.BASE_HALF_HOUR)
+        )
+        day_key, hour_key = streams
         factors = log_normal_factors(self.settings.half_hour_log_sd)
-        scale = self.homes.annual_wh[numbers]
+        keys, scale = self.homes.key[numbers], self.homes.annual_wh[numbers]
 
         def work(low: int, high: int) -> None:
             _base_day(
-                numbers[low:high], scale[low:high], shape_wh, clock, day.toordinal(), day_key, hour_key,
+                keys[low:high], scale[low:high], shape_wh, clock, day.toordinal(), day_key, hour_key,
                 self.settings.day_log_sd, memory, factors, out[low:high],
             )  # fmt: skip
 

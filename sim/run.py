@@ -56,6 +56,7 @@ from sim.post import Mail, Post
 from sim.prices import make_prices
 from sim.recorder import Layout, Recorder
 from sim.reference import ReferenceFleet
+from sim.registered import registered, with_count
 from sim.run_folder import MANIFEST, RunFolder
 from sim.scenario import Scenario
 from sim.scenario_file import load_scenario
@@ -168,6 +169,8 @@ class Run:
     def __init__(
         self, scenario: Scenario, folder: RunFolder, *, workers: int = 1, data: Path | None = None
     ) -> None:
+        registry = registered(scenario)
+        scenario = with_count(scenario, registry)
         self.scenario = scenario
         self.folder = folder
         clock = scenario.clock
@@ -175,7 +178,7 @@ class Run:
         self.start_ms = periods.day_start_ms(self.days[0])
         self.end_ms = periods.day_end_ms(self.days[-1])
         first_day = clock.start - timedelta(days=clock.history_days)
-        self.population = make_population(scenario)
+        self.population = make_population(scenario, registry)
         unit = scenario.prices.system_file_unit
         self.prices = make_prices(
             scenario.prices, self.days[0], len(self.days), scenario.seed, data, price_unit=unit
@@ -193,7 +196,9 @@ class Run:
         self.network = self._network(threads)
         self.recorder = Recorder(folder, self._layout(), scenario.record)
         witness = self.recorder if self.recorder.wants("device_messages") else None
-        vendors = make_vendor_clouds(scenario.comms.vendors, self.population.plant, scenario.seed)
+        vendors = make_vendor_clouds(
+            scenario.comms.vendors, self.population.plant, scenario.seed, self.population.vendors
+        )
         self.gateway = Gateway(self.network, self.population.registration, witness=witness, vendors=vendors)
         self.journal = Journal()
         self.world = World(
@@ -262,7 +267,7 @@ class Run:
             party_settings.aggregator_settings(scenario),
             party_settings.aggregator_rules(scenario),
             each=self.threads.each,
-            vendors=integrations(scenario.comms.vendors),
+            vendors=integrations(self._vendors()),
         )
         parties: list[Any] = [
             aggregator,
@@ -276,6 +281,11 @@ class Run:
             Settlement(party_settings.settlement_settings(scenario)),
         ]
         return {party.name: party for party in parties}
+
+    def _vendors(self) -> dict[str, tuple[str, ...]]:
+        """Vendor profiles by route, and those that a registry tells."""
+        told = tuple(sorted({name for name in self.population.vendors or () if name}))
+        return {**self.scenario.comms.vendors, "registry": told}
 
     def _post(self) -> Post:
         comms = self.scenario.comms
@@ -548,7 +558,9 @@ class Run:
         return tuple(f"law broken: {law}: {words}" for law, words in sorted(self.state.broken.first.items()))
 
     def _sources(self) -> Iterable[Source]:
-        return (*self.prices.sources, *self.temperatures.sources)
+        registry = self.population.registry
+        own = () if registry is None else (registry.registry.source,)
+        return (*self.prices.sources, *self.temperatures.sources, *own)
 
     def digests(self) -> dict[str, str]:
         """SHA-256 of every data file as it was read, by path."""

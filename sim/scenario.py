@@ -71,6 +71,13 @@ class Record(Model):
     csv_rows: int = Field(default=200_000, ge=0, le=1_000_000_000)
 
 
+class PopulationSource(Model):
+    """Who lives there with what: drawn, or an asset registry of one's own (docs/bring-your-own.md)."""
+
+    source: Literal["synthetic", "file"] = "synthetic"
+    file: str | None = Field(default=None, description="a registry, CSV or Parquet: its homes and assets")
+
+
 class NetworkTree(Model):
     """The network below a GSP, and where it is short of room."""
 
@@ -119,6 +126,13 @@ class Homes(Model):
     )
     meter_gain_sd: Share = Field(default=0.0, description="boundary-meter gain error, drawn once per meter")
     network: NetworkTree = NetworkTree()
+    economy_7_with_storage_heaters: Share = Field(
+        default=1.0, description="homes with storage heaters whose meter has two rates; assumed"
+    )
+    economy_7_otherwise: Share = Field(
+        default=0.05,
+        description="other homes; 10-12 % of meters have two rates, 6 % of homes storage heaters [mem]",
+    )
 
 
 class EvMeter(Model):
@@ -522,6 +536,7 @@ class Scenario(Model):
     engine: Literal["fast", "reference"] = "fast"
     clock: Clock
     record: Record = Record()
+    population: PopulationSource = PopulationSource()
     homes: Homes = Homes()
     evs: Evs = Evs()
     ownership: Ownership = Ownership()
