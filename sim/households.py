@@ -8,7 +8,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numba import njit
@@ -112,6 +112,17 @@ def _base_day(
             )
 
 
+class Readings(Protocol):
+    """What meters have read, which stands wherever it is known (`sim/home_readings.py`)."""
+
+    @property
+    def most_wh(self) -> int:
+        """In one half-hour."""
+
+    def put(self, numbers: I64, day: date, day_wh: I16) -> None:
+        """Write what was read on `day` over what was drawn for the homes `numbers`."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class BaseLoad:
     """The half-hourly base load of every home on any day: a pure function of (home, day)."""
@@ -120,6 +131,12 @@ class BaseLoad:
     settings: Homes
     seed: int
     workers: int = 1
+    readings: Readings | None = None
+
+    @property
+    def most_wh(self) -> int:
+        """The most that a home uses in half an hour."""
+        return FUSE_WH if self.readings is None else max(FUSE_WH, self.readings.most_wh)
 
     def day_wh(self, numbers: I64, day: date) -> I16:
         """Base load of the homes `numbers` by settlement period of `day` [whole Wh], (homes, periods)."""
@@ -144,6 +161,8 @@ class BaseLoad:
         edges = np.linspace(0, len(numbers), self.workers + 1).astype(int).tolist()
         with ThreadPoolExecutor(self.workers) as pool:
             list(pool.map(work, edges[:-1], edges[1:]))
+        if self.readings is not None:
+            self.readings.put(numbers, day, out)
         return out
 
 

@@ -34,9 +34,12 @@ def make_manifest(
     inputs: Iterable[Source] = (),
     degraded: Iterable[str] = (),
     invariants: Mapping[str, int] | None = None,
+    data: Path | None = None,
+    population: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The manifest of a run. `text` is the scenario as its author wrote it, `inputs` the data files read,
-    `degraded` why the result is less than asked for, `invariants` how often each law was violated.
+    `degraded` why the result is less than asked for, `invariants` how often each law was violated, `data` the
+    folder from which data files are named, `population` what a registry told of the homes.
     """
     reasons = sorted(set(degraded))
     return {
@@ -58,10 +61,25 @@ def make_manifest(
         "versions": versions(),
         "rulebooks": _rulebooks(scenario),
         "operational_metering": scenario.markets.balancing.operational_metering,
-        "inputs": {source.path.name: source.sha256 for source in sorted(inputs, key=lambda it: it.path)},
+        "inputs": _inputs(inputs, data),
+        **({} if population is None else {"population": dict(population)}),
         "invariants": dict(sorted((invariants or {}).items())),
         "tables": {name: asdict(file) for name, file in tables.items()},
     }
+
+
+def _inputs(inputs: Iterable[Source], data: Path | None) -> dict[str, str]:
+    """SHA-256 of each file by its path from the data folder; elsewhere by as much of it as sets it apart."""
+    digests = {source.path.resolve(): source.sha256 for source in inputs}
+    folder = None if data is None else data.resolve()
+    outside = [path for path in digests if folder is None or not path.is_relative_to(folder)]
+    names = {path: path.relative_to(folder).as_posix() for path in digests if folder and path not in outside}
+    for path in sorted(outside):
+        length = 1
+        while any(other.parts[-length:] == path.parts[-length:] for other in outside if other != path):
+            length += 1
+        names[path] = Path(*path.parts[-length:]).as_posix()
+    return {name: digests[path] for path, name in sorted(names.items(), key=lambda each: each[1])}
 
 
 @lru_cache(maxsize=1)

@@ -19,8 +19,10 @@ from protocol.messages import I8, I16, I32, I64, UNKNOWN, AssetRegistration, Ser
 from sim import chance
 from sim.chance import Purpose
 from sim.head_ends import profile_names
+from sim.home_readings import HomeReadings, home_readings
 from sim.homes import NOT_SMART, HomeTable, make_homes
 from sim.households import BaseLoad, Drivers
+from sim.importers import Source
 from sim.kinds.appliances import Appliances
 from sim.kinds.batteries import HomeBatteries
 from sim.kinds.businesses import BusinessSites, Generators
@@ -77,6 +79,13 @@ class Population:
         tuple[str, ...] | None
     )  # vendor profile told of each reachable row, "" of none; None: no registry
     registry: Registered | None
+    readings: HomeReadings | None
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The files that it was made from."""
+        registry = () if self.registry is None else (self.registry.registry.source,)
+        return registry if self.readings is None else (*registry, self.readings.source)
 
     @property
     def cars_home(self) -> I32:
@@ -94,17 +103,23 @@ class Population:
         return np.ascontiguousarray(self.parts[0].drawn.state["charge_mj"])
 
 
-def make_population(scenario: Scenario, registry: Registered | None = None) -> Population:
-    """The population of a scenario, a pure function of its parameters and seed, and of its registry."""
-    registry = registry or registered(scenario)
+def make_population(scenario: Scenario) -> Population:
+    """The population of a scenario, a pure function of its parameters, seed, registry and meter data.
+
+    Raises DataErrors for files that do not hold.
+    """
+    registry = registered(scenario)
     scenario = with_count(scenario, registry)
     owned = make_ownership(scenario) if registry is None else registry.ownership()
     homes = make_homes(scenario.homes, scenario.seed, None if registry is None else registry.homes)
     homes = _without_goods(homes, scenario, owned)
+    readings = home_readings(scenario, homes)
+    if readings is not None:
+        homes = replace(homes, annual_wh=readings.annual_wh(homes.annual_wh))
     tariff = None if registry is None else registry.tariff
     two_rate = two_rate_homes(homes, owned.has["storage_heaters"], scenario, tariff)
     told_two_rate = owned.has["storage_heaters"] | (False if tariff is None else tariff == 1)
-    make = _Maker(scenario, homes, told_two_rate)
+    make = _Maker(scenario, homes, told_two_rate, readings)
     kinds = make.drawn(owned) if registry is None else make.told(registry)
     first_day = scenario.clock.start - timedelta(days=scenario.clock.history_days)
     parts, reachable = _make_parts(kinds, periods.day_start_ms(first_day))
@@ -129,6 +144,7 @@ def make_population(scenario: Scenario, registry: Registered | None = None) -> P
         drivers=make.cars(make.no_homes).drivers(parts[0].drawn.spec["device"]),
         vendors=vendors,
         registry=registry,
+        readings=readings,
     )
 
 
@@ -153,8 +169,11 @@ class _Maker:
 
     no_homes: I32 = np.empty(0, np.int32)
 
-    def __init__(self, scenario: Scenario, homes: HomeTable, two_rate: Bools) -> None:
+    def __init__(
+        self, scenario: Scenario, homes: HomeTable, two_rate: Bools, readings: HomeReadings | None
+    ) -> None:
         self._scenario, self._homes, self._two_rate = scenario, homes, two_rate
+        self._base_load = BaseLoad(homes, scenario.homes, scenario.seed, readings=readings)
 
     def drawn(self, owned: Ownership) -> list[Kind]:
         """Cars, and every other kind that somebody has, in the order of their numbers."""
@@ -202,9 +221,7 @@ class _Maker:
             case "hot_water":
                 return HotWaterCylinders(given, homes, numbers, seed, self._two_rate)
             case "batteries":
-                return HomeBatteries(
-                    given, homes, numbers, seed, BaseLoad(homes, scenario.homes, seed), roofs
-                )
+                return HomeBatteries(given, homes, numbers, seed, self._base_load, roofs)
             case "pv":
                 return Roofs(given, homes, numbers, seed)
             case "fridges":

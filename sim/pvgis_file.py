@@ -83,7 +83,7 @@ class HalfHourlyWeather:
     outdoor_c: F64
     global_w_per_m2: F64
 
-    def sky(self, places: Sequence[Place], first_ms: int, half_hours: int) -> Sky:
+    def sky(self, places: Sequence[tuple[float, float]], first_ms: int, half_hours: int) -> Sky:
         """The same weather over every place. Raises DataErrors where the file lacks a half-hour."""
         begin = (first_ms - self.first_ms) // HALF_HOUR_MS
         if begin < 0 or begin + half_hours > len(self.outdoor_c):
@@ -94,7 +94,7 @@ class HalfHourlyWeather:
         part = slice(begin, begin + half_hours)
         outdoor_c = np.tile(self.outdoor_c[part], (len(places), 1))
         light = np.tile(self.global_w_per_m2[part], (len(places), 1))
-        return sky_of(first_ms, outdoor_c, light, places)
+        return sky_of(first_ms, outdoor_c, light, [Place(*place) for place in places])
 
 
 def read_pvgis(path: Path) -> PvgisHours:

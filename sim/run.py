@@ -49,6 +49,7 @@ from sim.kinds.kind import Part
 from sim.manifest import SCENARIO_FILE, make_manifest
 from sim.metering import Meters, PeriodTruth
 from sim.network import Network
+from sim.ownership import Heat
 from sim.people import People
 from sim.play import Orders
 from sim.population import Population, make_population
@@ -56,13 +57,13 @@ from sim.post import Mail, Post
 from sim.prices import make_prices
 from sim.recorder import Layout, Recorder
 from sim.reference import ReferenceFleet
-from sim.registered import registered, with_count
+from sim.registered import with_count
 from sim.run_folder import MANIFEST, RunFolder
 from sim.scenario import Scenario
 from sim.scenario_file import load_scenario
 from sim.threads import Threads
 from sim.vendor_clouds import make_vendor_clouds
-from sim.weather import make_weather
+from sim.weather_files import weather_of
 from sim.world import MORNING_AFTER_MS, World
 
 CHECKPOINTS = "checkpoints"
@@ -169,26 +170,27 @@ class Run:
     def __init__(
         self, scenario: Scenario, folder: RunFolder, *, workers: int = 1, data: Path | None = None
     ) -> None:
-        registry = registered(scenario)
-        scenario = with_count(scenario, registry)
-        self.scenario = scenario
+        self.population = make_population(scenario)
+        scenario = with_count(scenario, self.population.registry)
+        self.scenario, self.data = scenario, data
         self.folder = folder
         clock = scenario.clock
         self.days = party_settings.run_days(scenario)
         self.start_ms = periods.day_start_ms(self.days[0])
         self.end_ms = periods.day_end_ms(self.days[-1])
         first_day = clock.start - timedelta(days=clock.history_days)
-        self.population = make_population(scenario, registry)
         unit = scenario.prices.system_file_unit
         self.prices = make_prices(
             scenario.prices, self.days[0], len(self.days), scenario.seed, data, price_unit=unit
         )
         lived_days = clock.history_days + clock.days + FORECAST_DAYS
-        self.temperatures = make_weather(scenario.weather, first_day, lived_days, scenario.seed, data)
+        self.temperatures = weather_of(scenario.weather, first_day, lived_days, scenario.seed, data)
         threads = self.threads = Threads(workers)
         self.fleet = self._fleet(periods.day_start_ms(first_day), threads)
         self.without = self._fleet(periods.day_start_ms(first_day), threads)
-        base = BaseLoad(self.population.homes, scenario.homes, scenario.seed, workers)
+        base = BaseLoad(
+            self.population.homes, scenario.homes, scenario.seed, workers, self.population.readings
+        )
         self.meters = Meters(scenario, self.population, base, self.fleet, self.without, first_day)
         self.people = People(
             scenario, self.population, self.temperatures, [self.fleet, self.without], first_day
@@ -415,7 +417,10 @@ class Run:
     def _write_homes(self) -> None:
         homes, population = self.population.homes, self.population
         if self.recorder.wants("homes"):
-            cars = np.bincount(population.cars_home, minlength=len(homes))
+            owners = [part.drawn.home for part in population.parts if part.kind.technology is Technology.EV]
+            cars = np.bincount(np.concatenate(owners), minlength=len(homes))
+            feeders, heats = homes.feeders, [heat.name.lower() for heat in Heat]
+            zone_names = (*feeders.zone_names, "")
             self.recorder.rows(
                 "homes",
                 home=np.arange(len(homes)),
@@ -426,6 +431,13 @@ class Run:
                 hh_metered=(homes.status != NOT_SMART) & (homes.communicating == 1),
                 hh_settled=homes.status == HH_SETTLED,
                 evs=cars,
+                economy_7=population.two_rate,
+                heat=[heats[k] for k in population.heat],
+                primary=feeders.primary,
+                hv_feeder=feeders.hv_feeder,
+                lv_feeder=feeders.lv_feeder,
+                zone=[zone_names[k] for k in feeders.zone],
+                own_id=homes.own_id or [""] * len(homes),
             )
         if self.recorder.wants("devices"):
             self._write_devices()
@@ -522,7 +534,7 @@ class Run:
         degraded = self._degraded()
         manifest = make_manifest(
             self.scenario, text, self.recorder.layout, tables, inputs=self._sources(), degraded=degraded,
-            invariants=self.state.broken.counts,
+            invariants=self.state.broken.counts, data=self.data, population=self._told(),
         )  # fmt: skip
         self.folder.write_json(MANIFEST, manifest)
         self.folder.remove_tree(CHECKPOINTS)
@@ -557,10 +569,19 @@ class Run:
     def _degraded(self) -> tuple[str, ...]:
         return tuple(f"law broken: {law}: {words}" for law, words in sorted(self.state.broken.first.items()))
 
-    def _sources(self) -> Iterable[Source]:
+    def _told(self) -> dict[str, Any] | None:
+        """What the manifest says of a registry: its homes, its assets, and what was drawn all the same."""
         registry = self.population.registry
-        own = () if registry is None else (registry.registry.source,)
-        return (*self.prices.sources, *self.temperatures.sources, *own)
+        if registry is None:
+            return None
+        return {
+            "homes": len(registry.homes.own_id),
+            "assets": len(registry.registry),
+            "drawn": list(registry.drawn_columns()),
+        }
+
+    def _sources(self) -> Iterable[Source]:
+        return (*self.prices.sources, *self.temperatures.sources, *self.population.sources)
 
     def digests(self) -> dict[str, str]:
         """SHA-256 of every data file as it was read, by path."""

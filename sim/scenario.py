@@ -126,6 +126,10 @@ class Homes(Model):
     )
     meter_gain_sd: Share = Field(default=0.0, description="boundary-meter gain error, drawn once per meter")
     network: NetworkTree = NetworkTree()
+    history_file: str | None = Field(
+        default=None,
+        description="half-hourly meter data, CSV or imported: the base load of its homes",
+    )
     economy_7_with_storage_heaters: Share = Field(
         default=1.0, description="homes with storage heaters whose meter has two rates; assumed"
     )
@@ -507,10 +511,19 @@ class Prices(Model):
 
 
 class Weather(Model):
-    """Daily temperature: synthetic climate, or a daily file."""
+    """Weather: a synthetic climate; a daily file of temperatures; or hours of temperature and light."""
 
-    source: Literal["synthetic", "files"] = "synthetic"
+    source: Literal["synthetic", "files", "pvgis", "hourly"] = Field(
+        default="synthetic",
+        description="files: daily CSV; pvgis: PVGIS hours, JSON or imported; hourly: CSV (bring-your-own.md)",
+    )
     file: str | None = None
+    of_year: int | None = Field(
+        default=None,
+        ge=2000,
+        le=2099,
+        description="the file's year whose days stand for the scenario's; None: the very days of the run",
+    )
     climate: Literal["london", "manchester", "glasgow"] = "london"
     offset_c: float = Field(
         default=0.0, ge=-20, le=20, description="added to the synthetic climate, for cold snaps"

@@ -284,6 +284,9 @@ def files_are_named(scenario: Scenario) -> Iterator[Finding]:
             yield Finding(
                 "W004", at, "a file that `source: synthetic` does not read", f"`source: {other}`", reads
             )
+    if weather.of_year is not None and weather.source not in {"pvgis", "hourly"}:
+        what, allowed = "a year that only hourly weather has", "`source: pvgis` or `source: hourly`"
+        yield Finding("W004", ("weather", "of_year"), what, allowed, (("weather", "source"),))
     if population.source == "file" and "count" in scenario.homes.model_fields_set:
         yield Finding("W004", ("homes", "count"), "homes are those of the registry", "no `homes.count`")
 

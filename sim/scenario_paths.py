@@ -15,6 +15,7 @@ FILE_FIELDS = (
     ("prices", "net_imbalance_file"),
     ("weather", "file"),
     ("population", "file"),
+    ("homes", "history_file"),
 )
 """Section and field of every value that is a path."""
 

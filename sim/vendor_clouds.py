@@ -215,8 +215,8 @@ def make_vendor_clouds(
     """The clouds of a scenario's `comms.vendors` (profile names by route); None where it names none.
 
     A row's own vendor is `told` (rows,), where that is not empty. Otherwise a route's vendor clouds take its
-    profiles in turn, so that one cloud's outage is one vendor's. Where a route has fewer clouds than profiles,
-    each device's is drawn. Raises KeyError for an unknown name.
+    profiles in turn, so that one cloud's outage is one vendor's. Where a route has fewer clouds than
+    profiles, each device's is drawn. Raises KeyError for an unknown name.
     """
     names = sorted({name for each in vendors.values() for name in each} | (set(told or ()) - {""}))
     if not names:
