@@ -22,7 +22,7 @@ record: {level: homes, csv: false}
 population: {source: file, file: own/street.csv}
 homes: {history_file: meters/street.csv}
 weather: {source: hourly, file: hours.csv, of_year: 2019}
-evs: {annual_miles_median: 40000}
+evs: {annual_miles_median: 40000, return_weekday: [[17.3, 0.3, 1.0]], plug_in_always_share: 100 %}
 aggregator: {loop_idle: 10 min, loop_active: 60 s}
 markets:
   rules: {dfs: {min_unit_mw: 0.01}}
