@@ -112,8 +112,8 @@ def _registers(sources: Sources, told: AssetReadings, register_step_wh: float) -
     metered_wh = np.where(whole, told.import_wh.sum(axis=1, dtype=np.int64), MISSING).astype(np.int32)
     own_wh = sources.told_wh[told.rows]
     nobody = np.full(len(metered_wh), MISSING, np.int32)
-    rounding_wh = Tolerance().rounding_wh + register_step_wh + sources.told_slack_wh[told.rows]
-    tolerance = Tolerance(rounding_wh=rounding_wh)
+    slack_wh = sources.told_slack_wh[told.rows].astype(np.float64) + register_step_wh
+    tolerance = Tolerance(rounding_wh=slack_wh + Tolerance().rounding_wh)
     found = compare_sources(own_wh, metered_wh, nobody, np.zeros_like(nobody), tolerance).found
     compared = (own_wh != MISSING) & whole
     return int((found & Disagreement.INVERTER_ASSET > 0).sum()), int(compared.sum())

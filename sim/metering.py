@@ -244,10 +244,8 @@ class Meters:
         share = self._scenario.homes.daily_missing_share
         if share == 0:
             return np.zeros(len(self.homes), bool)
-        return (
-            chance.units(self._gap_key, self._population.homes.key[self.homes], day.toordinal(), 1)[:, 0]
-            < share
-        )
+        key = self._population.homes.key[self.homes]
+        return chance.units(self._gap_key, key, day.toordinal(), 1)[:, 0] < share
 
     def homes_base_wh(self, day: date) -> I64:
         """Base load of all homes by GSP and period of `day`, shape (GSPs, periods) [Wh]."""

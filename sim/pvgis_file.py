@@ -185,14 +185,13 @@ def write_weather(weather: HalfHourlyWeather, out: Path) -> None:
     write_parquet(table, out, SCHEMA)
 
 
-def load_weather(path: Path) -> HalfHourlyWeather:
-    """The weather that `write_weather` wrote. Raises DataErrors for another or a damaged file."""
-    table = read_written(path, SCHEMA)
+def load_weather(path: Path) -> tuple[HalfHourlyWeather, Source]:
+    """What `write_weather` wrote, and its source. Raises DataErrors for another or a damaged file."""
+    table, source = read_written(path, SCHEMA)
     columns = {name: table[name].to_numpy() for name in table.column_names}
     place = Place(float(columns["latitude"][0]), float(columns["longitude"][0]))
-    return HalfHourlyWeather(
-        place, int(columns["start_ms"][0]), columns["outdoor_c"], columns["global_w_per_m2"]
-    )
+    first_ms = int(columns["start_ms"][0])
+    return HalfHourlyWeather(place, first_ms, columns["outdoor_c"], columns["global_w_per_m2"]), source
 
 
 # ---------------------------------------------------------------------------------------------------- reading

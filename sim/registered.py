@@ -66,6 +66,8 @@ NUMBER_OF: Mapping[str, KindNumber] = MappingProxyType({
 })  # fmt: skip
 SLOT_BIT, SLOTS = 44, 16
 """Where a device number says which of a home's alike assets it is: above the kind, below 2**48."""
+_TWO_RATE = 4
+"""Number of draws within Purpose.ADDRESS; `sim/network_tree.py` and `sim/population.py` have those below."""
 _SORT_OF_APPLIANCE = 5
 """Number of draws within Purpose.OWNER; `sim/ownership.py` has those below."""
 
@@ -267,7 +269,3 @@ def two_rate_homes(homes: HomeTable, stores_heat: Any, scenario: Scenario, told:
     )
     drawn = u < share
     return drawn if told is None else np.where(told == NOT_TOLD, drawn, told == 1)
-
-
-_TWO_RATE = 4
-"""Number of draws within Purpose.ADDRESS; `sim/network_tree.py` and `sim/population.py` have those below."""

@@ -158,10 +158,11 @@ def write_parquet(table: Any, out: Path, schema: str) -> None:
     unfinished.replace(out)
 
 
-def read_written(path: Path, schema: str) -> Any:
-    """The table that `write_parquet` wrote. Raises DataErrors for another or a damaged file."""
+def read_written(path: Path, schema: str) -> tuple[Any, Source]:
+    """What `write_parquet` wrote, and its source. Raises DataErrors for another or a damaged file."""
     try:
-        table = pq.read_table(path)
+        raw = path.read_bytes()
+        table = pq.read_table(pa.BufferReader(raw))
     except (OSError, pa.ArrowInvalid) as error:
         what = f"cannot be read: {str(error).splitlines()[0]}"
         raise DataErrors([Fault("D052", str(path), 1, 1, what, "", "a whole Parquet file")]) from None
@@ -169,7 +170,7 @@ def read_written(path: Path, schema: str) -> Any:
     if written != schema:
         what, allowed = "not what `flextwin import` writes for this", f"`{schema}`"
         raise DataErrors([Fault("D052", str(path), 1, 1, what, quoted(written), allowed)])
-    return table
+    return table, Source(path, hashlib.sha256(raw).hexdigest(), table.num_rows)
 
 
 # --------------------------------------------------------------------------------------------------- sheets

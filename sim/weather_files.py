@@ -9,7 +9,6 @@ have the file's weather.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -48,8 +47,7 @@ def weather_of(
 
 def _read(path: Path) -> tuple[HalfHourlyWeather, Source]:
     if path.suffix == ".parquet":
-        read = load_weather(path)
-        return read, Source(path, hashlib.sha256(path.read_bytes()).hexdigest(), len(read.outdoor_c))
+        return load_weather(path)
     if path.suffix == ".csv":
         return read_hours(path)
     hours = read_pvgis(path)
