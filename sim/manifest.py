@@ -72,14 +72,15 @@ def _inputs(inputs: Iterable[Source], data: Path | None) -> dict[str, str]:
     """SHA-256 of each file by its path from the data folder; elsewhere by as much of it as sets it apart."""
     digests = {source.path.resolve(): source.sha256 for source in inputs}
     folder = None if data is None else data.resolve()
-    outside = [path for path in digests if folder is None or not path.is_relative_to(folder)]
-    names = {path: path.relative_to(folder).as_posix() for path in digests if folder and path not in outside}
-    for path in sorted(outside):
-        length = 1
-        while any(other.parts[-length:] == path.parts[-length:] for other in outside if other != path):
-            length += 1
-        names[path] = Path(*path.parts[-length:]).as_posix()
-    return {name: digests[path] for path, name in sorted(names.items(), key=lambda each: each[1])}
+    named: dict[str, str] = {}
+    for path in sorted(digests, key=lambda path: (folder is None or not path.is_relative_to(folder), path)):
+        if folder is not None and path.is_relative_to(folder):
+            name = path.relative_to(folder).as_posix()
+        else:
+            tails = (Path(*path.parts[-length:]).as_posix() for length in range(1, len(path.parts) + 1))
+            name = next(tail for tail in tails if tail not in named)
+        named[name] = digests[path]
+    return dict(sorted(named.items()))
 
 
 @lru_cache(maxsize=1)
