@@ -35,9 +35,12 @@ def make_manifest(
     inputs: Iterable[Source] = (),
     degraded: Iterable[str] = (),
     invariants: Mapping[str, int] | None = None,
+    data: Path | None = None,
+    population: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The manifest of a run. `text` is the scenario as its author wrote it, `inputs` the data files read,
-    `degraded` why the result is less than asked for, `invariants` how often each law was violated.
+    `degraded` why the result is less than asked for, `invariants` how often each law was violated, `data` the
+    folder from which data files are named, `population` what a registry told of the homes.
     """
     reasons = sorted(set(degraded))
     return {
@@ -59,10 +62,26 @@ def make_manifest(
         "versions": versions(),
         "rulebooks": _rulebooks(scenario),
         "operational_metering": scenario.markets.balancing.operational_metering,
-        "inputs": {source.path.name: source.sha256 for source in sorted(inputs, key=lambda it: it.path)},
+        "inputs": _inputs(inputs, data),
+        **({} if population is None else {"population": dict(population)}),
         "invariants": dict(sorted((invariants or {}).items())),
         "tables": {name: asdict(file) for name, file in tables.items()},
     }
+
+
+def _inputs(inputs: Iterable[Source], data: Path | None) -> dict[str, str]:
+    """SHA-256 of each file by its path from the data folder; elsewhere by as much of it as sets it apart."""
+    digests = {source.path.resolve(): source.sha256 for source in inputs}
+    folder = None if data is None else data.resolve()
+    named: dict[str, str] = {}
+    for path in sorted(digests, key=lambda path: (folder is None or not path.is_relative_to(folder), path)):
+        if folder is not None and path.is_relative_to(folder):
+            name = path.relative_to(folder).as_posix()
+        else:
+            tails = (Path(*path.parts[-length:]).as_posix() for length in range(1, len(path.parts) + 1))
+            name = next(tail for tail in tails if tail not in named)
+        named[name] = digests[path]
+    return dict(sorted(named.items()))
 
 
 @lru_cache(maxsize=1)

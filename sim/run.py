@@ -50,6 +50,7 @@ from sim.manifest import SCENARIO_FILE, made_with, make_manifest
 from sim.metering import Meters, PeriodTruth
 from sim.named_faults import named_faults
 from sim.network import Network
+from sim.ownership import Heat
 from sim.people import People
 from sim.play import Orders
 from sim.population import Population, make_population
@@ -58,13 +59,14 @@ from sim.power_cuts import power_cuts_ms
 from sim.prices import make_prices
 from sim.recorder import Layout, Recorder
 from sim.reference import ReferenceFleet
+from sim.registered import with_count
 from sim.run_folder import MANIFEST, RunFolder, RunFolderError
 from sim.scenario import Scenario
 from sim.scenario_file import load_scenario
 from sim.stale_leader import StaleLeader
 from sim.threads import Threads
 from sim.vendor_clouds import make_vendor_clouds
-from sim.weather import make_weather
+from sim.weather_files import weather_of
 from sim.world import MORNING_AFTER_MS, World
 
 CHECKPOINTS = "checkpoints"
@@ -188,20 +190,21 @@ class Run:
     def __init__(
         self, scenario: Scenario, folder: RunFolder, *, workers: int = 1, data: Path | None = None
     ) -> None:
-        self.scenario = scenario
+        self.population = make_population(scenario)
+        scenario = with_count(scenario, self.population.registry)
+        self.scenario, self.data = scenario, data
         self.folder = folder
         clock = scenario.clock
         self.days = party_settings.run_days(scenario)
         self.start_ms = periods.day_start_ms(self.days[0])
         self.end_ms = periods.day_end_ms(self.days[-1])
         first_day = clock.start - timedelta(days=clock.history_days)
-        self.population = make_population(scenario)
         unit = scenario.prices.system_file_unit
         self.prices = make_prices(
             scenario.prices, self.days[0], len(self.days), scenario.seed, data, price_unit=unit
         )
         lived_days = clock.history_days + clock.days + FORECAST_DAYS
-        self.temperatures = make_weather(scenario.weather, first_day, lived_days, scenario.seed, data)
+        self.temperatures = weather_of(scenario.weather, first_day, lived_days, scenario.seed, data)
         threads = self.threads = Threads(workers)
         within, beyond = self.population.within_reach, self.population.beyond_reach
         self.fleet, self.without = (self._fleets(within, first_day) for _ in range(2))
@@ -209,13 +212,16 @@ class Run:
         arms = Arms(self.fleet, self.without, self.beyond)
         homes = self.population.homes
         cuts_ms = power_cuts_ms(scenario.comms, clock, homes.group_names)
-        base = BaseLoad(homes, scenario.homes, scenario.seed, workers, cuts_ms)
+        readings = self.population.readings
+        base = BaseLoad(homes, scenario.homes, scenario.seed, workers, cuts_ms, readings)
         self.meters = Meters(scenario, self.population, base, arms, first_day)
         self.people = People(scenario, self.population, self.temperatures, arms, first_day)
         self.network = self._network(threads)
         self.recorder = Recorder(folder, self._layout(), scenario.record, workers)
         witness = self.recorder if self.recorder.wants("device_messages") else None
-        vendors = make_vendor_clouds(scenario.comms.vendors, self.population.plant, scenario.seed)
+        vendors = make_vendor_clouds(
+            scenario.comms.vendors, self.population.plant, scenario.seed, self.population.vendors
+        )
         split = scenario.comms.split_brain
         self.gateway = Gateway(
             self.network, self.population.registration, witness=witness, vendors=vendors,
@@ -289,7 +295,7 @@ class Run:
             party_settings.aggregator_settings(scenario),
             party_settings.aggregator_rules(scenario),
             each=self.threads.each,
-            vendors=integrations(scenario.comms.vendors),
+            vendors=integrations(self._vendors()),
         )
         parties: list[Any] = [
             aggregator,
@@ -305,6 +311,11 @@ class Run:
         if self.stale_leader is not None:
             parties.append(self.stale_leader)
         return {party.name: party for party in parties}
+
+    def _vendors(self) -> dict[str, tuple[str, ...]]:
+        """Vendor profiles by route, and those that a registry tells."""
+        told = tuple(sorted({name for name in self.population.vendors or () if name}))
+        return {**self.scenario.comms.vendors, "registry": told}
 
     def _post(self) -> Post:
         comms = self.scenario.comms
@@ -441,7 +452,10 @@ class Run:
     def _write_homes(self) -> None:
         homes, population = self.population.homes, self.population
         if self.recorder.wants("homes"):
-            cars = np.bincount(population.cars_home, minlength=len(homes))
+            owners = [part.drawn.home for part in population.parts if part.kind.technology is Technology.EV]
+            cars = np.bincount(np.concatenate(owners), minlength=len(homes))
+            feeders, heats = homes.feeders, [heat.name.lower() for heat in Heat]
+            zone_names = (*feeders.zone_names, "")
             self.recorder.rows(
                 "homes",
                 home=np.arange(len(homes)),
@@ -452,6 +466,13 @@ class Run:
                 hh_metered=(homes.status != NOT_SMART) & (homes.communicating == 1),
                 hh_settled=homes.status == HH_SETTLED,
                 evs=cars,
+                economy_7=population.two_rate,
+                heat=[heats[k] for k in population.heat],
+                primary=feeders.primary,
+                hv_feeder=feeders.hv_feeder,
+                lv_feeder=feeders.lv_feeder,
+                zone=[zone_names[k] for k in feeders.zone],
+                own_id=homes.own_id or [""] * len(homes),
             )
         if self.recorder.wants("devices"):
             self._write_devices()
@@ -549,7 +570,7 @@ class Run:
         degraded = self._degraded()
         manifest = make_manifest(
             self.scenario, text, self.recorder.layout, tables, inputs=self._sources(), degraded=degraded,
-            invariants=self.state.broken.counts,
+            invariants=self.state.broken.counts, data=self.data, population=self._told(),
         )  # fmt: skip
         self.folder.write_json(MANIFEST, manifest)
         self.folder.remove_tree(CHECKPOINTS)
@@ -584,8 +605,19 @@ class Run:
     def _degraded(self) -> tuple[str, ...]:
         return tuple(f"law broken: {law}: {words}" for law, words in sorted(self.state.broken.first.items()))
 
+    def _told(self) -> dict[str, Any] | None:
+        """What the manifest says of a registry: its homes, its assets, and what was drawn all the same."""
+        registry = self.population.registry
+        if registry is None:
+            return None
+        return {
+            "homes": len(registry.homes.own_id),
+            "assets": len(registry.registry),
+            "drawn": list(registry.drawn_columns()),
+        }
+
     def _sources(self) -> Iterable[Source]:
-        return (*self.prices.sources, *self.temperatures.sources)
+        return (*self.prices.sources, *self.temperatures.sources, *self.population.sources)
 
     def digests(self) -> dict[str, str]:
         """SHA-256 of every data file as it was read, by path."""

@@ -71,6 +71,13 @@ class Record(Model):
     csv_rows: int = Field(default=200_000, ge=0, le=1_000_000_000)
 
 
+class PopulationSource(Model):
+    """Who lives there with what: drawn, or an asset registry of one's own (docs/bring-your-own.md)."""
+
+    source: Literal["synthetic", "file"] = "synthetic"
+    file: str | None = Field(default=None, description="a registry, CSV or Parquet: its homes and assets")
+
+
 class NetworkTree(Model):
     """The network below a GSP, and where it is short of room."""
 
@@ -119,6 +126,17 @@ class Homes(Model):
     )
     meter_gain_sd: Share = Field(default=0.0, description="boundary-meter gain error, drawn once per meter")
     network: NetworkTree = NetworkTree()
+    history_file: str | None = Field(
+        default=None,
+        description="half-hourly meter data, CSV or imported: the base load of its homes",
+    )
+    economy_7_with_storage_heaters: Share = Field(
+        default=1.0, description="homes with storage heaters whose meter has two rates; assumed"
+    )
+    economy_7_otherwise: Share = Field(
+        default=0.05,
+        description="other homes; 10-12 % of meters have two rates, 6 % of homes storage heaters [mem]",
+    )
 
 
 class EvMeter(Model):
@@ -544,10 +562,19 @@ class Prices(Model):
 
 
 class Weather(Model):
-    """Daily temperature: synthetic climate, or a daily file."""
+    """Weather: a synthetic climate; a daily file of temperatures; or hours of temperature and light."""
 
-    source: Literal["synthetic", "files"] = "synthetic"
+    source: Literal["synthetic", "files", "pvgis", "hourly"] = Field(
+        default="synthetic",
+        description="files: daily CSV; pvgis: PVGIS hours, JSON or imported; hourly: CSV (bring-your-own.md)",
+    )
     file: str | None = None
+    of_year: int | None = Field(
+        default=None,
+        ge=2000,
+        le=2099,
+        description="the file's year whose days stand for the scenario's; None: the very days of the run",
+    )
     climate: Literal["london", "manchester", "glasgow"] = "london"
     offset_c: float = Field(
         default=0.0, ge=-20, le=20, description="added to the synthetic climate, for cold snaps"
@@ -573,6 +600,7 @@ class Scenario(Model):
     engine: Literal["fast", "reference"] = "fast"
     clock: Clock
     record: Record = Record()
+    population: PopulationSource = PopulationSource()
     homes: Homes = Homes()
     evs: Evs = Evs()
     ownership: Ownership = Ownership()

@@ -296,19 +296,25 @@ def engines_are_able(scenario: Scenario) -> Iterator[Finding]:
 
 def files_are_named(scenario: Scenario) -> Iterator[Finding]:
     """`source: files` needs files, and files need it."""
-    prices, weather = scenario.prices, scenario.weather
+    prices, weather, population = scenario.prices, scenario.weather, scenario.population
     named = {
-        ("prices", "system_file"): (prices.source, prices.system_file),
-        ("weather", "file"): (weather.source, weather.file),
+        ("prices", "system_file"): (prices.source, prices.system_file, "files"),
+        ("weather", "file"): (weather.source, weather.file, "files"),
+        ("population", "file"): (population.source, population.file, "file"),
     }
-    for at, (source, file) in named.items():
+    for at, (source, file, other) in named.items():
         reads = ((at[0], "source"),)
-        if source == "files" and file is None:
-            yield Finding("S021", at, f"`source: files` needs `{at[1]}`", "the path of a file", reads)
+        if source != "synthetic" and file is None:
+            yield Finding("S021", at, f"`source: {source}` needs `{at[1]}`", "the path of a file", reads)
         elif source == "synthetic" and file is not None:
             yield Finding(
-                "W004", at, "a file that `source: synthetic` does not read", "`source: files`", reads
+                "W004", at, "a file that `source: synthetic` does not read", f"`source: {other}`", reads
             )
+    if weather.of_year is not None and weather.source not in {"pvgis", "hourly"}:
+        what, allowed = "a year that only hourly weather has", "`source: pvgis` or `source: hourly`"
+        yield Finding("W004", ("weather", "of_year"), what, allowed, (("weather", "source"),))
+    if population.source == "file" and "count" in scenario.homes.model_fields_set:
+        yield Finding("W004", ("homes", "count"), "homes are those of the registry", "no `homes.count`")
 
 
 def bands_can_be_met(scenario: Scenario) -> Iterator[Finding]:

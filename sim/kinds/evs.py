@@ -32,7 +32,7 @@ class Cars:
 
     def draw(self, start_ms: int) -> Drawn:
         """Cars, charge points and routes; all away until the first diary, with 55-95 % in the battery."""
-        device = self._numbers.astype(np.int64)
+        device = self._homes.key[self._numbers]
         route = self._routes(device)
         spec = self._spec(device, route)
         order = np.lexsort((device, spec["read_at_ms"], spec["read_every_ms"]))
