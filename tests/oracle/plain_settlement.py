@@ -1,30 +1,35 @@
 """The oracle: settlement worked out slowly and plainly, from the written rules alone.
 
-Nothing of ours is imported here. Every quantity is a ``Fraction`` (a ratio of whole numbers), every sum a loop,
-every rule a few lines in the order in which the rule book tells it. It was written before the fast code of the same
-rules was read, so that a misreading made there is not made here again. It is no model of good speed.
+Nothing of ours is imported here. Every quantity is a ``Fraction`` (a ratio of whole numbers), every sum a
+loop, every rule a few lines in the order in which the rule book tells it. It was written before the fast
+code of the same rules was read, so that a misreading made there is not made here again. It is no model of
+good speed.
 
 Seam: none. ``test_oracle.py`` holds the fast code against it.
 
-Words and signs. Minutes count from the start of the Settlement Period. Power is MW and energy MWh, export +, at the
-level of a BM Unit; a meter's volume is import +. Money is GBP, + is paid to the party unless the rule says otherwise.
-Sources: BSC Section T3 (as confirmed against the published stack), BSC Section T Simple Guide v37.0 for the signs,
-DFS Procurement Rules v1 Schedule 3 and v5.0 (BL01 and the payment curve), P376 and P415.
+Words and signs. Minutes count from the start of the Settlement Period. Power is MW and energy MWh, export
++, at the level of a BM Unit; a meter's volume is import +. Money is GBP, + is paid to the party unless the
+rule says otherwise. Sources: BSC Section T3 (as confirmed against the published stack), BSC Section T
+Simple Guide v37.0 for the signs, DFS Procurement Rules v1 Schedule 3 and v5.0 (BL01 and the payment
+curve), P376 and P415.
 """
 
-from datetime import date, timedelta
+from datetime import timedelta
 from fractions import Fraction
+from itertools import pairwise
 
 SATURDAY = 5
 HALF_HOUR_MINUTES = 30
 MINUTES_PER_HOUR = 60
 
 
-# --- Balancing Mechanism: accepted volumes ------------------------------------------------------------------------
+# --- Balancing Mechanism: accepted volumes
+# ------------------------------------------------------------------------
 
 
 def level_mw(segments, minute):
-    """Level [MW] of a piecewise linear profile at a minute inside it; None where no segment covers the minute.
+    """Level [MW] of a piecewise linear profile at a minute inside it; None where no segment covers the
+    minute.
 
     Args:
         segments: (from_minute, from_mw, to_minute, to_mw), each linear.
@@ -37,7 +42,9 @@ def level_mw(segments, minute):
 
 
 def ends_of(segments, start, end):
-    """Levels [MW] just after ``start`` and just before ``end``; None where the profile does not cover the interval."""
+    """Levels [MW] just after ``start`` and just before ``end``; None where the profile does not cover the
+    interval.
+    """
     middle = Fraction(start + end) / 2
     at_middle = level_mw(segments, middle)
     if at_middle is None:
@@ -48,7 +55,9 @@ def ends_of(segments, start, end):
 
 
 def band_of(pair, widths_mw):
-    """Lowest and highest deviation from the FPN [MW] of a bid-offer pair: +1 is [0, w1], -2 is [-w1-w2, -w1]."""
+    """Lowest and highest deviation from the FPN [MW] of a bid-offer pair: +1 is [0, w1], -2 is [-w1-w2,
+    -w1].
+    """
     step = 1 if pair > 0 else -1
     inner = Fraction(0)
     for number in range(step, pair, step):
@@ -75,7 +84,8 @@ def meeting_points(before, after, target):
 
 
 def volumes_of_interval(new, base, low, high, minutes):
-    """Offer (>= 0) and bid (<= 0) volume [MWh] of one band in an interval where everything is a straight line.
+    """Offer (>= 0) and bid (<= 0) volume [MWh] of one band in an interval where everything is a straight
+    line.
 
     Args:
         new, base: deviation from the FPN [MW] at both ends of the interval, after and before the acceptance.
@@ -93,12 +103,11 @@ def volumes_of_interval(new, base, low, high, minutes):
 
     # Between two cuts the moved power is a straight line; it may still change sign once.
     fine = list(cuts)
-    for left, right in zip(cuts, cuts[1:], strict=False):
-        for share in meeting_points(moved(left), moved(right), 0):
-            fine.append(left + share * (right - left))
+    for left, right in pairwise(cuts):
+        fine.extend(left + share * (right - left) for share in meeting_points(moved(left), moved(right), 0))
     fine = sorted(set(fine))
     offer = bid = Fraction(0)
-    for left, right in zip(fine, fine[1:], strict=False):
+    for left, right in pairwise(fine):
         mwh = (moved(left) + moved(right)) / 2 * (right - left) * minutes / MINUTES_PER_HOUR
         if mwh > 0:
             offer = offer + mwh
@@ -124,16 +133,14 @@ def accepted_volumes(fpn, acceptances, widths_mw, period_minutes=HALF_HOUR_MINUT
     ordered = sorted(acceptances, key=lambda acceptance: (acceptance["time"], acceptance["number"]))
     minutes = {0, period_minutes}
     for from_minute, _, to_minute, _ in [*fpn, *[row for one in ordered for row in one["segments"]]]:
-        for minute in (from_minute, to_minute):
-            if 0 <= minute <= period_minutes:
-                minutes.add(minute)
+        minutes.update(minute for minute in (from_minute, to_minute) if 0 <= minute <= period_minutes)
     edges = sorted(minutes)
     volumes = {}
     for place, acceptance in enumerate(ordered):
         for pair in widths_mw:
             low, high = band_of(pair, widths_mw)
             offer = bid = Fraction(0)
-            for start, end in zip(edges, edges[1:], strict=False):
+            for start, end in pairwise(edges):
                 plan = ends_of(fpn, start, end)
                 base = plan
                 for earlier in ordered[:place]:  # the last that covers the interval stays
@@ -191,10 +198,12 @@ def profile_mwh(segments, period_minutes=HALF_HOUR_MINUTES):
 
 
 def non_delivery(base_mwh, metered_mwh, by_pair, prices, tlm, imbalance_price):
-    """Non-delivered offer and bid volume [MWh] and the charge [GBP]; a charge above zero is paid by the party.
+    """Non-delivered offer and bid volume [MWh] and the charge [GBP]; a charge above zero is paid by the
+    party.
 
-    QME = base + accepted; QNDO = min(max(QME - QM, 0), accepted offers); QNDB = max(min(QME - QM, 0), accepted bids);
-    offers dearest first, bids lowest price first [the order is from memory in the fact sheet].
+    QME = base + accepted; QNDO = min(max(QME - QM, 0), accepted offers); QNDB = max(min(QME - QM, 0),
+    accepted bids); offers dearest first, bids lowest price first [the order is from memory in the fact
+    sheet].
     """
     offers = sum((offer for offer, _ in by_pair.values()), Fraction(0))
     bids = sum((bid for _, bid in by_pair.values()), Fraction(0))
@@ -216,7 +225,8 @@ def non_delivery(base_mwh, metered_mwh, by_pair, prices, tlm, imbalance_price):
     return missed_offer, missed_bid, charge * tlm
 
 
-# --- BL01 and the Demand Flexibility Service ----------------------------------------------------------------------
+# --- BL01 and the Demand Flexibility Service
+# ----------------------------------------------------------------------
 
 
 def is_clock_change(day):
@@ -295,46 +305,48 @@ def dfs_payment_factor(delivered_mwh, accepted_mw):
     return Fraction(-1)
 
 
-def dfs_unit_gbp(meters, day, event_days, bank_holidays, period, accepted_mw, price, turn_up):
+def dfs_unit_gbp(meters, day, bank_holidays, period, accepted_mw, price, turn_up):
     """What a DFS unit is paid for one period [GBP]: S = 0.5 P Q K over its meters' BL01 without adjustment.
 
     A meter whose data do not suffice has its outturn for baseline: it delivers nothing.
 
     Args:
-        meters: histories, each {date: volumes [Wh, import +]} and each with the delivery day itself.
+        meters: (history, event days) of each; a history is {date: volumes [Wh, import +]}, the day itself
+        too.
     """
-    delivered_wh = Fraction(0)
-    for history in meters:
+    reduced_wh = Fraction(0)
+    for history, event_days in meters:
         baseline = bl01(day, history, event_days, bank_holidays, [period], False)
         metered = Fraction(history[day][period - 1])
         expected = metered if baseline is None else baseline[period]
-        if turn_up:
-            delivered_wh = delivered_wh + metered - expected
-        else:
-            delivered_wh = delivered_wh + expected - metered
+        reduced_wh = reduced_wh + expected - metered
+    delivered_wh = -reduced_wh if turn_up else reduced_wh
     factor = dfs_payment_factor(delivered_wh / 1_000_000, accepted_mw)
     return Fraction(1, 2) * price * accepted_mw * factor
 
 
-# --- P415: wholesale by a Virtual Trading Party -------------------------------------------------------------------
+# --- P415: wholesale by a Virtual Trading Party
+# -------------------------------------------------------------------
 
 
 def p415_settlement(pairs, sourcing_cost, final_demand, mutualised):
     """Deviation volume of a unit, the correction to each Supplier and who pays whom, for one period.
 
     Deviation = metered - Settlement Expected Volume, at BM Unit level, export +. Inactive pairs ("I") count on neither
-    side. A Supplier's own position is corrected by the deviation caused in its book, so that it is as if its customers
-    had kept to what was expected. Each hosting Supplier receives its volume x the Supplier Sourcing Cost: from the
-    Virtual Trading Party, or, mutualised, from all Suppliers by Final Demand.
+    side. A Supplier's own position is corrected by the deviation caused in its book, so that it is as if
+    its customers had kept to what was expected. Each hosting Supplier receives its volume x the Supplier
+    Sourcing Cost: from the Virtual Trading Party, or, mutualised, from all Suppliers by Final Demand.
 
     Args:
-        pairs: dicts of ``supplier``, ``indicator`` ("B", "S" or "I"), ``expected_mwh`` and ``metered_mwh``, import +.
+        pairs: dicts of ``supplier``, ``indicator`` ("B", "S" or "I"), ``expected_mwh`` and ``metered_mwh``,
+            import +.
         sourcing_cost: GBP/MWh.
         final_demand: {supplier: MWh}, every Supplier there is.
 
     Returns:
-        dict of ``deviation_mwh``; ``supplier_deviation_mwh`` {supplier: MWh, export +}; ``supplier_corrected_mwh``
-        {supplier: metered import of its pairs as corrected}; ``supplier_gbp`` and ``vtp_gbp`` (+ received).
+        dict of ``deviation_mwh`` (export +); ``supplier_deviation_mwh`` {supplier: MWh, export +};
+        ``supplier_corrected_mwh`` {supplier: metered import of its pairs as corrected}; ``supplier_gbp`` and
+        ``vtp_gbp`` (+ received).
     """
     deviation = {supplier: Fraction(0) for supplier in final_demand}
     corrected = {supplier: Fraction(0) for supplier in final_demand}
