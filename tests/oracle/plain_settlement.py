@@ -332,10 +332,11 @@ def dfs_unit_gbp(meters, day, bank_holidays, period, accepted_mw, price, turn_up
 def p415_settlement(pairs, sourcing_cost, final_demand, mutualised):
     """Deviation volume of a unit, the correction to each Supplier and who pays whom, for one period.
 
-    Deviation = metered - Settlement Expected Volume, at BM Unit level, export +. Inactive pairs ("I") count on neither
-    side. A Supplier's own position is corrected by the deviation caused in its book, so that it is as if
-    its customers had kept to what was expected. Each hosting Supplier receives its volume x the Supplier
-    Sourcing Cost: from the Virtual Trading Party, or, mutualised, from all Suppliers by Final Demand.
+    Deviation = metered - Settlement Expected Volume, at BM Unit level, export +. Inactive pairs ("I") count
+    on neither side. A Supplier's own position is corrected by the deviation caused in its book, so that it is
+    as if its customers had kept to what was expected. Each hosting Supplier receives its volume x the
+    Supplier Sourcing Cost: from the Virtual Trading Party, or, mutualised, from all Suppliers by Final
+    Demand.
 
     Args:
         pairs: dicts of ``supplier``, ``indicator`` ("B", "S" or "I"), ``expected_mwh`` and ``metered_mwh``,

@@ -150,11 +150,13 @@ def volume_wh(seed, day, period):
 
 @st.composite
 def homes(draw, day):
-    """A home's history of up to 70 days, with gaps, and its event days."""
+    """A home's history of up to 70 days, with gaps, and its event days; some homes have only old days."""
     seed = draw(st.integers(1, 10**6))
     days = [day - timedelta(days=n) for n in range(draw(st.integers(0, 70)) + 1)]
     history = {one: [volume_wh(seed, one, period) for period in range(periods_of(one))] for one in days}
-    for one in draw(st.lists(st.sampled_from(days), max_size=12)):
+    for one in days[1 : draw(st.just(0) | st.integers(45, 60)) + 1]:
+        del history[one]
+    for one in draw(st.lists(st.sampled_from(sorted(history)), max_size=12)):
         if one != day:
             history[one][draw(st.integers(0, 45))] = None
     events = draw(st.sets(st.sampled_from(days), max_size=25)) - {day}

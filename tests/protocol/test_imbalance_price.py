@@ -67,14 +67,23 @@ def test_an_unpriced_survivor_takes_the_average_of_the_dearest_unflagged_mwh():
     assert found.price_gbp_per_mwh == 75.0
 
 
+def test_the_replacement_price_is_of_unflagged_actions_unless_the_setting_says_otherwise():
+    # Left without a price: 1 MWh. Dearest unflagged MWh: 0.5 at 80, 0.5 at 60. Flagged 70 kept its price:
+    # 80 and 70.
+    actions = stack((3, 60), (2, 90), (0.5, 80), (0.5, 70), (-1, 30), so=[1, 3])
+    assert price_of(actions).replacement_price_gbp_per_mwh == 70.0
+    priced = load_rulebook("bsc", on=date(2026, 6, 1), overrides={"replacement_price_actions": "priced"})
+    assert imbalance_price(actions, priced, INDEX).replacement_price_gbp_per_mwh == 75.0
+
+
 def test_flagged_actions_no_dearer_than_the_unflagged_keep_their_price():
     classified = second_stage(
-        np.array([1.0, 1.0, 1.0, -1.0, -1.0, -1.0]),
-        np.array([70.0, 80.0, 90.0, 20.0, 10.0, 30.0]),
-        np.array([True, False, True, False, True, True]),
+        np.array([1.0, 1.0, 1.0, -1.0, -1.0, -1.0, 1.0]),
+        np.array([70.0, 80.0, 90.0, 20.0, 10.0, 30.0, 80.0]),
+        np.array([True, False, True, False, True, True, True]),
     )
     # Buys: up to 80 kept. Sells: the dear end is the low one, so 10 is beyond 20 and 30 is not.
-    assert classified.tolist() == pytest.approx([70, 80, np.nan, 20, np.nan, 30], nan_ok=True)
+    assert classified.tolist() == pytest.approx([70, 80, np.nan, 20, np.nan, 30, 80], nan_ok=True)
 
 
 def test_where_every_action_is_flagged_the_market_index_price_replaces():
