@@ -3,7 +3,7 @@
 Source: Elexon, Imbalance Pricing Guidance v15/16 (14 Jul 2025); BSC Section T, Annex T-1. Dated values
 (DMAT, CADL, PAR, RPAR, VoLL) are the rulebook's. The stages, each in its own function and each leaving its
 column, as in the published stack: price, DMAT, arbitrage, flags, NIV, replacement price, PAR. Hard cases:
-docs/rules.md R110-R116.
+docs/rules.md R190-R195.
 
 Signs: a buy (offer, positive BSAD) has positive volume, a sell (bid, negative BSAD) negative. The *dear*
 end of the stack is that which costs the system most: high prices for buys, low ones for sells.
