@@ -66,6 +66,7 @@ class Evidence:
     reference_wh: NDArray[np.float64] | None = None
     kind: NDArray[np.int64] | None = None
     assets: NDArray[np.int64] | None = None
+    template_wh: NDArray[np.float64] | None = None
     control_wh: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
@@ -98,6 +99,18 @@ def nominated(evidence: Evidence, rules: Rulebook) -> Baseline:
     del rules
     volume = _needed(evidence.nominated_wh, "nominated", "nominated_wh")
     return _or_outturn(evidence, volume.astype(np.float64))
+
+
+def weekly_template(evidence: Evidence, rules: Rulebook) -> Baseline:
+    """What the provider uploaded as a week that repeats: day of week, local time of the block's start, power.
+
+    A bank holiday is the day of the week that it falls on. Source: Flexible Power portal FAQ [P].
+    """
+    del rules
+    template = _needed(evidence.template_wh, "weekly_template", "template_wh")
+    return _or_outturn(
+        evidence, template[:, evidence.delivery_day.weekday(), :][:, _block_on_the_clock(evidence)]
+    )
 
 
 def fixed_reference(evidence: Evidence, rules: Rulebook) -> Baseline:
@@ -174,6 +187,7 @@ METHODS: Mapping[str, Callable[[Evidence, Rulebook], Baseline]] = MappingProxyTy
         "mid_8_in_10": mid_8_in_10,
         "mid_8_in_10_adjusted": mid_8_in_10_adjusted,
         "nominated": nominated,
+        "weekly_template": weekly_template,
         "zero": zero,
     }
 )

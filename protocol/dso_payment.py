@@ -91,12 +91,12 @@ def instructed_w(
 ) -> NDArray[np.int64]:
     """The instructed power [W] of each minute from `start_ms` (minutes).
 
-    `signals` are (time [UTC ms], signal, W). A START replaces what was instructed before; STOP and
-    EMERGENCY_STOP end it. A signal counts from the first whole minute at or after it, an EMERGENCY_STOP
-    already in the minute it comes in.
+    `signals` are (time [UTC ms], signal, W). At one time they count in the order given. A START replaces
+    what was instructed before; STOP and EMERGENCY_STOP end it. A signal counts from the first whole minute
+    at or after it, an EMERGENCY_STOP already in the minute it comes in.
     """
     power = np.zeros(minutes, np.int64)
-    for at_ms, signal, wanted_w in sorted(signals):
+    for at_ms, signal, wanted_w in sorted(signals, key=lambda one: one[0]):
         after = at_ms - start_ms
         minute = after // MINUTE_MS if signal is Signal.EMERGENCY_STOP else -(-after // MINUTE_MS)
         power[max(minute, 0) :] = wanted_w if signal is Signal.START else 0

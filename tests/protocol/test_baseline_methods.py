@@ -131,6 +131,18 @@ def test_a_nomination_counts_where_it_was_made():
     assert status.tolist() == [OK, SHORT]
 
 
+@pytest.mark.parametrize(("day", "first_sp"), [(TUESDAY, 35), (date(2026, 3, 31), 35)])
+def test_a_weekly_template_is_read_by_weekday_and_local_time(day, first_sp):
+    # Both are Tuesdays, one in winter and one in summer time; 17:00 local is half hour 34.
+    template = np.full((2, 7, 48), 1.0)
+    template[0, 1, 34] = 250.0
+    template[1, 1, 34] = np.nan
+    evidence = Evidence(day, first_sp, 1, np.full((2, 48), 70, np.int32), template_wh=template)
+    volume, status = baseline("weekly_template", evidence, DSO)
+    assert volume.tolist() == [[250.0], [70.0]]
+    assert status.tolist() == [OK, SHORT]
+
+
 def test_the_fixed_reference_is_the_profile_times_the_assets():
     # NGED: 830 W per charger at peak is 415 Wh a half hour; three chargers 1,245.
     profile = np.zeros((1, 48))

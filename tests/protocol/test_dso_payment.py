@@ -63,6 +63,8 @@ def test_a_portal_reading_is_stamped_at_the_end_of_its_minute():
 def test_signals_start_change_and_end_the_instruction():
     signals = [(90_000, Signal.START, 500), (3 * MIN, Signal.START, 300), (5 * MIN, Signal.STOP, 0)]
     assert instructed_w(signals, 0, 7).tolist() == [0, 0, 500, 300, 300, 0, 0]
+    same_time = [(0, Signal.START, 9), (0, Signal.EMERGENCY_STOP, 0)]
+    assert instructed_w(same_time, 0, 1).tolist() == [0]
     # At 4 min 30 s a stop counts from minute 5, an emergency stop already in minute 4.
     stop, emergency = ((270_000, signal, 0) for signal in (Signal.STOP, Signal.EMERGENCY_STOP))
     assert instructed_w([(0, Signal.START, 9), stop], 0, 6).tolist() == [9, 9, 9, 9, 9, 0]
