@@ -24,7 +24,7 @@ import yaml
 from protocol.derogations import RulesOn
 from protocol.messages import Technology
 from protocol.products import TITLES, Answer, Block, Product, all_of
-from protocol.rulebook import edition_on
+from protocol.rulebook import Rule, edition_on
 from protocol.stacking import may_hold
 
 FILE = Path(__file__).parent / "technologies.yaml"
@@ -279,6 +279,50 @@ class Requirement:
 def requirements(product: Product) -> tuple[Requirement, ...]:
     """Every rule that bears on a product, but for what else its assets are in (protocol/stacking.py)."""
     return _REQUIREMENTS[product]
+
+
+def aggregation_area(product: Product, rules: RulesOn) -> str:
+    """What a unit's assets have to lie in together: national, zone, gsp_group, gsp or cmz."""
+    for each in requirements(product):
+        if each.rule.endswith("aggregation_area"):
+            return str(rules.value(each.book, each.rule) or "national")
+    return "national"
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A rule of a product that two days, or a derogation, hold differently; None: none in force."""
+
+    product: Product
+    book: str
+    rule: str
+    before: Rule | None
+    after: Rule | None
+
+
+def moves(product: Product, before: RulesOn, after: RulesOn) -> tuple[Move, ...]:
+    """Every rule read for a product whose value differs between two states of the rulebooks."""
+    asked = dict.fromkeys([(each.book, each.rule) for each in requirements(product)] + _also_read(product))
+    found = []
+    for book, name in asked:
+        old, new = before.rule(book, name), after.rule(book, name)
+        if (old and old.value) != (new and new.value):
+            found.append(Move(product, book, name, old, new))
+    return tuple(found)
+
+
+def _also_read(product: Product) -> list[tuple[str, str]]:
+    """Rules that judgements and stacking look up beside the requirement's own."""
+    read = []
+    if product in {Product.BM, Product.WHOLESALE}:
+        read += [("eligibility", "hh_metered_is_settled")]
+    if product is Product.BM:
+        read += [("operational_metering", name) for name in ("max_asset_mw", "cohort_cap_mw")]
+        read += [("eligibility", "operational_metering_judged_of")]
+    if product is Product.DFS:
+        stacking = ("balancing_stacking", "bm_unit_membership", "dno_stacking", "capacity_market_stacking")
+        read += [("dfs", name) for name in stacking]
+    return read
 
 
 def _own(dimension: Dimension, rule: str, judge: Callable[[Any, _Case], Judged]) -> Requirement:
