@@ -1,4 +1,4 @@
-"""What `flextwin eligible` says: a portfolio against the rules of a day, and of another, as lines or as JSON."""
+"""What `flextwin eligible` says: a portfolio against the rules of a day, or two, as lines or as JSON."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _service_lines(product: Product, found: Eligibility, notes: dict[Block, int]
     doubt = f"; in doubt: {_amount(cell.unknown)}" if cell.unknown.assets else ""
     yield f"{TITLES[product]}: {_amount(cell.yes)}{doubt}"
     if product in found.caps_mw and cell.yes.assets:
-        yield f"  at most {found.caps_mw[product]:,.0f} MW of all providers under relaxed operational metering"
+        yield f"  at most {found.caps_mw[product]:,.0f} MW of all providers by relaxed operational metering"
     for block, amount in cell.blocked:
         told = f"{amount.assets:>{_COUNT},} assets  {block.dimension}: {block.reason}"
         yield f"  {_note(notes[block]):>5} {told}"
