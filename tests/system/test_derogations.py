@@ -1,0 +1,50 @@
+"""A derogation moves what reads the rules that it patches, and not a byte of anything else: paired runs."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+import pyarrow.parquet as pq
+import pytest
+
+from sim.scenario_file import parse_scenario
+
+DAY = "history_days: 7"
+
+
+@pytest.fixture
+def live(make_run, small_text):
+    """The folder of the small world under a derogation, all else the same."""
+
+    def lived(derogation):
+        text = small_text.replace("count: 400", "count: 150").replace(DAY, "history_days: 14")
+        text = text.replace("markets:\n", f"markets:\n  derogations: [{derogation}]\n")
+        run = make_run(parse_scenario(text, "small.yaml"))
+        run.go("", None, None)
+        return run.folder.path
+
+    return lived
+
+
+def hashes(folder):
+    return {path.name: sha256(path.read_bytes()).hexdigest() for path in sorted(folder.glob("*.parquet"))}
+
+
+def test_a_derogation_changes_nothing_outside_its_causal_cone(live):
+    plain = live("")
+    alone = hashes(plain)
+    assert len(alone) > 10
+    assert hashes(live("bsc_k_s_nhh_secondary_bmu")) == alone  # nobody reads it while services are shares
+    metered = live("op_metering_60s_2p5pct")
+    assert {name for name, found in hashes(metered).items() if found != alone[name]} == {"events.parquet"}
+    assert kinds(plain) - kinds(metered) == {"metering_late"}
+    assert told(plain, "metering_late") == told(metered, "metering_late")
+
+
+def kinds(folder):
+    return set(pq.read_table(folder / "events.parquet")["kind"].to_pylist())
+
+
+def told(folder, without):
+    rows = pq.read_table(folder / "events.parquet").to_pylist()
+    return [row for row in rows if row["kind"] != without]
