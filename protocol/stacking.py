@@ -22,7 +22,7 @@ import numpy as np
 import yaml
 
 from protocol.derogations import RulesOn
-from protocol.messages import I64
+from protocol.messages import I8, I64
 from protocol.products import TITLES, Answer, Block, Product, all_of
 from protocol.rulebook import Rule
 
@@ -103,9 +103,9 @@ def may_serve(
 ) -> Decision:
     """Whether an asset that holds `held` may serve `new` as well.
 
-    `available_w`: the most by which the asset can deviate in the window [W]; where all overlapping sales fit
-    into it they are of different MW (splitting), else some are of the same (co-delivery). None: not known,
-    and both have to be allowed. Raises RuleError for an unknown derogation.
+    `available_w`: the most by which the asset can deviate in the window [W]. Where all sales of volume fit into
+    it at any time, they are of different MW (splitting), else some are of the same (co-delivery). None: not
+    known, and both have to be allowed. Raises RuleError for an unknown derogation.
     """
     blocks: list[Block] = []
     displaced: list[Commitment] = []
@@ -124,6 +124,21 @@ def may_hold(held: Product, new: Product, rules: RulesOn) -> tuple[Block, ...]:
     Asked without windows: the most permissive way of meeting counts.
     """
     return _in_any_way(held, new, rules)
+
+
+def answer_table(mode: Mode, rules: RulesOn, *, opposed: bool = False) -> I8:
+    """What `may_serve` says of any two products that meet in one way: `Answer` (products, products).
+
+    For whole fleets: rows and columns in the order of `Product`. `opposed`: they go opposite ways.
+    """
+    answers = [
+        [
+            all_of(_pair_blocks(one, other, mode, opposed and mode is not Mode.JUMPING, rules))
+            for other in Product
+        ]
+        for one in Product
+    ]
+    return np.array(answers, np.int8)
 
 
 def pay_order(claims: Iterable[Commitment], policy: Primacy) -> tuple[Commitment, ...]:
@@ -149,6 +164,16 @@ def allocate(deviation_wh: I64, claims_wh: I64) -> I64:
     return paid
 
 
+def unpaid(deviation_wh: I64, paid_behind_wh: I64) -> I64:
+    """What is left of a boundary's deviation for claims metered there, once assets behind it were paid [Wh].
+
+    Both (...), positive for turning down; `paid_behind_wh` is the sum over those assets. The rest keeps the
+    deviation's sign and never grows: an asset that was paid for the other way gives nothing back.
+    """
+    way = np.sign(deviation_wh)
+    return np.asarray(way * np.clip(way * (deviation_wh - paid_behind_wh), 0, np.abs(deviation_wh)))
+
+
 # ------------------------------------------------------------------------------------------- two commitments
 
 
@@ -162,8 +187,18 @@ def _modes(
         return (Mode.JUMPING,)
     if available_w is None:
         return (Mode.SPLITTING, Mode.CO_DELIVERY)
-    sold_w = sum(abs(other.turn_down_w) for other in [*held, new] if _overlap(other, new))
-    return (Mode.SPLITTING,) if sold_w <= available_w else (Mode.CO_DELIVERY,)
+    return (Mode.SPLITTING,) if _sold_w([*held, new], each, new) <= available_w else (Mode.CO_DELIVERY,)
+
+
+def _sold_w(sales: Sequence[Commitment], each: Commitment, new: Commitment) -> int:
+    """The most that is sold of an asset at any time at which two of its sales overlap [W]."""
+    start_ms, end_ms = max(each.start_ms, new.start_ms), min(each.end_ms, new.end_ms)
+    sold = [other for other in sales if _products()[other.product].paid_by == "volume"]
+    moments = {start_ms} | {other.start_ms for other in sold if start_ms <= other.start_ms < end_ms}
+    return max(
+        sum(abs(other.turn_down_w) for other in sold if other.start_ms <= at_ms < other.end_ms)
+        for at_ms in moments
+    )
 
 
 def _between(

@@ -19,9 +19,11 @@ from protocol.stacking import (
     _pair_blocks,
     _products,
     allocate,
+    answer_table,
     may_hold,
     may_serve,
     pay_order,
+    unpaid,
 )
 
 HOUR = 3_600_000
@@ -93,6 +95,16 @@ def test_more_than_the_asset_can_give_is_the_same_mw_and_nobody_says_whether_tha
     assert meet(sale(Product.SUSTAIN), sale(Product.DFS), available_w=6_000).allowed
     assert meet(sale(Product.SUSTAIN), sale(Product.DFS), available_w=5_999).answer is Answer.UNKNOWN
     assert meet(sale(Product.SUSTAIN), sale(Product.DFS), available_w=None).answer is Answer.UNKNOWN
+
+
+def test_sales_of_different_hours_do_not_add_up_and_capacity_takes_no_mw():
+    evening = [sale(Product.SUSTAIN, 0, 1, 4_000), sale(Product.SUSTAIN, 1, 2, 4_000)]
+    long = sale(Product.DFS, 0, 2, 3_000)
+    assert may_serve(evening, long, 7_000, Primacy.ESO_FIRST, Y2025).allowed
+    assert may_serve(evening, long, 6_999, Primacy.ESO_FIRST, Y2025).answer is Answer.UNKNOWN
+    standing = [sale(Product.CAPACITY_MARKET, 0, 9), sale(Product.WHOLESALE)]
+    assert may_serve(standing, sale(Product.BM), 6_000, Primacy.ESO_FIRST, Y2025).allowed
+    assert may_serve(standing, sale(Product.BM), 5_999, Primacy.ESO_FIRST, Y2025).answer is Answer.UNKNOWN
 
 
 def test_in_2022_dfs_stands_alone():
@@ -214,6 +226,26 @@ def test_volumes_paid_across_services_never_exceed_the_measured_deviation(deviat
     assert (np.abs(paid).sum(axis=0) == np.minimum(np.abs(deviation_wh), same_way)).all()
 
 
+@given(WH, st.lists(WH, max_size=3), st.lists(WH, max_size=3))
+def test_a_boundary_pays_no_more_than_its_deviation_over_and_above_what_goes_the_other_way(
+    deviation, behind, claims
+):
+    boundary_wh = np.array([deviation])
+    left = unpaid(boundary_wh, np.array([sum(behind)]))
+    paid = allocate(left, np.array(claims, dtype=np.int64).reshape(len(claims), 1))
+    assert abs(paid.sum()) <= abs(deviation)
+    if sum(behind) * deviation >= 0:
+        assert abs(paid.sum() + sum(behind)) <= max(abs(deviation), abs(sum(behind)))
+
+
+def test_what_a_car_was_paid_for_is_not_paid_again_at_its_boundary():
+    # The home used 5 kWh less, 3 of them the car's, which the BM has paid; DFS pays the other 2.
+    assert unpaid(np.array([5_000]), np.array([3_000])).tolist() == [2_000]
+    assert unpaid(np.array([5_000]), np.array([6_000])).tolist() == [0]
+    assert unpaid(np.array([5_000]), np.array([-2_000])).tolist() == [5_000]
+    assert unpaid(np.array([-5_000]), np.array([-3_000])).tolist() == [-2_000]
+
+
 @given(WH, st.lists(WH, max_size=5))
 def test_a_claim_is_paid_before_those_behind_it(deviation, claims):
     claims_wh = np.array(claims, dtype=np.int64).reshape(len(claims), 1)
@@ -229,6 +261,18 @@ def test_five_kwh_delivered_against_three_claims():
     assert paid[:, 0].tolist() == [3_000, 2_000, 0]
     up = allocate(np.array([-5_000]), np.array([[3_000], [4_000], [-1_000]]))
     assert up[:, 0].tolist() == [0, 0, -1_000]
+
+
+@pytest.mark.parametrize("opposed", [False, True])
+@pytest.mark.parametrize("rules", [Y2022, Y2025], ids=["2022", "2025"])
+def test_the_table_for_fleets_says_what_the_decision_says(rules, opposed):
+    windows = {Mode.CO_DELIVERY: (0, 3_000), Mode.SPLITTING: (0, 6_000), Mode.JUMPING: (2, 6_000)}
+    for mode, (start, available_w) in windows.items():
+        table = answer_table(mode, rules, opposed=opposed)
+        for i, one in enumerate(Product):
+            for j, other in enumerate(Product):
+                new = sale(other, start, start + 1, watts=-3_000 if opposed else 3_000)
+                assert meet(sale(one), new, available_w, rules).answer == table[i, j], (one, other, mode)
 
 
 PRODUCTS = st.sampled_from(Product)
