@@ -103,9 +103,9 @@ def may_serve(
 ) -> Decision:
     """Whether an asset that holds `held` may serve `new` as well.
 
-    `available_w`: the most by which the asset can deviate in the window [W]. Where all sales of volume fit into
-    it at any time, they are of different MW (splitting), else some are of the same (co-delivery). None: not
-    known, and both have to be allowed. Raises RuleError for an unknown derogation.
+    `available_w`: the most by which the asset can deviate in the window [W]. Where all sales of volume fit
+    into it at any time, they are of different MW (splitting), else some are of the same (co-delivery). None:
+    not known, and both have to be allowed. Raises RuleError for an unknown derogation.
     """
     blocks: list[Block] = []
     displaced: list[Commitment] = []
