@@ -309,8 +309,9 @@ def _cell(pair: frozenset[Product], mode: Mode, rules: RulesOn) -> list[Block]:
         answer, clause, source, tag = _tool(pair, mode, rules.on)
     if answer is Answer.YES:
         return []
-    refused = f"{_both(pair)}: {mode.value.replace('_', '-')} is refused"
-    why = refused if answer is Answer.NO else f"{_both(pair)}: no source says whether {mode.value} is allowed"
+    way = mode.value.replace("_", "-")
+    refused = f"{_both(pair)}: {way} is refused"
+    why = refused if answer is Answer.NO else f"{_both(pair)}: no source says whether {way} is allowed"
     return [Block(answer, _DIMENSION, why, clause, source, tag)]
 
 
