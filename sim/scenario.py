@@ -547,6 +547,9 @@ class Markets(Model):
         default_factory=dict, description="overrides of single rules, by rulebook: {dfs: {min_unit_mw: 0.1}}"
     )
     rules_date: Day | None = Field(default=None, description="None: the rules in force on each day")
+    derogations: Annotated[tuple[str, ...], Field(max_length=100)] = Field(
+        default=(), description="named exemptions from rules, each for its dates (docs/eligibility.md)"
+    )
 
 
 class Prices(Model):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 
+from protocol.derogations import derogation, derogation_names
 from protocol.periods import (
     NORMAL_PERIOD_COUNT,
     LocalTimeError,
@@ -265,6 +266,22 @@ def rules_are_known(scenario: Scenario) -> Iterator[Finding]:
         yield from _rulebook_fault((*_EVENTS, i), "dfs", day, {}, reads)
 
 
+def derogations_are_known(scenario: Scenario) -> Iterator[Finding]:
+    """Derogations are ones there are, and hold on some day of the run."""
+    markets, clock = scenario.markets, scenario.clock
+    lived = [clock.start + timedelta(days=day) for day in range(clock.days)]
+    days = [markets.rules_date] if markets.rules_date else lived
+    for i, name in enumerate(markets.derogations):
+        at: Where = ("markets", "derogations", i)
+        if name not in derogation_names():
+            known = derogation_names()
+            yield Finding("S072", at, "no such derogation", f"one of {', '.join(known)}", candidates=known)
+        elif not any(derogation(name).holds(day) for day in days):
+            dates = derogation(name).dates
+            reads: tuple[Where, ...] = (("clock", "start"), ("markets", "rules_date"))
+            yield Finding("W004", at, "a derogation that changes nothing on these days", dates, reads)
+
+
 def dfs_events_can_be_held(scenario: Scenario) -> Iterator[Finding]:
     """Whole settlement periods that a baseline is known of, and time for bids and results before them."""
     for i, event in enumerate(scenario.markets.dfs.events):
@@ -374,6 +391,7 @@ RULES: tuple[Callable[[Scenario], Iterator[Finding]], ...] = (
     mixes_are_whole,
     cars_are_possible,
     rules_are_known,
+    derogations_are_known,
     dfs_events_can_be_held,
     engines_are_able,
     files_are_named,

@@ -77,7 +77,7 @@ CODES: Mapping[str, Kind] = MappingProxyType({
     "S069": Kind("contradictory cars", "what is asked for must be physically possible"),
     "S070": Kind("too many homes for the reference engine", "at most 20,000 homes, or `engine: fast`"),
     "S071": Kind("a key figure's band that nothing can meet", "give `equals`, or `at_least` and `at_most`"),
-    "S072": Kind("a rule that the rulebook does not have, or no edition on the day", "see the rulebook"),
+    "S072": Kind("a rule or derogation that there is not, or no edition on the day", "see the rulebook"),
     "S073": Kind("a DFS event that cannot be held", "half hours with a baseline, time for bids and results"),
     "S074": Kind("homes with more devices than fit", "one source of heat; see what excludes what"),
     "S075": Kind("bounds upside down", "the lower one first"),
