@@ -74,6 +74,8 @@ class Purpose(IntEnum):
     LIFE = 41
     KETTLE = 42
     RESISTIVE = 43
+    ACCESS_DEVICE = 70
+    BOUNDARY_READ = 71
 
 
 @njit(cache=True, inline="always")

@@ -92,6 +92,13 @@ def make_homes(homes: Homes, seed: int) -> HomeTable:
     )
 
 
+def has_access_device(homes: Homes, table: HomeTable, seed: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Homes whose smart meter is read live through a consumer access device, shape (homes,)."""
+    number = np.arange(len(table), dtype=np.int64)
+    u = chance.units(chance.stream(seed, Purpose.ACCESS_DEVICE), number)
+    return np.asarray((table.status != NOT_SMART) & (u[:, 0] < homes.boundary_reads.share))
+
+
 def _group_shares(homes: Homes) -> tuple[list[str], F64]:
     weights = homes.gsp_groups or {name: millions for name, (_, millions) in GSP_GROUPS.items()}
     names = sorted(weights)

@@ -57,6 +57,7 @@ def make_manifest(
         "homes": scenario.homes.count,
         "versions": versions(),
         "rulebooks": _rulebooks(scenario),
+        "bm_metering": scenario.markets.balancing.metering,
         "operational_metering": scenario.markets.balancing.operational_metering,
         "inputs": {source.path.name: source.sha256 for source in sorted(inputs, key=lambda it: it.path)},
         "invariants": dict(sorted((invariants or {}).items())),

@@ -18,7 +18,7 @@ from protocol import periods
 from protocol.messages import I8, I16, I32, I64, UNKNOWN, AssetRegistration, Service, Technology
 from sim import chance
 from sim.chance import Purpose
-from sim.homes import GSP_GROUPS, NOT_SMART, HomeTable, make_homes
+from sim.homes import GSP_GROUPS, NOT_SMART, HomeTable, has_access_device, make_homes
 from sim.households import BaseLoad, Drivers
 from sim.kinds.appliances import Appliances
 from sim.kinds.batteries import HomeBatteries
@@ -184,7 +184,7 @@ def _services(scenario: Scenario, homes: HomeTable, home: I32) -> I8:
     """One service per asset: all assets of a home are enrolled in the same one.
 
     DFS needs a half-hourly boundary meter (unless it is metered at assets); the BM takes every asset's own
-    meter.
+    meter, or, where it is metered at the boundary, homes whose boundary meter is read live.
     """
     markets = scenario.markets
     key = chance.stream(scenario.seed, Purpose.ADDRESS)
@@ -193,6 +193,8 @@ def _services(scenario: Scenario, homes: HomeTable, home: I32) -> I8:
     balancing = ~dfs & (u < markets.dfs.share + markets.balancing.share)
     hh_metered = homes.status[home] != NOT_SMART
     dfs &= hh_metered | (markets.dfs.metering == "asset")
+    if markets.balancing.metering == "boundary":
+        balancing &= has_access_device(scenario.homes, homes, scenario.seed)[home]
     return np.where(dfs, Service.DFS, np.where(balancing, Service.BALANCING, Service.NONE)).astype(np.int8)
 
 

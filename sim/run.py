@@ -35,6 +35,7 @@ from protocol.messages import (
 )
 from protocol.party import Party
 from sim import checkpoint, invariants, party_settings
+from sim.access_devices import AccessDevices
 from sim.faults import Fault
 from sim.fleet import MJ_PER_WH, Fleet
 from sim.fleets import Fleets
@@ -183,10 +184,16 @@ class Run:
         lived_days = clock.history_days + clock.days + FORECAST_DAYS
         self.temperatures = make_weather(scenario.weather, first_day, lived_days, scenario.seed, data)
         threads = self.threads = Threads(workers)
-        self.fleet = self._fleet(periods.day_start_ms(first_day), threads)
+        reads_boundary = scenario.homes.boundary_reads.share > 0
+        self.fleet = self._fleet(periods.day_start_ms(first_day), threads, keep_events=reads_boundary)
         self.without = self._fleet(periods.day_start_ms(first_day), threads)
         base = BaseLoad(self.population.homes, scenario.homes, scenario.seed, workers)
         self.meters = Meters(scenario, self.population, base, self.fleet, self.without, first_day)
+        self.access_devices = (
+            AccessDevices(scenario, self.population, base, self.start_ms, self.end_ms)
+            if reads_boundary
+            else None
+        )
         self.people = People(
             scenario, self.population, self.temperatures, [self.fleet, self.without], first_day
         )
@@ -198,7 +205,8 @@ class Run:
         self.journal = Journal()
         self.world = World(
             scenario, self.population, self.fleet, self.without, self.gateway, self.recorder,
-            quiet_from_ms=self.end_ms + LAST_LOOK_MS, end_ms=self.end_ms,
+            access_devices=self.access_devices, quiet_from_ms=self.end_ms + LAST_LOOK_MS,
+            end_ms=self.end_ms,
         )  # fmt: skip
         self.parties = self._parties()
         self.post = self._post()
@@ -212,11 +220,11 @@ class Run:
 
     # ----------------------------------------------------------------------------------------------- building
 
-    def _fleet(self, start_ms: int, threads: Threads) -> Fleets:
+    def _fleet(self, start_ms: int, threads: Threads, *, keep_events: bool = False) -> Fleets:
         engine: type[Fleet] = ReferenceFleet if self.scenario.engine == "reference" else Fleet
         population = self.population
         groups = len(population.homes.gsp_names) * len(Service)
-        keep = self.scenario.record.level.value == "devices"
+        keep = keep_events or self.scenario.record.level.value == "devices"
         return Fleets(
             population.parts,
             population.cell,
@@ -254,6 +262,7 @@ class Run:
                 (gsp, homes.group_names[k // self.scenario.homes.gsps_per_group])
                 for k, gsp in enumerate(homes.gsp_names)
             ),
+            boundary=self.access_devices is not None,
         )
 
     def _parties(self) -> dict[str, Party]:
@@ -275,6 +284,8 @@ class Run:
             self.people,
             Settlement(party_settings.settlement_settings(scenario)),
         ]
+        if self.access_devices is not None:
+            parties.append(self.access_devices)
         return {party.name: party for party in parties}
 
     def _post(self) -> Post:
@@ -309,6 +320,8 @@ class Run:
                 self.parties[envelope.to].receive(envelope.message, self.start_ms)
         self.people.take_judged()
         self.without.state = deepcopy(self.fleet.state)
+        if self.access_devices is not None:
+            self.access_devices.begin(self.fleet)
         self.meters.without, self.people.fleets = self.without, [self.fleet, self.without]
         self.recorder.outages(self.network.outage_rows())
         for warning in self._warnings():
