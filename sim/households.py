@@ -21,7 +21,7 @@ from protocol.periods import HOUR_MS
 from sim import chance
 from sim.chance import Purpose
 from sim.fleet import MJ_PER_WH
-from sim.homes import HomeTable
+from sim.homes import LEAST_BASE_LOAD, HomeTable
 from sim.scenario import Evs, Homes
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
@@ -78,6 +78,24 @@ def mean_shape_kw(day: date) -> F64:
 
 
 @njit(cache=True, nogil=True)
+def _without_goods(shape_wh: Any, goods_wh: Any, scale: Any, left: Any) -> None:
+    """A home's shape [Wh per Wh a year] less its goods' Wh, never less than its least at any half-hour.
+
+    What that spares at some hours is taken off at the others, in proportion to what is left of them there,
+    so that the day loses all the energy of the goods if only the home's use is large enough.
+    """
+    left_sum, wanted = 0.0, 0.0
+    for k in range(shape_wh.shape[0]):
+        change = (1.0 - LEAST_BASE_LOAD) * shape_wh[k] - goods_wh[k] / scale
+        wanted += change
+        left[k] = max(change, 0.0)
+        left_sum += left[k]
+    kept = max(wanted, 0.0) / left_sum if left_sum > 0.0 else 0.0
+    for k in range(shape_wh.shape[0]):
+        left[k] = LEAST_BASE_LOAD * shape_wh[k] + kept * left[k]
+
+
+@njit(cache=True, nogil=True)
 def _base_day(
     homes: Any,
     scale: Any,
@@ -89,16 +107,23 @@ def _base_day(
     day_sd: Any,
     memory: Any,
     factors: Any,
+    owned: Any,
+    goods_wh: Any,
     out: Any,
 ) -> None:
     """Whole Wh of each home in each period of one day."""
     count = clock_half_hour.shape[0]
+    left = np.empty_like(shape_wh)
     for i in range(homes.shape[0]):
         level = 0.0
         for lag in range(memory.shape[0]):
             a, b, _, _ = chance.words(day_key, homes[i], day - lag, 0)
             level += memory[lag] * chance.normal(a, b)
         mean = scale[i] * np.exp(day_sd * level - 0.5 * day_sd * day_sd)
+        shape = shape_wh
+        if owned[i] != 0:
+            _without_goods(shape_wh, goods_wh[owned[i]], scale[i], left)
+            shape = left
         number = 0
         words = chance.words(hour_key, homes[i], day, 0)
         for period in range(count):
@@ -107,9 +132,7 @@ def _base_day(
                 words = chance.words(hour_key, homes[i], day, number)
             word = words[(period % 8) // 2]
             sixteen = (word >> np.uint64(16)) if period % 2 else (word & np.uint64(0xFFFF))
-            out[i, period] = min(
-                int(mean * shape_wh[clock_half_hour[period]] * factors[sixteen] + 0.5), FUSE_WH
-            )
+            out[i, period] = min(int(mean * shape[clock_half_hour[period]] * factors[sixteen] + 0.5), FUSE_WH)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,18 +154,26 @@ class BaseLoad:
         keys = (chance.stream(self.seed, purpose) for purpose in (Purpose.BASE_DAY, Purpose.BASE_HALF_HOUR))
         day_key, hour_key = keys
         factors = log_normal_factors(self.settings.half_hour_log_sd)
-        scale = self.homes.annual_wh[numbers]
+        scale, owned, goods_wh = self._goods(numbers, day)
 
         def work(low: int, high: int) -> None:
             _base_day(
                 numbers[low:high], scale[low:high], shape_wh, clock, day.toordinal(), day_key, hour_key,
-                self.settings.day_log_sd, memory, factors, out[low:high],
+                self.settings.day_log_sd, memory, factors, owned[low:high], goods_wh,
+                out[low:high],
             )  # fmt: skip
 
         edges = np.linspace(0, len(numbers), self.workers + 1).astype(int).tolist()
         with ThreadPoolExecutor(self.workers) as pool:
             list(pool.map(work, edges[:-1], edges[1:]))
         return out
+
+    def _goods(self, numbers: I64, day: date) -> tuple[F64, I8, F64]:
+        """Annual energy of the homes, which goods are to be taken out of it, and their half-hours."""
+        lived = self.homes.lived_goods
+        if lived is None:
+            return self.homes.annual_wh[numbers], np.zeros(len(numbers), np.int8), np.zeros((1, 48))
+        return lived.whole_wh[numbers], lived.owned[numbers], lived.goods_wh[int(day.weekday() >= 5)]
 
 
 def log_normal_factors(log_sd: float) -> F64:

@@ -7,9 +7,8 @@ cannot: plant and registration know the former alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -35,18 +34,8 @@ from sim.ownership import Ownership, make_ownership
 from sim.play import Plant
 from sim.routes import routes_of
 from sim.scenario import ROUTE_NAMES, Comms, Scenario
+from sim.white_goods import without_goods
 
-CYCLE_WH = MappingProxyType({
-    "washing_machines": 930,
-    "washer_dryers": 2_610,
-    "tumble_dryers": 2_500,
-    "dishwashers": 1_130,
-    "fridges": 70,
-})  # fmt: skip
-"""Energy of a cycle, by section of the scenario [Wh]: CREST."""
-FRIDGE_CYCLES_PER_YEAR = 6_116
-"""CREST."""
-LEAST_BASE_LOAD = 0.25
 _MPAN_PRIMES = np.array([3, 5, 7, 13, 17, 19, 23, 29, 31, 37, 41, 43])
 
 
@@ -97,7 +86,7 @@ def mpan_of(distributor: I64, number: I64) -> I64:
 def make_population(scenario: Scenario) -> Population:
     """The population of a scenario, a pure function of its parameters and seed."""
     owned = make_ownership(scenario)
-    homes = _without_goods(make_homes(scenario.homes, scenario.seed), scenario, owned)
+    homes = without_goods(make_homes(scenario.homes, scenario.seed), scenario, owned)
     cars = Cars(scenario.evs, homes, owned.numbers("evs"), scenario.seed)
     first_day = scenario.clock.start - timedelta(days=scenario.clock.history_days)
     kinds = [cars, *_other_kinds(scenario, homes, owned)]
@@ -117,22 +106,6 @@ def make_population(scenario: Scenario) -> Population:
         registration=_register(scenario, homes, reachable, plant, service[: len(plant.home)]),
         drivers=cars.drivers(parts[0].drawn.spec["device"]),
     )
-
-
-def _without_goods(homes: HomeTable, scenario: Scenario, owned: Ownership) -> HomeTable:
-    """Homes whose base load leaves out what is lived through as devices: white goods and fridges.
-
-    Profile Class 1 homes have all of these. Energy is taken off in proportion, at any hour; a quarter of a
-    home's use stays whatever it owns: assumed.
-    """
-    goods_wh = np.zeros(len(homes))
-    for section, cycle_wh in CYCLE_WH.items():
-        cycles = getattr(getattr(scenario, section), "cycles_per_year", FRIDGE_CYCLES_PER_YEAR)
-        goods_wh += np.where(owned.has[section], cycles * cycle_wh, 0.0)
-    if not goods_wh.any():
-        return homes
-    left_wh = np.maximum(homes.annual_wh - goods_wh, LEAST_BASE_LOAD * homes.annual_wh)
-    return replace(homes, annual_wh=left_wh)
 
 
 def _other_kinds(scenario: Scenario, homes: HomeTable, owned: Ownership) -> list[Kind]:

@@ -130,6 +130,11 @@ class Homes(Model):
         default=0.0, description="half-hourly days not collected although in smart mode"
     )
     meter_gain_sd: Share = Field(default=0.0, description="boundary-meter gain error, drawn once per meter")
+    base_includes_white_goods: bool = Field(
+        default=True,
+        description="Elexon's shape and Ofgem's energy are of homes with such goods: base load of homes "
+        "that own modelled ones leaves them out",
+    )
     boundary_reads: BoundaryReads = BoundaryReads()
     network: NetworkTree = NetworkTree()
 
