@@ -81,6 +81,7 @@ CODES: Mapping[str, Kind] = MappingProxyType({
     "S073": Kind("a DFS event that cannot be held", "half hours with a baseline, time for bids and results"),
     "S074": Kind("homes with more devices than fit", "one source of heat; see what excludes what"),
     "S075": Kind("bounds upside down", "the lower one first"),
+    "S079": Kind("metered where no meter is read", "read boundary meters live, or meter assets"),
     # Warnings: the run goes on
     "W001": Kind(
         "a local time that occurs twice, or a deadline in the hour left out",
