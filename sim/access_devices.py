@@ -269,11 +269,12 @@ def _read_homes(  # type: ignore[no-untyped-def]
                     binned[unit[i], 0, second] += step_w
                     binned[unit[i], 1, second] += step_w * is_base
                 continue
-            delay_ms = latency_ms
-            a, b, c, _ = chance.words(key, homes[i], now_ms, 0)
-            if latency_log_sd > 0.0:
+            delay_ms, arrives = latency_ms, True
+            if latency_log_sd > 0.0 or loss > 0.0:
+                a, b, c, _ = chance.words(key, homes[i], now_ms, 0)
                 delay_ms *= np.exp(latency_log_sd * chance.normal(a, b))
-            if chance.unit(c) >= loss:
+                arrives = chance.unit(c) >= loss
+            if arrives:
                 out_home[count], out_event_ms[count] = homes[i], now_ms
                 out_arrival_ms[count] = now_ms + np.int64(delay_ms)
                 out_w[count] = np.int64(np.floor((base + devices) * gain[i] + 0.5))

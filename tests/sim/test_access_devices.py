@@ -92,6 +92,16 @@ def test_each_meter_is_read_every_ten_seconds_at_a_moment_of_its_own_and_heard_t
     assert len(set((event_ms % 10_000).tolist())) == COUNT
 
 
+def test_after_midnight_a_home_goes_on_with_its_next_day():
+    street = Street()
+    street.live(END_MS)
+    home, event_ms, _, import_w = street.told()
+    for one in range(6):
+        mine = home == one
+        assert import_w[mine].tolist() == street.base_w(one, event_ms[mine]).tolist()
+    assert (import_w[event_ms >= periods.day_end_ms(DAY)] > 0).mean() > 0.9
+
+
 def test_a_reading_holds_what_cars_of_the_home_draw_and_give():
     street, quiet = Street(), Street()
     row = 5
