@@ -155,12 +155,23 @@ class AccessDevices:
             self._live_day(end_ms, told[begin:end], first_second, binned)
             state.now_ms = end_ms
             if end_ms == periods.day_end_ms(state.day):
-                state.day += timedelta(days=1)
-                state.next_change[:] = 0
+                self._turn_day(binned[:, :, end_ms // 1000 - first_second])
         self._tell(heard_until_ms)
         levels_w = state.level_w[:, :, None] + np.cumsum(binned, axis=2)
         state.level_w = levels_w[:, :, -1].copy()
         return Seconds(first_second * 1000, levels_w[:, 0, :-1], levels_w[:, 1, :-1])
+
+    def _turn_day(self, binned: I64) -> None:
+        """At midnight base load falls to 0 W, from where the next day's moments begin.
+
+        `binned` (units, 2): changes at that second.
+        """
+        state, sold = self.state, self._unit >= 0
+        for column in range(2):
+            np.add.at(binned[:, column], self._unit[sold], -state.base_w[sold])
+        state.base_w[:] = 0
+        state.next_change[:] = 0
+        state.day += timedelta(days=1)
 
     def _live_day(self, until_ms: int, events: np.ndarray[Any, Any], first_second: int, binned: I64) -> None:
         """Live and read up to a moment of the same local day."""

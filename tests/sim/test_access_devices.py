@@ -100,6 +100,10 @@ def test_after_midnight_a_home_goes_on_with_its_next_day():
         mine = home == one
         assert import_w[mine].tolist() == street.base_w(one, event_ms[mine]).tolist()
     assert (import_w[event_ms >= periods.day_end_ms(DAY)] > 0).mean() > 0.9
+    moments_ms = START_MS + 1000 * np.arange(86_400 - 60, 86_400 + 3_600)
+    sold = np.unique(street.population.home[street.population.service == Service.BALANCING])
+    wanted_w = np.sum([street.base_w(one, moments_ms) for one in sold], axis=0)
+    assert np.array_equal(street.seconds[0].base_w.sum(axis=0)[86_400 - 60 :], wanted_w)
 
 
 def test_a_reading_holds_what_cars_of_the_home_draw_and_give():
