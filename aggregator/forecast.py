@@ -83,7 +83,12 @@ def learn(
         last = min(-((start_ms - until_ms) // PERIOD_MS), NORMAL_PERIOD_COUNT)
         if first < last:
             readings[group, first:last] = 0
-    history.days.append(DaySums(told.day, energy_wh, readings))
+    keep_day(history, DaySums(told.day, energy_wh, readings), assumed)
+
+
+def keep_day(history: History, day: DaySums, assumed: Assumptions) -> None:
+    """Add one day in its order; the oldest are forgotten."""
+    history.days.append(day)
     history.days.sort(key=lambda known: known.day)
     del history.days[: -assumed.history_kept_days]
 
@@ -162,20 +167,23 @@ def foresee(history: History, place: int, group: Group, start_ms: int, assumed: 
 def _past_values_w(
     history: History, place: int, group: Group, start_ms: int, assumed: Assumptions
 ) -> list[float]:
-    """Import of the whole unit in this half-hour on the latest same-type days (else on any days), newest
-    first.
-    """
+    """Import of the whole unit in this half-hour on `alike_days`, newest first."""
+    half_hour = clock_half_hour(start_ms)
+    return [
+        2.0 * int(past.energy_wh[place, half_hour]) / int(past.readings[place, half_hour]) * group.assets
+        for past in alike_days(history, place, start_ms, assumed)
+    ]
+
+
+def alike_days(history: History, place: int, start_ms: int, assumed: Assumptions) -> list[DaySums]:
+    """The latest days of the same type with readings of a unit in this half-hour, else any; newest first."""
     half_hour = clock_half_hour(start_ms)
     target = local_date(start_ms)
     known = [
         past for past in reversed(history.days) if past.readings[place, half_hour] > 0 and past.day < target
     ]
     alike = [past for past in known if baseline_day_type(past.day) == baseline_day_type(target)]
-    chosen = (alike if len(alike) > 1 else known)[: assumed.history_days]
-    return [
-        2.0 * int(past.energy_wh[place, half_hour]) / int(past.readings[place, half_hour]) * group.assets
-        for past in chosen
-    ]
+    return (alike if len(alike) > 1 else known)[: assumed.history_days]
 
 
 def foreseen_now_w(history: History, place: int, group: Group, now_ms: int, assumed: Assumptions) -> float:

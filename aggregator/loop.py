@@ -24,6 +24,7 @@ import numpy as np
 
 from aggregator.belief import Moment, View, look, wall_table
 from aggregator.bidding import dfs_megawatts, dfs_price, dynamics, period_starts, position
+from aggregator.boundary import Boundary, base_load_w, hear_reads, learn_homes, new_boundary
 from aggregator.dispatch import choose, keep_holding, spread_release, to_poll, want
 from aggregator.forecast import Availability, History, foresee, foreseen_now_w, learn, revision
 from aggregator.instructions import (
@@ -90,6 +91,7 @@ from protocol.messages import (
     BidOfferAcceptance,
     BidOfferData,
     BoundaryReadings,
+    BoundaryReads,
     DayAheadPrices,
     DeliveryBelief,
     DfsBid,
@@ -130,7 +132,7 @@ class Portfolio:
     orders, `lesson` the same up to the last event's end, `metered_w` import at the end of what was published,
     `believed_w` turn-down believed at the last look, `steered_w` the target last steered to, `busy` 1 while
     assets are held or told something, `releasing` 1 after an end, `hold_until_ms` until when holds may last,
-    `serving` the instruction last served.
+    `serving` the instruction last served. `boundary`: where BM Units are metered there.
     """
 
     registered_ms: int
@@ -149,6 +151,7 @@ class Portfolio:
     serving: list[str]
     intake: Intake
     sources: Sources
+    boundary: Boundary | None = None
 
 
 @dataclass(slots=True)
@@ -227,7 +230,8 @@ class Aggregator:
             SessionStarts: self._hear_sessions,
             Acks: self._hear_acks,
             AssetReadings: self._hear_readings,
-            BoundaryReadings: self._hear_boundary,
+            BoundaryReadings: self._hear_half_hours,
+            BoundaryReads: self._hear_reads,
             DfsRequirement: self._hear_requirement,
             DfsResult: self._hear_result,
             DfsCancellation: self._hear_cancellation,
@@ -317,6 +321,9 @@ class Aggregator:
             serving=[""] * groups,
             intake=new_intake(registry.count),
             sources=new_sources(registration),
+            boundary=new_boundary(registration, registry, state.now_ms, seconds)
+            if self.rules.bm_at_boundary
+            else None,
         )
         state.loop_ms = state.now_ms - 1
         # The first period whose gate is still open.
@@ -422,10 +429,16 @@ class Aggregator:
         sessions = None if lived else portfolio.store.sessions
         learn(self.state.history, known, portfolio.registry, sessions, self._disturbed(), self.assumed)
 
-    def _hear_boundary(self, told: BoundaryReadings) -> None:
-        """Kept until the assets' readings of the same day are there to be held against them."""
+    def _hear_half_hours(self, told: BoundaryReadings) -> None:
+        """Learnt from where units are metered at the boundary; kept until the assets' readings of the same day
+        are there to be held against them.
+        """
         portfolio = self.state.portfolio
-        if portfolio is not None and told.day >= local_date(portfolio.registered_ms):
+        if portfolio is None:
+            return
+        if portfolio.boundary is not None:
+            learn_homes(portfolio.boundary, told, self.assumed)
+        if told.day >= local_date(portfolio.registered_ms):
             portfolio.sources.boundary = [told]
 
     def _register_step_wh(self) -> float:
@@ -436,6 +449,11 @@ class Aggregator:
             if vendor.energy_unit is not None
         ]
         return max(steps, default=0.0)
+
+    def _hear_reads(self, told: BoundaryReads) -> None:
+        portfolio = self.state.portfolio
+        if portfolio is not None and portfolio.boundary is not None:
+            hear_reads(portfolio.boundary, told)
 
     def _disturbed(self) -> list[tuple[int, int, int]]:
         """When our own orders shaped the readings: while delivered, and as long again while energy comes
@@ -526,7 +544,7 @@ class Aggregator:
         places = portfolio.registry.groups_of(Service.BALANCING)
         names = tuple(portfolio.registry.groups[place].name for place in places)
         seconds = publish(
-            portfolio.store,
+            portfolio.store if portfolio.boundary is None else portfolio.boundary,
             portfolio.metered_w,
             places,
             names,
@@ -638,7 +656,8 @@ class Aggregator:
         z = max(NormalDist().inv_cdf(min(max(self.settings.confidence, 0.01), 0.99)), 0.0)
         sure = max(1 - z * self.assumed.prior_relative_sd, 0.0)
         fading = math.exp(-(start_ms - self.state.now_ms) / self.assumed.revision_decay_ms)
-        offer = position(available, waiting_w * sure * fading, self.settings, self.rules)
+        base_w = self._base_load_w(books.group, start_ms)
+        offer = position(available, waiting_w * sure * fading, self.settings, self.rules, base_w)
         level_mw = float(offer.fpn_mw)
         books.declared[start_ms] = Declared(level_mw, float(offer.mel_mw), float(offer.mil_mw))
         self.state.limits_sequence += 1
@@ -653,6 +672,14 @@ class Aggregator:
         self._say(BALANCING, BidOfferData(unit, start_ms, end_ms, offer.pairs))
         self.state.residue_mwh[unit] += abs(offer.residue_mw) * PERIOD_MS / HOUR_MS
         self._remark_idle(unit, idle=not offer.pairs)
+
+    def _base_load_w(self, place: int, start_ms: int) -> float:
+        """Base load in a unit's level [W]; none where its assets are metered and not its homes."""
+        portfolio = self.state.portfolio
+        if portfolio is None or portfolio.boundary is None:
+            return 0.0
+        assets = portfolio.registry.groups[place].assets
+        return base_load_w(portfolio.boundary, self.state.history, place, assets, start_ms, self.assumed)
 
     def _remark_idle(self, unit: str, *, idle: bool) -> None:
         """Say once that a unit has nothing to offer, and again only after it had something."""

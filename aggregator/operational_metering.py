@@ -1,20 +1,34 @@
 """What the control room sees of the BM Units: each second's import, published once, a few seconds behind.
 
-A value is the sum of the newest reading that had arrived from each asset by the end of that second. A reading
+A value is the sum of the newest reading that had arrived from each asset (where units are metered at the
+boundary: from each home's boundary meter) by the end of that second. A reading
 that is handed over after its second was published shows in the first unpublished one: nothing published is
 ever corrected.
 """
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 
-from aggregator.telemetry import Store
 from protocol.messages import I64, OperationalMetering
 
 
+class Unpublished(Protocol):
+    """Changes of each group's power not yet published (groups, seconds), from the second `first_s` on."""
+
+    change_w: I64
+    first_s: int
+
+
 def publish(
-    store: Store, level_w: I64, groups: list[int], unit_names: tuple[str, ...], now_ms: int, behind_ms: int
+    store: Unpublished,
+    level_w: I64,
+    groups: list[int],
+    unit_names: tuple[str, ...],
+    now_ms: int,
+    behind_ms: int,
 ) -> OperationalMetering | None:
     """The seconds since the last publication that ended at least `behind_ms` ago; None when there are none.
 
@@ -33,7 +47,7 @@ def publish(
     return OperationalMetering(unit_names, start_ms, series[groups].astype(np.int64))
 
 
-def _take_seconds(store: Store, seconds: int) -> I64:
+def _take_seconds(store: Unpublished, seconds: int) -> I64:
     """The changes of the first `seconds` (groups, seconds); the store then begins after them."""
     kept = store.change_w.shape[1]
     taken = np.zeros((len(store.change_w), seconds), np.int64)

@@ -67,14 +67,15 @@ class Rules:
     bm_minimum_unit_mw: float
     bm_notice_min: int
     bm_pairs_maximum: int
+    bm_at_boundary: bool = False
 
 
-def rules_in_force(dfs: Rulebook, bm: Rulebook, dfs_metering: str) -> Rules:
+def rules_in_force(dfs: Rulebook, bm: Rulebook, dfs_metering: str, bm_metering: str = "asset") -> Rules:
     """The rules of one day from the rulebooks "dfs" and "bm".
 
-    `dfs_metering`: "boundary" or "asset"; an asset meter needs no half-hourly boundary meter. An event counts
-    as failed below the payment factor that leads to deregistration (Rules v5.0); 0.5 where the edition has
-    none: assumed.
+    `dfs_metering`, `bm_metering`: "boundary" or "asset"; an asset meter needs no half-hourly
+    boundary meter. An event counts as failed below the payment factor that leads to deregistration (Rules
+    v5.0); 0.5 where the edition has none: assumed.
     """
     failed_below = dfs.value("deregistration_k") if "deregistration_k" in dfs.rules else 0.5
     return Rules(
@@ -85,6 +86,7 @@ def rules_in_force(dfs: Rulebook, bm: Rulebook, dfs_metering: str) -> Rules:
         bm_minimum_unit_mw=float(bm.value("min_unit_mw")),
         bm_notice_min=int(bm.value("instruction_notice_min")),
         bm_pairs_maximum=int(bm.value("max_pairs_per_side")),
+        bm_at_boundary=bm_metering == "boundary",
     )
 
 

@@ -239,8 +239,8 @@ class SettlementSettings:
 
     `first_day`: the first lived day, with which time begins; readings of earlier ones are history.
     `settle_after_days`: when readings or prices are still missing so many days after a day's end, it is
-    settled without them. `dfs_metering`: "boundary" or "asset". `dfs_opt_in`: whether homes opt in to each
-    event (else whole units take part).
+    settled without them. `dfs_metering`, `bm_metering`: "boundary" or "asset".
+    `dfs_opt_in`: whether homes opt in to each event (else whole units take part).
     """
 
     first_day: date
@@ -248,3 +248,4 @@ class SettlementSettings:
     dfs_metering: str
     dfs_opt_in: bool
     rules: RulesInForce
+    bm_metering: str = "asset"

@@ -231,7 +231,9 @@ class Settlement(Counterparty[SettlementState]):
 
     def _needed(self, day: date) -> set[type[Message]]:
         """Which readings the day's settlement uses."""
-        needed: set[type[Message]] = {AssetReadings} if self._acceptances_on(day) else set()
+        needed: set[type[Message]] = set()
+        if self._acceptances_on(day):
+            needed.add(BoundaryReadings if self.settings.bm_metering == "boundary" else AssetReadings)
         if self._events_on(day):
             needed.add(BoundaryReadings if self.settings.dfs_metering == "boundary" else AssetReadings)
         return needed
@@ -338,7 +340,7 @@ class Settlement(Counterparty[SettlementState]):
 
     def _settle_bm(self, day: date, run: str) -> Iterator[StatementLine]:
         for unit, acceptances in self._acceptances_on(day).items():
-            metered = unit_import(self._unit_rows(unit), self._asset_readings(day), period_count(day))
+            metered = unit_import(self._unit_meters(unit), self._unit_readings(day), period_count(day))
             for start_ms, reaching in _periods_of(acceptances, day).items():
                 if (unit, start_ms) in self.state.notified:
                     yield from self._settle_bm_period(reaching, start_ms, run, metered)
@@ -377,16 +379,22 @@ class Settlement(Counterparty[SettlementState]):
         self.say(settled.volume, JOURNAL)
         return settled.lines
 
-    def _asset_readings(self, day: date) -> DayReadings | None:
-        readings = self.state.asset.get(day)
-        return None if readings is None else DayReadings(readings.rows, readings.import_wh)
+    def _unit_readings(self, day: date) -> DayReadings | None:
+        """What the meters of BM Units read: those of assets, or of homes where they are metered whole."""
+        kept: Mapping[date, BoundaryReadings | AssetReadings] = self.state.asset
+        if self.settings.bm_metering == "boundary":
+            kept = self.state.boundary
+        readings = kept.get(day)
+        return None if readings is None else DayReadings(_meters(readings), readings.import_wh)
 
-    def _unit_rows(self, unit: str) -> I32:
-        """Rows of the assets of a BM Unit."""
+    def _unit_meters(self, unit: str) -> I32:
+        """Rows of the assets of a BM Unit, or its homes where they are metered whole."""
         assets = self.state.assets
         if assets is None or unit not in assets.unit_names:
             return np.empty(0, dtype=np.int32)
         chosen = (assets.service == Service.BALANCING) & (assets.unit == assets.unit_names.index(unit))
+        if self.settings.bm_metering == "boundary":
+            return np.unique(assets.home[chosen]).astype(np.int32)
         return np.flatnonzero(chosen).astype(np.int32)
 
 

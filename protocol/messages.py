@@ -177,6 +177,16 @@ class BoundaryReadings(Message):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class BoundaryReads(Message):
+    """Power at boundary meters as read live, in the order of arrival: import less export, whole W."""
+
+    homes: I32
+    event_ms: I64
+    arrival_ms: I64
+    import_w: I32
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class AssetReadings(Message):
     """One local day of half-hourly asset-meter readings; MISSING_WH where not."""
 

@@ -76,6 +76,8 @@ class Purpose(IntEnum):
     RESISTIVE = 43
     BURST = 60
     DEVICE_CLOCK = 61
+    ACCESS_DEVICE = 70
+    BOUNDARY_READ = 71
 
 
 @njit(cache=True, inline="always")

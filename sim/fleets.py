@@ -20,10 +20,10 @@ from sim.play import Hear, Orders, Played, Polls, Readings, Sessions
 from sim.power_sums import PowerSums
 from sim.threads import Threads
 
-_KINDS_APART = 64
+KINDS_APART = 64
 """A fleet's event k is told as k + 64 times the place of its module: names are unique over all kinds."""
 EVENT_NAMES = {
-    place * _KINDS_APART + int(kind): kind.name
+    place * KINDS_APART + int(kind): kind.name
     for place, module in enumerate(MODULES)
     for kind in module.EventKind
 }
@@ -113,7 +113,7 @@ class Fleets:
         """What happened in the last stretch (EVENT) by (time, row); `kind` as in `EVENT_NAMES`."""
         told = [fleet.events.copy() for fleet in self.fleets]
         for fleet, events in zip(self.fleets, told, strict=True):
-            events["kind"] += MODULES.index(fleet.device) * _KINDS_APART
+            events["kind"] += MODULES.index(fleet.device) * KINDS_APART
         together = np.concatenate([np.empty(0, EVENT), *told])
         return np.asarray(together[np.lexsort((together["row"], together["at_ms"]))])
 

@@ -49,6 +49,19 @@ No smart meter; half-hourly readings, but settled on a profile; settled on half-
 """
 
 
+LEAST_BASE_LOAD = 0.25
+"""What stays of a home's base load at any hour, whatever goods are taken out of it: assumed."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LivedGoods:
+    """White goods and fridges that are devices, and so are no longer base load."""
+
+    whole_wh: F64  # (homes,) annual base load with them
+    owned: I8  # (homes,) which of them a home has, as bits; 0: none
+    goods_wh: F64  # (weekday and weekend, combinations of bits, 48) expected in each half-hour
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class HomeTable:
     """One row per home, in the order of their numbers."""
@@ -60,11 +73,12 @@ class HomeTable:
     gsp: I16  # place in `gsp_names`
     status: I8  # NOT_SMART, HH_METERED, HH_SETTLED
     communicating: I8  # its smart meter talks
-    annual_wh: F64  # base load without the car
+    annual_wh: F64  # base load without any device
     boundary_gain: F64  # what the meter registers of a true Wh
     feeders: Feeders  # between the home and its GSP
     group_names: tuple[str, ...]
     gsp_names: tuple[str, ...]
+    lived_goods: LivedGoods | None = None
 
     def __len__(self) -> int:
         return len(self.gsp)
@@ -140,6 +154,12 @@ def _status(homes: Homes, u: F64, v: F64) -> I8:
     smart = u < homes.smart_share
     settled = v * homes.smart_share < homes.hh_settled_share
     return np.where(~smart, NOT_SMART, np.where(settled, HH_SETTLED, HH_METERED)).astype(np.int8)
+
+
+def has_access_device(homes: Homes, table: HomeTable, seed: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Homes whose smart meter is read live through a consumer access device, shape (homes,)."""
+    u = chance.units(chance.stream(seed, Purpose.ACCESS_DEVICE), table.key)
+    return np.asarray((table.status != NOT_SMART) & (u[:, 0] < homes.boundary_reads.share))
 
 
 def _group_shares(homes: Homes) -> tuple[list[str], F64]:

@@ -21,7 +21,7 @@ from protocol.periods import HOUR_MS
 from sim import chance
 from sim.chance import Purpose
 from sim.fleet import MJ_PER_WH
-from sim.homes import HomeTable
+from sim.homes import LEAST_BASE_LOAD, HomeTable
 from sim.power_cuts import powered_share
 from sim.scenario import Evs, Homes
 
@@ -79,6 +79,24 @@ def mean_shape_kw(day: date) -> F64:
 
 
 @njit(cache=True, nogil=True)
+def _without_goods(shape_wh: Any, goods_wh: Any, scale: Any, left: Any) -> None:
+    """A home's shape [Wh per Wh a year] less its goods' Wh, never less than its least at any half-hour.
+
+    What that spares at some hours is taken off at the others, in proportion to what is left of them there,
+    so that the day loses all the energy of the goods if only the home's use is large enough.
+    """
+    left_sum, wanted = 0.0, 0.0
+    for k in range(shape_wh.shape[0]):
+        change = (1.0 - LEAST_BASE_LOAD) * shape_wh[k] - goods_wh[k] / scale
+        wanted += change
+        left[k] = max(change, 0.0)
+        left_sum += left[k]
+    kept = max(wanted, 0.0) / left_sum if left_sum > 0.0 else 0.0
+    for k in range(shape_wh.shape[0]):
+        left[k] = LEAST_BASE_LOAD * shape_wh[k] + kept * left[k]
+
+
+@njit(cache=True, nogil=True)
 def _base_day(
     homes: Any,
     scale: Any,
@@ -90,16 +108,23 @@ def _base_day(
     day_sd: Any,
     memory: Any,
     factors: Any,
+    owned: Any,
+    goods_wh: Any,
     out: Any,
 ) -> None:
     """Whole Wh of each home in each period of one day."""
     count = clock_half_hour.shape[0]
+    left = np.empty_like(shape_wh)
     for i in range(homes.shape[0]):
         level = 0.0
         for lag in range(memory.shape[0]):
             a, b, _, _ = chance.words(day_key, homes[i], day - lag, 0)
             level += memory[lag] * chance.normal(a, b)
         mean = scale[i] * np.exp(day_sd * level - 0.5 * day_sd * day_sd)
+        shape = shape_wh
+        if owned[i] != 0:
+            _without_goods(shape_wh, goods_wh[owned[i]], scale[i], left)
+            shape = left
         number = 0
         words = chance.words(hour_key, homes[i], day, 0)
         for period in range(count):
@@ -108,9 +133,7 @@ def _base_day(
                 words = chance.words(hour_key, homes[i], day, number)
             word = words[(period % 8) // 2]
             sixteen = (word >> np.uint64(16)) if period % 2 else (word & np.uint64(0xFFFF))
-            out[i, period] = min(
-                int(mean * shape_wh[clock_half_hour[period]] * factors[sixteen] + 0.5), FUSE_WH
-            )
+            out[i, period] = min(int(mean * shape[clock_half_hour[period]] * factors[sixteen] + 0.5), FUSE_WH)
 
 
 class Readings(Protocol):
@@ -155,12 +178,13 @@ class BaseLoad:
         )
         day_key, hour_key = streams
         factors = log_normal_factors(self.settings.half_hour_log_sd)
-        keys, scale = self.homes.key[numbers], self.homes.annual_wh[numbers]
+        keys = self.homes.key[numbers]
+        scale, owned, goods_wh = self._goods(numbers, day)
 
         def work(low: int, high: int) -> None:
             _base_day(
                 keys[low:high], scale[low:high], shape_wh, clock, day.toordinal(), day_key, hour_key,
-                self.settings.day_log_sd, memory, factors, out[low:high],
+                self.settings.day_log_sd, memory, factors, owned[low:high], goods_wh, out[low:high],
             )  # fmt: skip
 
         edges = np.linspace(0, len(numbers), self.workers + 1).astype(int).tolist()
@@ -171,6 +195,13 @@ class BaseLoad:
         if self.cuts_ms is not None and self.cuts_ms.size:
             return (out * powered_share(self.cuts_ms, day)[self.homes.gsp_group[numbers]]).astype(np.int16)
         return out
+
+    def _goods(self, numbers: I64, day: date) -> tuple[F64, I8, F64]:
+        """Annual energy of the homes, which goods are to be taken out of it, and their half-hours."""
+        lived = self.homes.lived_goods
+        if lived is None:
+            return self.homes.annual_wh[numbers], np.zeros(len(numbers), np.int8), np.zeros((1, 48))
+        return lived.whole_wh[numbers], lived.owned[numbers], lived.goods_wh[int(day.weekday() >= 5)]
 
 
 def log_normal_factors(log_sd: float) -> F64:

@@ -61,6 +61,7 @@ def make_manifest(
         "homes": scenario.homes.count,
         "versions": versions(),
         "rulebooks": _rulebooks(scenario),
+        "bm_metering": scenario.markets.balancing.metering,
         "operational_metering": scenario.markets.balancing.operational_metering,
         "inputs": _inputs(inputs, data),
         **({} if population is None else {"population": dict(population)}),

@@ -20,6 +20,7 @@ from numba import njit
 from devices import kinds
 from protocol import periods
 from protocol.messages import (
+    I8,
     I16,
     I32,
     I64,
@@ -103,7 +104,7 @@ class Meters:
             homes.communicating[self.homes] == 1
         )
         self._gain = homes.boundary_gain[self.homes]
-        self._enrolled = population.service[first_row] == Service.DFS
+        self._enrolled = _settled_at_boundary(scenario, population.service[first_row])
         enrolled = np.flatnonzero(self._enrolled)
         self._enrolled_by_number = enrolled[np.argsort(self.homes[enrolled])]
         self._reachable = len(population.plant.device)
@@ -340,6 +341,12 @@ def _homes_by_first_row(home: I32) -> tuple[I64, I64, I64]:
     place_of = np.empty(len(order), np.int64)
     place_of[order] = np.arange(len(order))
     return numbers[order].astype(np.int64), first[order], place_of[place]
+
+
+def _settled_at_boundary(scenario: Scenario, service: I8) -> Any:
+    """Whose half-hours at the boundary are collected, by the service that a home is enrolled in."""
+    is_dfs = service == Service.DFS
+    return is_dfs | ((service == Service.BALANCING) & (scenario.markets.balancing.metering == "boundary"))
 
 
 def _wh_type(population: Population, home_place: I64, most_base_wh: int) -> Any:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -76,20 +77,23 @@ class Moments:
     change_w: I32
 
 
-def moments(homes: I64, day_wh: I16, day: date, seed: int) -> Moments:
+def moments(homes: I64, day_wh: I16, day: date, seed: int, fridge: Any = None) -> Moments:
     """When within each settlement period of `day` each home drew what it drew.
 
-    `day_wh` (homes, periods) [whole Wh]. The energy of each period is the given one within 1 Wh, of the day
-    within 1 Wh. Keyed by (home, day): other homes change nothing. Costs about 0.1 ms and 580
+    `day_wh` (homes, periods) [whole Wh]. `fridge` (homes): whether that holds a fridge; it does not where
+    the home's fridge is a device (None: all do). The energy of each period is the given one within 1 Wh, of
+    the day within 1 Wh. Keyed by (home, day): other homes change nothing. Costs about 0.1 ms and 580
     changes per home-day.
     """
     homes = np.ascontiguousarray(homes, np.int64)
     day_wh = np.ascontiguousarray(day_wh, np.int16)
+    fridge = np.ones(len(homes), np.bool_) if fridge is None else np.ascontiguousarray(fridge, np.bool_)
     count, most = day_wh.shape[0], day_wh.shape[1] * _MOST_PER_PERIOD
     parts = [
         _live(
             homes[low : low + _HOMES_AT_ONCE],
             day_wh[low : low + _HOMES_AT_ONCE],
+            fridge[low : low + _HOMES_AT_ONCE],
             _PART_OF_DAY[clock_half_hours(day) // 2],
             periods.day_start_ms(day),
             day.toordinal(),
@@ -145,7 +149,7 @@ def _use(kind, length_ms, begins, ends):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _live(homes, day_wh, parts, start_ms, day, key, most):  # type: ignore[no-untyped-def]
+def _live(homes, day_wh, fridge, parts, start_ms, day, key, most):  # type: ignore[no-untyped-def]
     """The changes of power of all homes' day: (home, at_ms, change_w), by (home, time)."""
     count = day_wh.shape[1]
     out_home = np.empty(homes.shape[0] * 512, np.int64)
@@ -184,7 +188,7 @@ def _live(homes, day_wh, parts, start_ms, day, key, most):  # type: ignore[no-un
             while fridge_ms + on_ms <= from_ms:
                 fridge_ms += cycle_ms
             spell_ms = fridge_ms
-            while spell_ms < until_ms:
+            while fridge[i] and spell_ms < until_ms:
                 begin_ms, end_ms = max(spell_ms, from_ms), min(spell_ms + on_ms, until_ms)
                 if begin_ms < end_ms:
                     end_ms = min(end_ms, begin_ms + left[h] // fridge_w)

@@ -58,8 +58,9 @@ def aggregator_rules(scenario: Scenario) -> Rules:
     rules = rules_for(scenario)
     day = scenario.clock.start
     return rules_in_force(
-        rules.book("dfs", _last_dfs_day(rules, day)), rules.book("bm", day), scenario.markets.dfs.metering
-    )
+        rules.book("dfs", _last_dfs_day(rules, day)), rules.book("bm", day), scenario.markets.dfs.metering,
+        scenario.markets.balancing.metering,
+    )  # fmt: skip
 
 
 def _last_dfs_day(rules: RulesInForce, day: date) -> date:
@@ -170,6 +171,7 @@ def settlement_settings(scenario: Scenario) -> SettlementSettings:
         dfs_metering=scenario.markets.dfs.metering,
         dfs_opt_in=False,
         rules=rules_for(scenario),
+        bm_metering=scenario.markets.balancing.metering,
     )
 
 

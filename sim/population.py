@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from sim import chance
 from sim.chance import Purpose
 from sim.head_ends import profile_names
 from sim.home_readings import HomeReadings, home_readings
-from sim.homes import NOT_SMART, HomeTable, make_homes
+from sim.homes import NOT_SMART, HomeTable, has_access_device, make_homes
 from sim.households import BaseLoad, Drivers
 from sim.importers import Source
 from sim.kinds.appliances import Appliances
@@ -42,20 +41,10 @@ from sim.registry_file import NOT_TOLD
 from sim.routes import routes_of
 from sim.scenario import ROUTE_NAMES, Comms, Scenario
 from sim.scenario_device_checks import SECTIONS
+from sim.white_goods import without_goods
 
 KINDS = ("evs", *SECTIONS)
 """The kinds' sections in the order of their parts."""
-CYCLE_WH = MappingProxyType({
-    "washing_machines": 930,
-    "washer_dryers": 2_610,
-    "tumble_dryers": 2_500,
-    "dishwashers": 1_130,
-    "fridges": 70,
-})  # fmt: skip
-"""Energy of a cycle, by section of the scenario [Wh]: CREST."""
-FRIDGE_CYCLES_PER_YEAR = 6_116
-"""CREST."""
-LEAST_BASE_LOAD = 0.25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,10 +109,10 @@ def make_population(scenario: Scenario) -> Population:
     scenario = with_count(scenario, registry)
     owned = make_ownership(scenario) if registry is None else registry.ownership()
     homes = make_homes(scenario.homes, scenario.seed, None if registry is None else registry.homes)
-    homes = _without_goods(homes, scenario, owned)
+    homes = without_goods(homes, scenario, owned)
     readings = home_readings(scenario, homes)
     if readings is not None:
-        homes = replace(homes, annual_wh=readings.annual_wh(homes.annual_wh))
+        homes = _sized(homes, readings)
     tariff = None if registry is None else registry.tariff
     two_rate = two_rate_homes(homes, owned.has["storage_heaters"], scenario, tariff)
     told_two_rate = owned.has["storage_heaters"] | (False if tariff is None else tariff == 1)
@@ -157,20 +146,13 @@ def make_population(scenario: Scenario) -> Population:
     )
 
 
-def _without_goods(homes: HomeTable, scenario: Scenario, owned: Ownership) -> HomeTable:
-    """Homes whose base load leaves out what is lived through as devices: white goods and fridges.
-
-    Profile Class 1 homes have all of these. Energy is taken off in proportion, at any hour; a quarter of a
-    home's use stays whatever it owns: assumed.
-    """
-    goods_wh = np.zeros(len(homes))
-    for section, cycle_wh in CYCLE_WH.items():
-        cycles = getattr(getattr(scenario, section), "cycles_per_year", FRIDGE_CYCLES_PER_YEAR)
-        goods_wh += np.where(owned.has[section], cycles * cycle_wh, 0.0)
-    if not goods_wh.any():
-        return homes
-    left_wh = np.maximum(homes.annual_wh - goods_wh, LEAST_BASE_LOAD * homes.annual_wh)
-    return replace(homes, annual_wh=left_wh)
+def _sized(homes: HomeTable, readings: HomeReadings) -> HomeTable:
+    """Homes of the size that their meters tell; nothing is taken out of what was metered."""
+    annual_wh, lived = readings.annual_wh(homes.annual_wh), homes.lived_goods
+    if lived is not None:
+        owned = np.where(annual_wh == homes.annual_wh, lived.owned, 0).astype(np.int8)
+        lived = replace(lived, whole_wh=readings.annual_wh(lived.whole_wh), owned=owned)
+    return replace(homes, annual_wh=annual_wh, lived_goods=lived)
 
 
 class _Maker:
@@ -284,7 +266,7 @@ def _services(
     """One service per asset: all assets of a home are enrolled in the same one, as told or drawn.
 
     DFS needs a half-hourly boundary meter (unless it is metered at assets); the BM takes every asset with a
-    meter of its own (`metered`).
+    meter of its own (`metered`), or, metered at the boundary, homes whose boundary meter is read live.
     """
     markets = scenario.markets
     key = chance.stream(scenario.seed, Purpose.ADDRESS)
@@ -292,14 +274,16 @@ def _services(
     dfs = u < markets.dfs.share
     balancing = ~dfs & (u < markets.dfs.share + markets.balancing.share)
     hh_metered = homes.status[home] != NOT_SMART
-    balancing &= metered
+    at_boundary = markets.balancing.metering == "boundary"
+    may_balance = has_access_device(scenario.homes, homes, scenario.seed)[home] if at_boundary else metered
+    balancing &= may_balance
     dfs &= metered if markets.dfs.metering == "asset" else hh_metered
     drawn = np.where(dfs, Service.DFS, np.where(balancing, Service.BALANCING, Service.NONE)).astype(np.int8)
     if registry is None:
         return drawn
     told = registry.service[home]
     wanted = np.where(told == NOT_TOLD, drawn, told)
-    return np.where(metered | (wanted != Service.BALANCING), wanted, Service.NONE).astype(np.int8)
+    return np.where(may_balance | (wanted != Service.BALANCING), wanted, Service.NONE).astype(np.int8)
 
 
 def _clouds_of(told: tuple[str, ...], plant: Plant, comms: Comms) -> I8:

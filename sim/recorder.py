@@ -56,6 +56,7 @@ class Layout:
     units: tuple[str, ...]
     cells: tuple[tuple[str, str], ...]
     gsps: tuple[tuple[str, str], ...]
+    boundary: bool = False  # boundary meters are read live
 
 
 @dataclass(slots=True)
@@ -81,6 +82,7 @@ class RecorderState:
 
     seconds: SeriesState = field(default_factory=SeriesState)
     minutes: SeriesState = field(default_factory=SeriesState)
+    boundary: SeriesState = field(default_factory=SeriesState)
     rows: dict[str, RowsState] = field(default_factory=dict)
     words: list[str] = field(default_factory=list)
     true_wh: dict[tuple[str, int], int] = field(default_factory=dict)
@@ -95,11 +97,12 @@ class Recorder:
         self.layout = layout
         self.record = record
         self.workers = workers
-        self.tables = {table.name: table for table in recorded(record.level)}
+        self.tables = {table.name: table for table in recorded(record.level, boundary=layout.boundary)}
         self.state = RecorderState()
         self._series = {
             "seconds": Series("seconds", SECOND_MS, 3, len(layout.cells), layout, folder),
             "minutes": Series("minutes", MINUTE_MS, 2, len(layout.gsps), layout, folder),
+            "boundary": Series("boundary", SECOND_MS, 2, len(layout.units), layout, folder),
         }
 
     def wants(self, table: str) -> bool:
@@ -124,6 +127,13 @@ class Recorder:
         series.put(self.state.minutes, 0, slice(None), start_ms, import_w)
         series.put(self.state.minutes, 1, slice(None), start_ms, without_w)
         series.spill(self.state.minutes, start_ms)
+
+    def boundary(self, start_ms: int, import_w: NDArray[Any], base_w: NDArray[Any]) -> None:
+        """True import of the homes that are read live (units, n) [W] by whole second, and base load in it."""
+        series = self._series["boundary"]
+        series.put(self.state.boundary, 0, slice(None), start_ms, import_w)
+        series.put(self.state.boundary, 1, slice(None), start_ms, base_w)
+        series.spill(self.state.boundary, start_ms)
 
     def half_hour(self, at_ms: int, **wh: NDArray[Any]) -> None:
         """One settlement period by cell: `devices_wh`, `without_wh`, `base_wh`, `asset_metered_wh`,
@@ -292,11 +302,11 @@ class Recorder:
         for page in pages:
             if page.rows:
                 self.rows(page.table, **{name: list(values) for name, values in page.columns().items()})
-        for series, state in (
-            (self._series["seconds"], self.state.seconds),
-            (self._series["minutes"], self.state.minutes),
-        ):
-            series.spill(state, self.layout.end_ms + CHUNK_MS + LATE_MS)
+        states = {"seconds": self.state.seconds, "minutes": self.state.minutes}
+        if self.layout.boundary:
+            states["boundary"] = self.state.boundary
+        for name, state in states.items():
+            self._series[name].spill(state, self.layout.end_ms + CHUNK_MS + LATE_MS)
         self._work_out_deliveries()
         with ThreadPoolExecutor(self.workers) as pool:
             return dict(zip(self.tables, pool.map(self._write, self.tables.values()), strict=True))
@@ -345,6 +355,8 @@ class Recorder:
             yield from self._second_batches()
         elif table.name == "portfolio_1min":
             yield from self._minute_batches()
+        elif table.name == "boundary_1s":
+            yield from self._boundary_batches()
         elif table.streamed:
             yield from (self._in_order(table, self._named(table, part)) for part in self._parts(table.name))
         else:
@@ -361,6 +373,17 @@ class Recorder:
                     "import_w": values[0],
                     "without_w": values[1],
                     "published_w": values[2],
+                }
+
+    def _boundary_batches(self) -> Iterator[Columns]:
+        series, units = self._series["boundary"], self.layout.units
+        for place in sorted(range(len(units)), key=units.__getitem__):
+            for at_ms, values in series.chunks(place):
+                yield {
+                    "at_ms": at_ms,
+                    "unit": _same(units[place], at_ms.size),
+                    "import_w": values[0],
+                    "base_w": values[1],
                 }
 
     def _minute_batches(self) -> Iterator[Columns]:

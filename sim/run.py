@@ -35,6 +35,7 @@ from protocol.messages import (
 )
 from protocol.party import Party
 from sim import checkpoint, invariants, party_settings
+from sim.access_devices import AccessDevices
 from sim.faults import Fault
 from sim.fleet import MJ_PER_WH, Fleet
 from sim.fleets import Arms, Fleets
@@ -206,16 +207,23 @@ class Run:
         lived_days = clock.history_days + clock.days + FORECAST_DAYS
         self.temperatures = weather_of(scenario.weather, first_day, lived_days, scenario.seed, data)
         threads = self.threads = Threads(workers)
-        within, beyond = self.population.within_reach, self.population.beyond_reach
-        self.fleet, self.without = (self._fleets(within, first_day) for _ in range(2))
+        reads_boundary = scenario.homes.boundary_reads.share > 0
+        population = self.population
+        # A meter that is read every ten seconds feels all that happens behind it.
+        within = population.parts if reads_boundary else population.within_reach
+        beyond = population.parts[len(within) :]
+        self.fleet = self._fleets(within, first_day, keep_events=reads_boundary)
+        self.without = self._fleets(within, first_day)
         self.beyond = self._fleets(beyond, first_day) if beyond else None
         arms = Arms(self.fleet, self.without, self.beyond)
-        homes = self.population.homes
+        homes, readings = population.homes, population.readings
         cuts_ms = power_cuts_ms(scenario.comms, clock, homes.group_names)
-        readings = self.population.readings
         base = BaseLoad(homes, scenario.homes, scenario.seed, workers, cuts_ms, readings)
-        self.meters = Meters(scenario, self.population, base, arms, first_day)
-        self.people = People(scenario, self.population, self.temperatures, arms, first_day)
+        self.meters = Meters(scenario, population, base, arms, first_day)
+        self.access_devices = (
+            AccessDevices(scenario, population, base, self.start_ms, self.end_ms) if reads_boundary else None
+        )
+        self.people = People(scenario, population, self.temperatures, arms, first_day)
         self.network = self._network(threads)
         self.recorder = Recorder(folder, self._layout(), scenario.record, workers)
         witness = self.recorder if self.recorder.wants("device_messages") else None
@@ -231,7 +239,8 @@ class Run:
         self.journal = Journal()
         self.world = World(
             scenario, self.population, arms, self.gateway, self.recorder,
-            quiet_from_ms=self.end_ms + LAST_LOOK_MS, end_ms=self.end_ms,
+            access_devices=self.access_devices, quiet_from_ms=self.end_ms + LAST_LOOK_MS,
+            end_ms=self.end_ms,
         )  # fmt: skip
         self.parties = self._parties()
         self.post = self._post()
@@ -245,11 +254,11 @@ class Run:
 
     # ----------------------------------------------------------------------------------------------- building
 
-    def _fleets(self, parts: tuple[Part, ...], first_day: date) -> Fleets:
+    def _fleets(self, parts: tuple[Part, ...], first_day: date, *, keep_events: bool = False) -> Fleets:
         engine: type[Fleet] = ReferenceFleet if self.scenario.engine == "reference" else Fleet
         population = self.population
         groups = len(population.homes.gsp_names) * len(Service)
-        keep = self.scenario.record.level.value == "devices"
+        keep = keep_events or self.scenario.record.level.value == "devices"
         return Fleets(
             parts,
             population.cell,
@@ -287,6 +296,7 @@ class Run:
                 (gsp, homes.group_names[k // self.scenario.homes.gsps_per_group])
                 for k, gsp in enumerate(homes.gsp_names)
             ),
+            boundary=self.access_devices is not None,
         )
 
     def _parties(self) -> dict[str, Party]:
@@ -310,6 +320,8 @@ class Run:
         ]
         if self.stale_leader is not None:
             parties.append(self.stale_leader)
+        if self.access_devices is not None:
+            parties.append(self.access_devices)
         return {party.name: party for party in parties}
 
     def _vendors(self) -> dict[str, tuple[str, ...]]:
@@ -351,6 +363,8 @@ class Run:
                 self.parties[envelope.to].receive(envelope.message, self.start_ms)
         self.people.take_judged()
         self.without.state = deepcopy(self.fleet.state)
+        if self.access_devices is not None:
+            self.access_devices.begin(self.fleet)
         self.meters.arms = self.people.arms = arms
         self.recorder.outages(self.network.outage_rows())
         for kind, detail in named_faults(self.scenario):

@@ -94,6 +94,18 @@ class NetworkTree(Model):
     zones_per_group: int = Field(default=10, ge=1, le=60, description="CMZs of one GSP Group; [guess]")
 
 
+class BoundaryReads(Model):
+    """Boundary meters read live through a consumer access device on the home's own network."""
+
+    share: Share = Field(
+        default=0.0, description="of homes with a smart meter, have one that is read; the rest by half-hour"
+    )
+    every_ms: Duration = Field(default=10_000, ge=1_000, description="CrowdFlex WP5 table 3: 10-20 s")
+    latency_ms: Duration = Field(default=13_000, description="median; CrowdFlex WP5 table 3: ~13 s")
+    latency_log_sd: float = Field(default=0.0, ge=0, le=3, description="log-normal spread of it")
+    loss: Share = Field(default=0.0, description="readings that never arrive")
+
+
 class Homes(Model):
     """Households, their meters and how they are settled."""
 
@@ -125,6 +137,12 @@ class Homes(Model):
         default=0.0, description="half-hourly days not collected although in smart mode"
     )
     meter_gain_sd: Share = Field(default=0.0, description="boundary-meter gain error, drawn once per meter")
+    base_includes_white_goods: bool = Field(
+        default=True,
+        description="Elexon's shape and Ofgem's energy are of homes with such goods: base load of homes "
+        "that own modelled ones leaves them out",
+    )
+    boundary_reads: BoundaryReads = BoundaryReads()
     network: NetworkTree = NetworkTree()
     history_file: str | None = Field(
         default=None,
@@ -534,6 +552,10 @@ class Balancing(Model):
     share: Share = Field(default=0.0, description="of the EVs, enrolled in a BM Unit")
     acceptances: Annotated[tuple[Acceptance, ...], Field(max_length=10_000)] = ()
     need: SystemNeed = SystemNeed()
+    metering: Literal["asset", "boundary"] = Field(
+        default="asset",
+        description="what a unit's level is: its assets, or its homes whole, read through access devices",
+    )
     operational_metering: Literal["standard_2022", "proposed_2022", "relaxed_2024"] = "relaxed_2024"
 
 

@@ -366,6 +366,19 @@ def services_have_cars(scenario: Scenario) -> Iterator[Finding]:
             yield Finding("W003", (*_ACCEPTANCES, i, "turn_down"), what, reads=reads)
 
 
+def boundary_meters_are_read(scenario: Scenario) -> Iterator[Finding]:
+    """A BM Unit metered at the boundary is of homes whose boundary meters are read live."""
+    balancing, reads = scenario.markets.balancing, scenario.homes.boundary_reads
+    if balancing.metering == "boundary" and balancing.share and not reads.share:
+        yield Finding(
+            "S079",
+            ("markets", "balancing", "metering"),
+            "no home's boundary meter is read live, so that no home can join a BM Unit",
+            "`metering: asset`, or `homes.boundary_reads.share` above 0 %",
+            (("homes", "boundary_reads"), ("markets", "balancing", "share")),
+        )
+
+
 def market_faults_befall_something(scenario: Scenario) -> Iterator[Finding]:
     """Faults of markets that say nothing: without an event, an acceptance or a system need."""
     markets = scenario.markets
@@ -397,6 +410,7 @@ RULES: tuple[Callable[[Scenario], Iterator[Finding]], ...] = (
     files_are_named,
     bands_can_be_met,
     services_have_cars,
+    boundary_meters_are_read,
     market_faults_befall_something,
     *DEVICE_RULES,
 )

@@ -83,6 +83,7 @@ CODES: Mapping[str, Kind] = MappingProxyType({
     "S075": Kind("bounds upside down", "the lower one first"),
     "S076": Kind("a route that is down more than up", "outages and bursts are shorter than the time between"),
     "S077": Kind("a power cut that is not whole", "a region's outage of all messages, both ways"),
+    "S079": Kind("metered where no meter is read", "read boundary meters live, or meter assets"),
     # Warnings: the run goes on
     "W001": Kind(
         "a local time that occurs twice, or a deadline in the hour left out",

@@ -27,7 +27,7 @@ class Column:
 class Table:
     """One table. `order` names the columns that rows are sorted by (ties by all the others, from the left);
     rows with equal `order` are added up over the columns `summed`. `streamed` tables arrive in their order
-    already and may be larger than memory.
+    already and may be larger than memory; `boundary` ones are there where boundary meters are read live.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Table:
     level: RecordLevel = RecordLevel.PORTFOLIO
     summed: tuple[str, ...] = ()
     streamed: bool = False
+    boundary: bool = False
 
     def column(self, name: str) -> Column:
         """The column of that name. Raises KeyError."""
@@ -69,6 +70,18 @@ _ALL: tuple[Table, ...] = (
             ),
         ),
         ("unit", "service", "at_ms"),
+    ),
+    Table(
+        "boundary_1s",
+        "Net true import at the boundary of the homes of BM Units that are read live, by the second.",
+        (
+            Column("at_ms", "time", "start of the second"),
+            _UNIT,
+            Column("import_w", "wide", "true import of these homes, less what they export [W]"),
+            Column("base_w", "wide", "the part of it that is no device [W]"),
+        ),
+        ("unit", "at_ms"),
+        boundary=True,
     ),
     Table(
         "portfolio_1min",
@@ -344,6 +357,7 @@ TABLES: dict[str, Table] = {table.name: table for table in _ALL}
 _LEVELS = (RecordLevel.PORTFOLIO, RecordLevel.HOMES, RecordLevel.DEVICES)
 
 
-def recorded(level: RecordLevel) -> tuple[Table, ...]:
-    """The tables that a run of this level writes."""
-    return tuple(table for table in _ALL if _LEVELS.index(table.level) <= _LEVELS.index(level))
+def recorded(level: RecordLevel, *, boundary: bool = False) -> tuple[Table, ...]:
+    """The tables that a run of this level writes; `boundary`: boundary meters are read live."""
+    wanted = [table for table in _ALL if _LEVELS.index(table.level) <= _LEVELS.index(level)]
+    return tuple(table for table in wanted if boundary or not table.boundary)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from protocol.messages import I64, Service
+from sim.access_devices import AccessDevices
 from sim.fleets import EVENT_NAMES, Arms, Fleets
 from sim.gateway import Gateway
 from sim.play import Orders, Polls
@@ -45,12 +46,14 @@ class World:
         gateway: Gateway,
         recorder: Recorder,
         *,
+        access_devices: AccessDevices | None,
         quiet_from_ms: int,
         end_ms: int,
     ) -> None:
         self.arms = arms
         self.gateway = gateway
         self.recorder = recorder
+        self.access_devices = access_devices
         self.quiet_from_ms = quiet_from_ms
         self.end_ms = end_ms
         self._units = len(population.homes.group_names)
@@ -76,6 +79,9 @@ class World:
         hear = None if trip is None else trip.carry
         played = self.arms.fleet.play(until_ms, orders, polls=polls, read=heard, hear=hear)
         self.gateway.report(played, trip, orders, until_ms)
+        if self.access_devices is not None and heard:
+            seconds = self.access_devices.live(until_ms, self.arms.fleet.events)
+            self.recorder.boundary(seconds.start_ms, seconds.import_w, seconds.base_w)
         if now_ms < self.end_ms:
             self.state.lived_w.append(self.arms.fleet.seconds_w)
             self._tell_devices(0, self.arms.fleet)

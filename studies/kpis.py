@@ -239,10 +239,23 @@ def metering_accuracy(manifest: Mapping[str, Any]) -> float:
     return float(rules.value(name.get(manifest["operational_metering"], "accuracy_pct"))) / 100
 
 
+def published_seconds(folder: RunFolder, manifest: Mapping[str, Any]) -> Any:
+    """What BM Units published and what was true: `at_ms`, `unit`, `import_w`, `published_w`.
+
+    True is what the metering chosen measures: the unit's assets, or its homes whole.
+    """
+    table = folder.table("portfolio_1s", ["at_ms", "unit", "service", "import_w", "published_w"])
+    table = table.filter(pc.equal(table["service"], "balancing")).drop_columns(["service"])
+    if manifest.get("bm_metering") != "boundary":
+        return table
+    whole = folder.table("boundary_1s", ["at_ms", "unit", "import_w"])
+    told = table.drop_columns(["import_w"])
+    return whole.join(told, ["unit", "at_ms"]).sort_by([("unit", "ascending"), ("at_ms", "ascending")])
+
+
 def _operational_metering(folder: RunFolder, manifest: Mapping[str, Any]) -> Kpis:
     accuracy = metering_accuracy(manifest)
-    table = folder.table("portfolio_1s", ["unit", "service", "import_w", "published_w"])
-    table = table.filter(pc.equal(table["service"], "balancing"))
+    table = published_seconds(folder, manifest)
     published = table.filter(pc.is_valid(table["published_w"]))
     if not published.num_rows:
         return {}

@@ -23,7 +23,16 @@ from protocol.units import GBP_E5, W_PER_MW, WH_PER_MWH
 from sim.run_folder import KPIS, REPORT, RunFolder
 from studies import figures
 from studies.figures import Line, RouteHealth, Window, picture, pounds_text
-from studies.kpis import ARRIVED, DUPLICATED, IN_TIME, Kpis, compute_kpis, metering_accuracy, portfolio_w
+from studies.kpis import (
+    ARRIVED,
+    DUPLICATED,
+    IN_TIME,
+    Kpis,
+    compute_kpis,
+    metering_accuracy,
+    portfolio_w,
+    published_seconds,
+)
 from studies.local_time import clock, long_day, stamp
 
 PICTURE_PNG, PICTURE_SVG = "picture.png", "picture.svg"
@@ -564,10 +573,17 @@ def _plain(code: str) -> str:
     return code.replace("_", " ")
 
 
+_READ_FROM = {
+    "asset": "readings of assets that come once a minute or slower",
+    "boundary": "live readings of its homes' boundary meters, base load and all",
+}
+"""Where operational metering comes from, by `markets.balancing.metering`."""
+
+
 def operational_metering(reading: RunReading) -> Section | None:
     """The busiest BM Unit: published against true."""
-    table = reading.folder.table("portfolio_1s", ["at_ms", "unit", "service", "import_w", "published_w"])
-    table = table.filter(pc.and_(pc.equal(table["service"], "balancing"), pc.is_valid(table["published_w"])))
+    table = published_seconds(reading.folder, reading.manifest)
+    table = table.filter(pc.is_valid(table["published_w"]))
     if not table.num_rows:
         return None
     events = [event for event in reading.events if event.service == "balancing"]
@@ -594,7 +610,7 @@ def operational_metering(reading: RunReading) -> Section | None:
     within = reading.kpis.get("opmetering_within_share")
     judged = f"{within:.1%} of the seconds of all units lie within it." if within is not None else ""
     told = (
-        f"What the control room saw of unit {unit}, made from readings that come once a minute or slower. "
+        f"What the control room saw of unit {unit}, made from {_READ_FROM[reading.manifest['bm_metering']]}. "
         f"The band is the accuracy asked for, {accuracy:.1%}; {judged}"
     )
     return Section(

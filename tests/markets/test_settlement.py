@@ -378,6 +378,28 @@ def test_the_journal_learns_fpn_metered_delivered_and_accepted_volume():
     assert (volume.homes, volume.homes_missing) == (100, 0)
 
 
+def test_a_unit_metered_at_the_boundary_is_settled_on_its_homes_whole():
+    # The worked acceptance again, by 50 homes with two assets each; what the assets' own meters say is idle.
+    settlement = Settlement(SettlementSettings(DAY, 3, "boundary", False, RulesInForce(None, ()), "boundary"))
+    settlement.receive(registration(np.repeat(np.arange(50), 2), [Service.BALANCING] * 100), 0)
+    start, end = FIVE, FIVE + PERIOD_MS
+    flat = (Point(start, -10.0), Point(end, -10.0))
+    for message in (
+        PhysicalNotification("_A", start, end, flat),
+        BidOfferData("_A", start, end, PAIRS),
+        acceptance(),
+        *prices(),
+    ):
+        settlement.receive(message, FIVE)
+    settlement.receive(asset_day(1_000_000), MORNING_AFTER)
+    assert not settlement.take_outbox()
+    homes_wh = np.zeros((50, 48), np.int32)
+    homes_wh[:, FIRST_SP - 1] = 50_000
+    settlement.receive(BoundaryReadings(DAY, np.arange(50, dtype=np.int32), homes_wh), MORNING_AFTER)
+    (volume,) = said_by(settlement, DeliveredVolume)
+    assert (volume.metered_wh, volume.delivered_wh, volume.homes) == (2_500_000, 2_500_000, 50)
+
+
 def test_exact_delivery_costs_nothing():
     lines = lines_of(settled_acceptance(total_wh=2_200_000))
     assert [line.item for line in lines if line.amount_gbp_e5] == ["CO pair +1", "CO pair +2"]
