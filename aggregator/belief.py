@@ -126,7 +126,7 @@ def look(
     settings: AggregatorSettings,
     assumed: Assumptions,
 ) -> View:
-    """One look at the rows of a unit; `control` and `experience` (4,) are brought up to date."""
+    """One look at the rows of a unit; `control` and `experience` (6,) are brought up to date."""
     view = View(
         np.zeros(len(rows), np.int8),
         np.zeros(len(rows), np.int32),
@@ -154,6 +154,7 @@ def look(
         settings.stale_after_ms,
         settings.deadline_margin_ms // 1000,
         settings.maximum_hold_ms,
+        settings.release_over_ms,
         assumed.settle_ms,
         assumed.bar_ms,
         assumed.idle_below_w,
@@ -166,11 +167,11 @@ def look(
         assumed.session_relative_sd,
         assumed.need_sds,
         TABLE,
-        assumed.battery_reserve_pct,
+        round(100 * settings.battery_reserve),
         assumed.battery_efficiency,
         assumed.least_level_pct,
         assumed.least_warmth_pct,
-        assumed.curtail_generation,
+        settings.curtail_generation,
     )
     return view
 
@@ -263,6 +264,7 @@ def look_kernel(
     stale_after_ms: int,
     margin_s: int,
     maximum_hold_ms: int,
+    release_over_ms: int,
     settle_ms: int,
     bar_ms: int,
     idle_below_w: int,
@@ -320,6 +322,7 @@ def look_kernel(
                 up,
                 hold_s,
                 maximum_hold_ms,
+                release_over_ms,
                 settle_ms,
                 bar_ms,
                 table,

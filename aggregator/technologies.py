@@ -10,7 +10,7 @@ What a held asset would do if it were let alone ("will"):
 | SESSION | what it drew, until what it wanted is in (`belief.py`) | hold at 0; ask to charge |
 | STEADY | what it drew, until its hold ends or it says that it is satisfied | hold at 0 |
 | PLAN | what it drew or gave when it was chosen | any level, export too, within what is stored |
-| LIGHT | what it gave when it was chosen | give nothing: only where `Assumptions.curtail_generation` |
+| LIGHT | what it gave when it was chosen | give nothing: only where `AggregatorSettings.curtail_generation` |
 | OWNER | - | nothing: its owner is asked, not the device |
 """
 
