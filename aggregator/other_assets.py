@@ -55,13 +55,16 @@ from aggregator.technologies import (
     REST_MS,
     STEADY,
     STORED_HOLD_MS,
+    STORES,
     SUCCESSION_MS,
     WILL,
 )
-from aggregator.telemetry import CHARGING, FULL, LIMITED, OVERRIDDEN, UNPLUGGED
+from aggregator.telemetry import CHARGING, FULL, LIMITED, OVERRIDDEN, UNPLUGGED, WAITING
 from protocol.messages import Technology
 
 GENERATOR = int(Technology.GENERATOR)
+LEAST_FILL_S = 900
+"""A store that is full sooner is not worth an order; assumed."""
 SPREAD = 40_503
 """Times a row's number, modulo 2**16: spreads any run of rows evenly (Knuth 6.4: golden ratio)."""
 
@@ -101,6 +104,15 @@ def highest_pct(held: Any, session: Any, for_s: int, efficiency: float) -> int:
         return 0
     room_wh = (100 - int(held.soc_pct)) * float(session.battery_wh) / 100.0 / efficiency
     return min(int(100.0 * room_wh * 3600.0 / max(for_s, 1) / max(held.rating_w, 1)), 100)
+
+
+@njit(cache=True, nogil=True)
+def fills_s(held: Any, session: Any) -> int:
+    """How long a store of known size takes at full power until it is full [s]; 0 where nothing is known."""
+    if held.soc_pct < 0 or session.battery_wh <= 0:
+        return 0
+    room_wh = (100 - int(held.soc_pct)) * float(session.battery_wh) / 100.0
+    return int(room_wh * 3600.0 / max(held.rating_w, 1))
 
 
 @njit(cache=True, nogil=True)
@@ -176,8 +188,9 @@ def settle_raised(
     """As `settle_held` for a row that was asked to draw more, or to give nothing."""
     if held.event_ms >= c.since_ms and held.event_ms > c.sent_ms and c.answer != SILENT:
         if 2 * rise_w >= c.nominal_w:
-            if c.answer != SEEN:
+            if c.proven == 0:
                 experience[UP_RESPONDED] += c.nominal_w
+            c.proven = 1
             c.answer = SEEN
             c.sure_ms = c.until_ms
         elif c.answer == ACKNOWLEDGED and held.event_ms > c.since_ms + settle_ms:
@@ -274,7 +287,7 @@ def look_at_other(
             let_go(c, now_ms, rest_ms)
         if c.intent == RAISED:
             part, would_w = IS_RAISED, int(c.nominal_w)
-            if c.answer == SEEN:
+            if c.answer == SEEN or (c.proven == 1 and c.sure_ms > now_ms):
                 sums[RISE_W] += max(rise_w, 0)
             elif c.sure_ms > now_ms:
                 sums[PENDING_RISE_W] += c.nominal_w
@@ -295,6 +308,11 @@ def look_at_other(
                 part, would_w = HOLDABLE, int(held.import_w)
             else:
                 sums[COLD_W] += held.import_w
+        elif table[kind, STORES] == 1 and status == WAITING and fills_s(held, session) >= LEAST_FILL_S:
+            sums[WAITING_W] += held.rating_w - held.import_w
+            if up:
+                part, would_w, level = RAISABLE, int(held.rating_w - held.import_w), 100
+                left = min(left, fills_s(held, session))
         elif will == PLAN:
             highest = highest_pct(held, session, for_s, efficiency)
             rise_w = level_w(held.rating_w, highest) - held.import_w

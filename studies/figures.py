@@ -359,29 +359,29 @@ def comfort_figure(
     start_ms: int,
     end_ms: int,
     step_ms: int,
-    cold: NDArray[Any],
-    without: NDArray[Any],
+    more: NDArray[Any],
     left: NDArray[Any],
     windows: Sequence[Window],
 ) -> Figure:
-    """How many devices leave somebody cold, as lived and without instructions, and how many left an event."""
+    """How many more devices leave somebody cold than without instructions, and how many left an event."""
     figure, (axes,) = canvas(2.6)
-    at_ms = start_ms + step_ms * (np.arange(cold.size) + 1)
+    at_ms = start_ms + step_ms * (np.arange(more.size) + 1)
     lines = (
-        Line(at_ms, without, "at the floor anyway", WITHOUT, width=1.3),
-        Line(at_ms, cold, "at the floor, as lived", LOST, width=1.7),
+        Line(at_ms, more, "more at their floor than without instructions", LOST, width=1.7),
         Line(at_ms, left, "take no orders", BELIEVED, width=1.2),
     )
     with mpl.rc_context(STYLE):
         time_axis(axes, start_ms, end_ms)
         shade(axes, windows)
-        axes.fill_between(at_ms, cold, without, where=cold >= without, color=LOST, alpha=0.22, lw=0)
+        axes.axhline(0, color="#b9c1c9", lw=0.8)
+        axes.fill_between(at_ms, 0, more, color=LOST, alpha=0.22, lw=0)
         for line in lines:
             draw(axes, line)
-        axes.set_ylim(0, max(1.0, *(float(line.values.max(initial=0)) for line in lines)) * 1.16)
+        high = max(1.0, *(float(line.values.max(initial=0)) for line in lines))
+        axes.set_ylim(min(0.0, 1.1 * float(more.min(initial=0))), high * 1.2)
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.set_ylabel("homes")
-        name_lines(axes, (lines[1], lines[0], lines[2]))
+        name_lines(axes, lines)
     return figure
 
 

@@ -561,9 +561,11 @@ def comfort(reading: RunReading) -> Section | None:
         np.sum([sums[name].sum(axis=0) for sums in by_name.values()], axis=0)
         for name in ("cold", "cold_without", "left")
     )
-    figure = figures.comfort_figure(start_ms, end_ms, PERIOD_MS, cold, without, left, reading.windows())
+    devices = sum(int(sums["devices"][:, 0].sum()) for sums in by_name.values() if sums["cold_without"].any())
+    figure = figures.comfort_figure(start_ms, end_ms, PERIOD_MS, cold - without, left, reading.windows())
     told = (
-        "Rooms at their comfort floor or below, and stores told to be empty. Instructions "
+        "Rooms at their comfort floor or below, and stores told to be empty: without instructions up to "
+        f"{int(without.max()):,} of {devices:,}, most of them set back at night. Instructions "
         f"made {kpis['cold_hours_by_instructions']:+,.0f} hours of that, added up over all homes; at worst "
         f"{int(kpis['cold_most_by_instructions']):,} more at a time than without. Up to "
         f"{int(kpis['left_most']):,} took no orders: comfort, the longest hold or the owner came first."
