@@ -404,7 +404,7 @@ def baseline_figure(
         axes.set_yticks(places, list(names))
         axes.tick_params(axis="y", labelcolor=INK)
         axes.set_ylim(-0.7, len(names) - 0.3)
-        axes.set_xlim(left=0)
+        axes.set_xlim(left=None if min(map(np.min, (metered, true, baseline))) < 0 else 0)
         axes.set_xlabel("MWh import in the instructed periods")
         axes.legend(
             marks,
@@ -440,10 +440,11 @@ def metering_figure(
         for line in lines:
             draw(above, line)
         name_lines(above, lines)
-        above.set_ylim(0, max(float(true_w.max()), float(published_w.max()), 1.0) / W_PER_MW * 1.16)
+        high, low = (float(pick([pick(true_w), pick(published_w)])) for pick in (np.max, np.min))
+        above.set_ylim(min(low, 0.0) / W_PER_MW * 1.16, max(high, 1.0) / W_PER_MW * 1.16)
         megawatts(above)
         with np.errstate(divide="ignore", invalid="ignore"):
-            error = np.where(true_w > 0, (published_w - true_w) / true_w * 100, np.nan)
+            error = np.where(true_w != 0, (published_w - true_w) / np.abs(true_w) * 100, np.nan)
         reach = max(
             accuracy * 300, float(np.nanpercentile(np.abs(error), 98)) if np.isfinite(error).any() else 1.0
         )

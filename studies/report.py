@@ -229,10 +229,13 @@ def verdict(reading: RunReading) -> str:
     if not kpis["mwh_instructed"]:
         drawn = f"{kpis['homes']:,} homes drew {kpis['devices_kwh']:,.0f} kWh for their devices."
         return f"No instruction was accepted. {drawn}"
+    up = kpis["mwh_instructed"] < 0
+    asked, did, sign = ("Asked to draw", "drew {} more", -1) if up else ("Asked for", "gave {}", 1)
     settled = kpis.get("mwh_settled")
-    paid = f" Settlement counted {_mwh(settled)}." if settled is not None else ""
+    paid = f" Settlement counted {_mwh(sign * settled)}." if settled is not None else ""
+    given = did.format(_mwh(sign * kpis["mwh_true"]))
     return (
-        f"Asked for {_mwh(kpis['mwh_instructed'])}, the portfolio truly gave {_mwh(kpis['mwh_true'])}, "
+        f"{asked} {_mwh(sign * kpis['mwh_instructed'])}{' more' if up else ''}, the portfolio truly {given}, "
         f"{kpis.get('delivered_share', 0):.0%} of it.{paid} It earned {pounds_text(kpis['gbp_total'])}."
     )
 
@@ -246,17 +249,21 @@ def cards(kpis: Kpis) -> list[Card]:
             "truly delivered of what was asked",
             f"believed {_share_of(kpis, 'mwh_believed')}, settled {_share_of(kpis, 'mwh_settled')}",
         ),
-        Card(
-            f"{kpis['peak_reduction_mw']:,.2f} MW",
-            "largest true reduction",
-            f"rebound up to {kpis['rebound_peak_mw']:,.2f} MW",
-        ),
+        _largest(kpis),
         *_people(kpis),
     ]
     if "readings_arrived_share" in kpis:
         lost = f"{kpis['commands_lost']:,} of {kpis['commands_sent']:,} set-points lost"
         found.append(Card(f"{kpis['readings_arrived_share']:.1%}", "of readings arrived", lost))
     return found
+
+
+def _largest(kpis: Kpis) -> Card:
+    """The largest change of import, in the direction that was asked for."""
+    less, more = f"{kpis['peak_reduction_mw']:,.2f} MW", f"{kpis['rebound_peak_mw']:,.2f} MW"
+    if kpis["mwh_instructed"] < 0:
+        return Card(more, "largest true rise", f"up to {less} less at other times")
+    return Card(less, "largest true reduction", f"rebound up to {more}")
 
 
 def _people(kpis: Kpis) -> Iterator[Card]:
@@ -565,7 +572,7 @@ def comfort(reading: RunReading) -> Section | None:
     figure = figures.comfort_figure(start_ms, end_ms, PERIOD_MS, cold - without, left, reading.windows())
     told = (
         "Rooms at their comfort floor or below, and stores told to be empty: without instructions up to "
-        f"{int(without.max()):,} of {devices:,}, most of them set back at night. Instructions "
+        f"{int(without.max()):,} of {devices:,}, by their people's own schedules and draws. Instructions "
         f"made {kpis['cold_hours_by_instructions']:+,.0f} hours of that, added up over all homes; at worst "
         f"{int(kpis['cold_most_by_instructions']):,} more at a time than without. Up to "
         f"{int(kpis['left_most']):,} took no orders: comfort, the longest hold or the owner came first."
@@ -793,10 +800,10 @@ def rebound(reading: RunReading) -> Section | None:
     kpis, step = reading.kpis, _step_s(reading.span)
     difference = figures.by_minute(reading.power["import_w"] - reading.power["without_w"], step)
     at_ms = reading.power["at_ms"][::step][: difference.size]
+    cause = "Who is told to draws more" if kpis["mwh_instructed"] < 0 else "Who is held back draws later"
     told = (
-        f"Who is held back draws later: {kpis['rebound_mwh']:,.2f} MWh came back, at most "
-        f"{kpis['rebound_peak_mw']:,.2f} MW above what would have been drawn. Settlement of the aggregator "
-        "does not see it; a supplier does."
+        f"{cause}: {kpis['rebound_mwh']:,.2f} MWh, at most {kpis['rebound_peak_mw']:,.2f} MW above what would "
+        "have been drawn. Settlement of the aggregator does not see what comes back; a supplier does."
     )
     figure = figures.difference_figure(at_ms, difference, reading.windows())
     return Section("Rebound", told, (("Lived less without instructions", _svg(figure, "Rebound")),))
