@@ -527,7 +527,7 @@ def technologies(reading: RunReading) -> Section | None:
         name: (sums["without_wh"] - sums["import_wh"]).sum(axis=0) * PERIODS_PER_HOUR / W_PER_MW
         for name, sums in moved.items()
     }
-    pictures = ()
+    pictures: tuple[tuple[str, Markup], ...] = ()
     if moved:
         figure = figures.technology_figure(start_ms, end_ms, PERIOD_MS, turned_mw, reading.windows())
         title = "Turned down by technology"
@@ -802,8 +802,8 @@ def rebound(reading: RunReading) -> Section | None:
     at_ms = reading.power["at_ms"][::step][: difference.size]
     cause = "Who is told to draws more" if kpis["mwh_instructed"] < 0 else "Who is held back draws later"
     told = (
-        f"{cause}: {kpis['rebound_mwh']:,.2f} MWh, at most {kpis['rebound_peak_mw']:,.2f} MW above what would "
-        "have been drawn. Settlement of the aggregator does not see what comes back; a supplier does."
+        f"{cause}: {kpis['rebound_mwh']:,.2f} MWh, at most {kpis['rebound_peak_mw']:,.2f} MW above what "
+        "would have been drawn. Settlement of the aggregator does not see what comes back; a supplier does."
     )
     figure = figures.difference_figure(at_ms, difference, reading.windows())
     return Section("Rebound", told, (("Lived less without instructions", _svg(figure, "Rebound")),))

@@ -1,4 +1,4 @@
-"""What the shipped portfolios of many technologies show does not hang on their seed: told on others, smaller."""
+"""What the shipped portfolios of many technologies show does not hang on their seed: told on others."""
 
 from pathlib import Path
 
