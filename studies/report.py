@@ -553,8 +553,8 @@ def _technology_row(
         f"{devices.sum():,}",
         f"{devices[SOLD].sum():,}",
         f"{sums['import_wh'].sum() / WH_PER_MWH:,.2f}",
-        f"{given_mwh:,.3f}",
-        f"{-back_mwh:,.3f}",
+        f"{round(given_mwh, 3) + 0.0:,.3f}",
+        f"{round(-back_mwh, 3) + 0.0:,.3f}",
     )
 
 

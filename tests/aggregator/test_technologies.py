@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from aggregator.belief import Moment, look, wall_table
-from aggregator.places import EXPIRING_W, HOLDABLE, IS_HELD, NO_PART, RAISABLE, WAITING_W
+from aggregator.other_assets import early_s
+from aggregator.places import COLD_W, EXPIRING_W, FREE_W, HOLDABLE, IS_HELD, NO_PART, RAISABLE, WAITING_W
 from aggregator.registry import enrol
 from aggregator.sending import ACKNOWLEDGED, FREE, HELD, RAISED, new_control
 from aggregator.settings import Assumptions
@@ -137,6 +138,29 @@ def test_a_heat_pump_is_held_two_hours_and_then_rests_ninety_minutes(tools):
     assert bench.look().part[0] == NO_PART
     assert bench.control["intent"][0] == FREE
     assert int(bench.control["barred_s"][0]) * 1000 == bench.now_ms + 90 * MINUTE_MS
+
+
+def test_holds_end_one_by_one_within_the_time_for_letting_go():
+    early = np.sort([early_s(row, 900_000) for row in range(5_000, 5_900)])
+    assert early[0] >= 0
+    assert early[-1] < 900
+    assert np.abs(early - np.arange(900)).max() < 20
+
+
+def test_what_heats_a_room_below_its_floor_is_told_apart(tools):
+    for soc_pct, cold_w in ((4, 2500), (40, 0)):
+        bench = Bench(tools, Technology.HEAT_PUMP).tell(2500, AssetStatus.CHARGING, soc_pct=soc_pct)
+        sums = bench.look().sums
+        assert (sums[FREE_W], sums[COLD_W]) == (2500, cold_w)
+
+
+def test_a_cylinder_that_waits_for_the_night_can_be_filled_now(tools):
+    # 60 % of 9.5 kWh are missing: at 7.4 kW more than a quarter of an hour.
+    waits = Bench(tools, Technology.HOT_WATER, battery_wh=9500).tell(0, AssetStatus.WAITING, soc_pct=40)
+    assert found(waits.look(up=True)) == (RAISABLE, int(waits.store.board["rating_w"][0]), 100)
+    assert found(waits.look()) == (NO_PART, 0, 0)
+    full = Bench(tools, Technology.HOT_WATER, battery_wh=9500).tell(0, AssetStatus.WAITING, soc_pct=98)
+    assert full.look(up=True).part[0] == NO_PART
 
 
 def test_a_heat_pump_held_for_ten_minutes_rests_ten(tools):
