@@ -11,7 +11,7 @@ from sim.scenario_file import load_scenario
 from studies.kpis import compute_kpis
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
-SEEDS = (2, 3, 4)
+SEEDS = (2, 3)  # and the shipped ones themselves, which are judged by their bands
 PERIOD_MS = 1_800_000
 
 
