@@ -470,9 +470,9 @@ class Run:
     def _write_technologies(self, truth: PeriodTruth) -> None:
         """Energy and comfort by technology, as far as there are devices of it in a unit and service."""
         population = self.population
-        fleets = zip(population.parts, self.fleet.fleets, self.without.fleets, strict=True)
         found: dict[Technology, Sums] = {}
-        for part, lived, without in fleets:
+        for place, part in enumerate(population.parts):
+            lived, without = self.world.arms.of_part(place)
             sums = sums_of_part(part, lived, without, truth, population.cell, len(truth.import_wh))
             before = found.get(part.kind.technology, {})
             found[part.kind.technology] = {name: sums[name] + before.get(name, 0) for name in sums}
