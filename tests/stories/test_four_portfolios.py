@@ -74,7 +74,7 @@ def test_heat_pumps_hold_four_hours_in_turns_and_everything_comes_back(tmp_path,
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_cylinders_take_most_of_a_sunny_sunday_and_roofs_go_on(tmp_path, seed):
-    told = Told(tmp_path / "run", "sunny-sunday-turn-up", seed, history_days=2)
+    told = Told(tmp_path / "run", "sunny-sunday-turn-up", seed, homes=1.3, history_days=2)
     kpis = told.kpis
     assert kpis["instructions_completed"] == 1
     assert 0.7 < kpis["delivered_share"] < 1.4
