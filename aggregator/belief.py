@@ -129,7 +129,7 @@ def look(
     settings: AggregatorSettings,
     assumed: Assumptions,
 ) -> View:
-    """One look at the rows of a unit; `control` and `experience` (4,) are brought up to date."""
+    """One look at the rows of a unit; `control` and `experience` (6,) are brought up to date."""
     view = View(
         np.empty(len(rows), np.int8),
         np.empty(len(rows), np.int32),
@@ -159,6 +159,7 @@ def look(
         settings.stale_after_ms,
         settings.deadline_margin_ms // 1000,
         settings.maximum_hold_ms,
+        settings.release_over_ms,
         assumed.settle_ms,
         assumed.bar_ms,
         assumed.idle_below_w,
@@ -171,11 +172,11 @@ def look(
         assumed.session_relative_sd,
         assumed.need_sds,
         TABLE,
-        assumed.battery_reserve_pct,
+        round(100 * settings.battery_reserve),
         assumed.battery_efficiency,
         assumed.least_level_pct,
         assumed.least_warmth_pct,
-        assumed.curtail_generation,
+        settings.curtail_generation,
     )
     return view
 
@@ -269,6 +270,7 @@ def look_kernel(
     stale_after_ms: int,
     margin_s: int,
     maximum_hold_ms: int,
+    release_over_ms: int,
     settle_ms: int,
     bar_ms: int,
     idle_below_w: int,
@@ -328,6 +330,7 @@ def look_kernel(
                 up,
                 hold_s,
                 maximum_hold_ms,
+                release_over_ms,
                 settle_ms,
                 bar_ms,
                 table,

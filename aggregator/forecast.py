@@ -211,15 +211,17 @@ class Availability:
     """What a unit can do in one half-hour: its import, and the shares of it that can be reached and that
     obey.
 
-    `stored_w`: what its batteries could give on top, for as long as an asset may be held.
+    `stored_w`: what its batteries could give on top, for as long as an asset may be held. `warm`: the share
+    of import that is not too near a comfort floor to be turned down.
     """
 
     forecast: Forecast
     reached: float
     response: float
     stored_w: float = 0.0
+    warm: float = 1.0
 
     def turn_down_w(self, confidence: float) -> float:
         """What can be turned down with this confidence [W]."""
-        drawn_w = self.forecast.quantile_w(1 - confidence) * self.reached
+        drawn_w = self.forecast.quantile_w(1 - confidence) * self.reached * self.warm
         return (drawn_w + self.stored_w) * self.response

@@ -48,9 +48,11 @@ from aggregator.operational_metering import publish
 from aggregator.places import (
     ACKED_W,
     BUSY,
+    COLD_W,
     DROP_W,
     EXPIRING_W,
     EXPORT_W,
+    FREE_W,
     HOLDABLE,
     IS_HELD,
     IS_RAISED,
@@ -65,6 +67,7 @@ from aggregator.places import (
 from aggregator.registry import Group, Registry, dfs_registrations, enrol
 from aggregator.requirements import AMENDED, verdict
 from aggregator.sending import (
+    COLD,
     FAILED,
     FREE,
     HELD,
@@ -72,6 +75,7 @@ from aggregator.sending import (
     RESPONDED,
     UP_FAILED,
     UP_RESPONDED,
+    WARM,
     Terms,
     new_control,
     set_points,
@@ -128,7 +132,7 @@ PerRow = TypeVar("PerRow", Telemetry, VendorReadings, SessionStarts, Acks, Asset
 class Portfolio:
     """Everything that has one entry per asset or per trading unit ("group").
 
-    `lead_ms` how long before a start the slowest technology is told. Per group: `experience` (groups, 4) with
+    `lead_ms` how long before a start the slowest technology is told. Per group: `experience` (groups, 6) with
     orders, `lesson` the same up to the last event's end, `metered_w` import at the end of what was published,
     `believed_w` turn-down believed at the last look, `steered_w` the target last steered to, `busy` 1 while
     assets are held or told something, `releasing` 1 after an end, `hold_until_ms` until when holds may last,
@@ -310,8 +314,8 @@ class Aggregator:
             registry=registry,
             store=new_store(registration, registry, self.assumed, state.now_ms, seconds),
             control=new_control(registry.count),
-            experience=np.zeros((groups, 4), np.int64),
-            lesson=np.zeros((groups, 4), np.int64),
+            experience=np.zeros((groups, 6), np.int64),
+            lesson=np.zeros((groups, 6), np.int64),
             metered_w=np.zeros(groups, np.int64),
             believed_w=np.zeros(groups, np.int64),
             steered_w=np.zeros(groups, np.int64),
@@ -430,8 +434,8 @@ class Aggregator:
         learn(self.state.history, known, portfolio.registry, sessions, self._disturbed(), self.assumed)
 
     def _hear_half_hours(self, told: BoundaryReadings) -> None:
-        """Learnt from where units are metered at the boundary; kept until the assets' readings of the same day
-        are there to be held against them.
+        """Learnt from where units are metered at the boundary; kept until the assets' readings of the day are
+        there to be held against them.
         """
         portfolio = self.state.portfolio
         if portfolio is None:
@@ -592,6 +596,11 @@ class Aggregator:
         )
         return max(down, 0.05), max(up, 0.05)
 
+    def _warm_share(self, portfolio: Portfolio, place: int) -> float:
+        """The part of a unit's import that was not too cold to hold when earlier instructions began."""
+        warm_w, cold_w = (int(portfolio.lesson[place, column]) for column in (WARM, COLD))
+        return warm_w / (warm_w + cold_w) if cold_w else 1.0
+
     def availability(self, place: int, starts_ms: list[int]) -> tuple[list[Availability], float]:
         """What a trading unit can turn down in the periods that start then; and what it can turn up now [W].
 
@@ -605,6 +614,7 @@ class Aggregator:
         view = self._look(portfolio, place, active=active, hold_ms=self.settings.maximum_hold_ms)
         unseen = int(view.sums[UNSEEN]) / max(int(view.sums[WEIGHT]), 1)
         down, up = self._response(portfolio, place)
+        warm = self._warm_share(portfolio, place)
         seen_w = int(portfolio.store.power_w[place]) + int(portfolio.believed_w[place])
         foreseen_w = foreseen_now_w(self.state.history, place, group, now_ms, self.assumed)
         found = []
@@ -613,7 +623,7 @@ class Aggregator:
             factor = revision(seen_w, foreseen_w, group, lead_ms, self.assumed)
             foreseen = foresee(self.state.history, place, group, start_ms, self.assumed)
             forecast = foreseen.revised(factor, unseen)
-            found.append(Availability(forecast, 1 - unseen, down, float(view.sums[EXPORT_W])))
+            found.append(Availability(forecast, 1 - unseen, down, float(view.sums[EXPORT_W]), warm))
         self._remark_unforeseen(group, found)
         return found, int(view.sums[WAITING_W]) * up * (1 - unseen)
 
@@ -833,7 +843,7 @@ class Aggregator:
                 keep_holding(portfolio.control, rows)
             portfolio.serving[place] = leading[-1].instruction_id
             portfolio.hold_until_ms[place] = turn.end_ms + self.settings.release_over_ms
-            self._poll(portfolio, rows, leading)
+            self._prepare(portfolio, place, view, leading)
             wanted_w = sum(plan.turn_down_w(turn.at_ms) for plan in leading)
             acted = self._correct(portfolio, place, view, wanted_w, leading[-1])
         else:
@@ -860,11 +870,15 @@ class Aggregator:
             return min((plan.start_ms for plan in near), default=now_ms)
         return min(now_ms + self.settings.loop_active_ms // 2, max(plan.end_ms for plan in begun) - 1)
 
-    def _poll(self, portfolio: Portfolio, rows: Any, leading: list[Plan]) -> None:
+    def _prepare(self, portfolio: Portfolio, place: int, view: View, leading: list[Plan]) -> None:
+        """Once per instruction: wake cars not heard of lately, and note how much is too cold to hold."""
+        rows = portfolio.registry.rows_of(place)
         for plan in leading:
             if plan.polled:
                 continue
             plan.polled = True
+            portfolio.experience[place, WARM] += view.sums[FREE_W] - view.sums[COLD_W]
+            portfolio.experience[place, COLD] += view.sums[COLD_W]
             polled = to_poll(
                 portfolio.control,
                 portfolio.store.board,

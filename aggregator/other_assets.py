@@ -16,6 +16,7 @@ from numba import njit
 from aggregator.places import (
     ACKED_W,
     BUSY,
+    COLD_W,
     DROP_W,
     EXPIRING_W,
     EXPORT_W,
@@ -54,13 +55,18 @@ from aggregator.technologies import (
     REST_MS,
     STEADY,
     STORED_HOLD_MS,
+    STORES,
     SUCCESSION_MS,
     WILL,
 )
-from aggregator.telemetry import CHARGING, FULL, LIMITED, OVERRIDDEN, UNPLUGGED
+from aggregator.telemetry import CHARGING, FULL, LIMITED, OVERRIDDEN, UNPLUGGED, WAITING
 from protocol.messages import Technology
 
 GENERATOR = int(Technology.GENERATOR)
+LEAST_FILL_S = 900
+"""A store that is full sooner is not worth an order; assumed."""
+SPREAD = 40_503
+"""Times a row's number, modulo 2**16: spreads any run of rows evenly (Knuth 6.4: golden ratio)."""
 
 
 @njit(cache=True, nogil=True)
@@ -101,6 +107,15 @@ def highest_pct(held: Any, session: Any, for_s: int, efficiency: float) -> int:
 
 
 @njit(cache=True, nogil=True)
+def fills_s(held: Any, session: Any) -> int:
+    """How long a store of known size takes at full power until it is full [s]; 0 where nothing is known."""
+    if held.soc_pct < 0 or session.battery_wh <= 0:
+        return 0
+    room_wh = (100 - int(held.soc_pct)) * float(session.battery_wh) / 100.0
+    return int(room_wh * 3600.0 / max(held.rating_w, 1))
+
+
+@njit(cache=True, nogil=True)
 def left_s(
     held: Any, session: Any, c: Any, now_ms: int, hold_ms: int, will: int, reserve_pct: int, warmth_pct: int
 ) -> int:
@@ -113,6 +128,15 @@ def left_s(
     if will == STEADY and 0 <= held.soc_pct < warmth_pct:
         left = 0
     return left
+
+
+@njit(cache=True, nogil=True)
+def early_s(row: int, over_ms: int) -> int:
+    """So long before the longest hold a row is let go [s]: evenly over `over_ms`, by its number.
+
+    What was told together would otherwise come back together, however long afterwards.
+    """
+    return int(row * SPREAD % 65_536 * (over_ms // 1000) // 65_536)
 
 
 @njit(cache=True, nogil=True)
@@ -164,8 +188,9 @@ def settle_raised(
     """As `settle_held` for a row that was asked to draw more, or to give nothing."""
     if held.event_ms >= c.since_ms and held.event_ms > c.sent_ms and c.answer != SILENT:
         if 2 * rise_w >= c.nominal_w:
-            if c.answer != SEEN:
+            if c.proven == 0:
                 experience[UP_RESPONDED] += c.nominal_w
+            c.proven = 1
             c.answer = SEEN
             c.sure_ms = c.until_ms
         elif c.answer == ACKNOWLEDGED and held.event_ms > c.since_ms + settle_ms:
@@ -208,6 +233,7 @@ def look_at_other(
     up: bool,
     hold_s: int,
     maximum_hold_ms: int,
+    release_over_ms: int,
     settle_ms: int,
     bar_ms: int,
     table: Any,
@@ -246,6 +272,8 @@ def look_at_other(
         obeys = heard and (status == LIMITED or 4 * (held.import_w - limit_w) < c.nominal_w)
         settle_held(c, held, experience, obeys, now_ms, settle_ms + response_ms, bar_ms)
         left = left_s(held, session, c, now_ms, hold_ms, will, reserve_pct, warmth_pct)
+        if rest_ms > 0:
+            left -= early_s(row, release_over_ms)
         if c.intent == HELD and left <= 0:
             let_go(c, now_ms, rest_ms)
         if c.intent == HELD:
@@ -254,12 +282,12 @@ def look_at_other(
     elif c.intent == RAISED:
         rise_w = held.import_w - limit_w + c.nominal_w
         settle_raised(c, experience, held, rise_w, now_ms, settle_ms + response_ms, bar_ms)
-        left = (hold_ms - max(now_ms - c.since_ms, 0)) // 1000
+        left = (hold_ms - max(now_ms - c.since_ms, 0)) // 1000 - early_s(row, release_over_ms)
         if c.intent == RAISED and left <= 0:
             let_go(c, now_ms, rest_ms)
         if c.intent == RAISED:
             part, would_w = IS_RAISED, int(c.nominal_w)
-            if c.answer == SEEN:
+            if c.answer == SEEN or (c.proven == 1 and c.sure_ms > now_ms):
                 sums[RISE_W] += max(rise_w, 0)
             elif c.sure_ms > now_ms:
                 sums[PENDING_RISE_W] += c.nominal_w
@@ -278,6 +306,13 @@ def look_at_other(
             sums[FREE_W] += held.import_w
             if not 0 <= held.soc_pct < warmth_pct:
                 part, would_w = HOLDABLE, int(held.import_w)
+            else:
+                sums[COLD_W] += held.import_w
+        elif table[kind, STORES] == 1 and status == WAITING and fills_s(held, session) >= LEAST_FILL_S:
+            sums[WAITING_W] += held.rating_w - held.import_w
+            if up:
+                part, would_w, level = RAISABLE, int(held.rating_w - held.import_w), 100
+                left = min(left, fills_s(held, session))
         elif will == PLAN:
             highest = highest_pct(held, session, for_s, efficiency)
             rise_w = level_w(held.rating_w, highest) - held.import_w

@@ -18,6 +18,7 @@ NO_PART, HOLDABLE, IS_HELD, RAISABLE, IS_RAISED = 0, 1, 2, 3, 4
     WEIGHT,  # ... of this weight in all
     BUSY,  # rows held, raised, or told something that is not answered yet
     EXPIRING_W,  # of what held rows do not draw, what ends before others told now would follow
+    COLD_W,  # of what may be turned down, what draws in rooms and stores that are too near their floor
     SUMS,
-) = range(13)
+) = range(14)
 """Places in the sums of a unit."""

@@ -52,8 +52,10 @@ CONTROL = np.dtype(
 
 NO_RELEASE_S = 2**32 - 1
 
-RESPONDED, FAILED, UP_RESPONDED, UP_FAILED = 0, 1, 2, 3
-"""Columns of the experience with orders (groups, 4): power [W] that did and did not follow, down and up."""
+RESPONDED, FAILED, UP_RESPONDED, UP_FAILED, WARM, COLD = range(6)
+"""Columns of the experience with orders (groups, 6), in W: power that did and did not follow, down and up;
+and power that could be turned down when instructions began, and that was too near its floor to be.
+"""
 
 
 def new_control(assets: int) -> Records:

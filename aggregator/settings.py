@@ -52,6 +52,8 @@ class AggregatorSettings:
     tracking: bool
     tracking_gain: float
     cost_per_hold_gbp_per_mwh: float
+    battery_reserve: float
+    curtail_generation: bool
     dfs: DfsSubmission
     balancing: BalancingSubmission
 
@@ -154,16 +156,12 @@ class Assumptions:
     """07:00, where neither customer nor car told."""
 
     # ------------------------------------------------ other technologies
-    battery_reserve_pct: int = 20
-    """Never sold: owners keep 4-20 % for a power cut (from memory)."""
     battery_efficiency: float = 0.94
     """Each way: AC round trip 85-90 % (from memory)."""
     least_level_pct: int = 10
     """An order to a battery for less of its rating is not worth sending; assumed."""
     least_warmth_pct: int = 5
     """A store or room told to be this near its floor is not held; assumed."""
-    curtail_generation: bool = False
-    """Whether roofs may be told to give nothing when more import is asked for."""
 
     # ------------------------------------------------ plausibility
     late_after_ms: int = 60_000

@@ -8,9 +8,9 @@ What a held asset would do if it were let alone ("will"):
 | will | counterfactual power | what an order can do |
 |---|---|---|
 | SESSION | what it drew, until what it wanted is in (`belief.py`) | hold at 0; ask to charge |
-| STEADY | what it drew, until its hold ends or it says that it is satisfied | hold at 0 |
+| STEADY | what it drew, until its hold ends or it says that it is satisfied | hold at 0; some: fill a store |
 | PLAN | what it drew or gave when it was chosen | any level, export too, within what is stored |
-| LIGHT | what it gave when it was chosen | give nothing: only where `Assumptions.curtail_generation` |
+| LIGHT | what it gave when it was chosen | give nothing: only where `AggregatorSettings.curtail_generation` |
 | OWNER | - | nothing: its owner is asked, not the device |
 """
 
@@ -34,7 +34,8 @@ class Nature:
     `hold_ms` the longest hold per event, `stored_hold_ms` where a store is registered (`battery_wh`),
     `rest_ms` how long at most it is let alone after a hold (as long as it was held), `response_ms` how long
     after an order its power changes, `idle_below_w` what is too little to turn down, `planning_w` what one is
-    counted with before it has any history [W], `exports` whether its power can be negative.
+    counted with before it has any history [W], `exports` whether its power can be negative, `stores` whether
+    one that waits can be asked to draw all it can, into a store of known size.
     """
 
     will: int
@@ -45,6 +46,7 @@ class Nature:
     idle_below_w: int
     planning_w: int
     exports: bool = False
+    stores: bool = False
 
 
 NATURES: dict[Technology, Nature] = {
@@ -62,7 +64,9 @@ NATURES: dict[Technology, Nature] = {
     # WP5 table 4, heat without storage: the lower end, as direct heaters have no flow to coast on; assumed.
     Technology.RESISTIVE: Nature(STEADY, _HOUR_MS, _HOUR_MS, 45 * _MINUTE_MS, 2 * _MINUTE_MS, 300, 800),
     # WP5 table 4, heat with storage: the lower end.
-    Technology.HOT_WATER: Nature(STEADY, 4 * _HOUR_MS, 4 * _HOUR_MS, _HOUR_MS, 2 * _MINUTE_MS, 300, 300),
+    Technology.HOT_WATER: Nature(
+        STEADY, 4 * _HOUR_MS, 4 * _HOUR_MS, _HOUR_MS, 2 * _MINUTE_MS, 300, 300, stores=True
+    ),
     # As long as its energy lasts, at most 4 h; inverters answer within seconds; assumed.
     Technology.BATTERY: Nature(PLAN, 4 * _HOUR_MS, 4 * _HOUR_MS, 0, 0, 100, 500, exports=True),
     Technology.PV: Nature(LIGHT, 4 * _HOUR_MS, 4 * _HOUR_MS, 0, 0, 100, 0, exports=True),
@@ -75,7 +79,7 @@ NATURES: dict[Technology, Nature] = {
     Technology.GENERATOR: Nature(PLAN, 4 * _HOUR_MS, 4 * _HOUR_MS, 0, _MINUTE_MS, 100, 0, exports=True),
 }
 
-WILL, HOLD_MS, STORED_HOLD_MS, REST_MS, RESPONSE_MS, IDLE_BELOW_W, PLANNING_W, EXPORTS = range(8)
+WILL, HOLD_MS, STORED_HOLD_MS, REST_MS, RESPONSE_MS, IDLE_BELOW_W, PLANNING_W, EXPORTS, STORES = range(9)
 """Columns of `TABLE`."""
 
 SUCCESSION_MS = 30_000
@@ -95,6 +99,7 @@ def _table() -> I64:
             nature.idle_below_w,
             nature.planning_w,
             int(nature.exports),
+            int(nature.stores),
         ]
         for nature in (NATURES[technology] for technology in Technology)
     ]

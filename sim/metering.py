@@ -63,6 +63,7 @@ class PeriodTruth:
     boundary_wh: I64  # (cells,) enrolled homes' boundary meters
     row_import_wh: I32  # (rows,)
     row_without_wh: I32  # (rows,)
+    part_wh: tuple[tuple[I64, I64], ...]  # of each part of the population: import and without, each (cells,)
 
 
 @dataclass(slots=True)
@@ -164,10 +165,10 @@ class Meters:
         rows = len(self.home_place)
         row_import_wh, row_without_wh = np.empty(rows, np.int32), np.empty(rows, np.int32)
         asset_wh = np.full(rows, MISSING_WH, self._wh_type)
-        sums = sum(
+        sums = [
             self._read_part(place, now_ms, row_import_wh, row_without_wh, asset_wh)
             for place in range(len(self._population.parts))
-        )
+        ]
         state.asset_day_wh[column] = asset_wh[self.asset_rows]
         boundary_wh = np.zeros(self._cells, np.int64)
         _read_homes(
@@ -175,7 +176,7 @@ class Meters:
             self._reads_boundary, self.home_cell, state.boundary_day_wh[column], boundary_wh,
         )  # fmt: skip
         self.latest_asset_wh, self.latest_boundary_wh = asset_wh, state.boundary_day_wh[column]
-        import_wh, without_wh, metered_wh, missing = np.asarray(sums)
+        import_wh, without_wh, metered_wh, missing = np.sum(sums, axis=0)
         self.latest = PeriodTruth(
             start_ms=start_ms,
             end_ms=end_ms,
@@ -186,6 +187,7 @@ class Meters:
             boundary_wh=boundary_wh,
             row_import_wh=row_import_wh,
             row_without_wh=row_without_wh,
+            part_wh=tuple((of_part[0], of_part[1]) for of_part in sums),
         )
         self._next_period()
 

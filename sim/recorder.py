@@ -151,6 +151,19 @@ class Recorder:
             **wh,
         )
 
+    def technologies(self, at_ms: int, technology: str, sums: dict[str, I64]) -> None:
+        """One technology in one period: `sim.by_technology.Sums` by cell, of cells that have it."""
+        there = np.flatnonzero(sums["devices"])
+        cells = [self.layout.cells[place] for place in there.tolist()]
+        self.rows(
+            "technology_half_hourly",
+            at_ms=np.full(len(there), at_ms),
+            technology=[technology] * len(there),
+            unit=[unit for unit, _ in cells],
+            service=[service for _, service in cells],
+            **{name: values[there] for name, values in sums.items()},
+        )
+
     def true_turn_down(self, unit: str, start_ms: int, wh: int) -> None:
         """Truly turned down by a unit that is no cell (a DFS Unit) in the period from `start_ms` [Wh]."""
         self.state.true_wh[unit, start_ms] = wh

@@ -36,6 +36,7 @@ from protocol.messages import (
 from protocol.party import Party
 from sim import checkpoint, invariants, party_settings
 from sim.access_devices import AccessDevices
+from sim.by_technology import Sums, sums_of_part
 from sim.faults import Fault
 from sim.fleet import MJ_PER_WH, Fleet
 from sim.fleets import Arms, Fleets
@@ -530,8 +531,22 @@ class Run:
             truth.start_ms, **{name: self._by_unit(values) for name, values in sums.items()}
         )
         self._write_true_turn_down(truth)
+        self._write_technologies(truth)
         if self.recorder.wants("home_half_hourly"):
             self._write_home_half_hours(truth, column)
+
+    def _write_technologies(self, truth: PeriodTruth) -> None:
+        """Energy and comfort by technology, as far as there are devices of it in a unit and service."""
+        population = self.population
+        found: dict[Technology, Sums] = {}
+        for place, part in enumerate(population.parts):
+            lives, wh = self.world.arms.of_part(place), truth.part_wh[place]
+            sums = sums_of_part(part, lives, wh, population.cell, len(truth.import_wh))
+            before = found.get(part.kind.technology, {})
+            found[part.kind.technology] = {name: sums[name] + before.get(name, 0) for name in sums}
+        for technology, sums in found.items():
+            by_unit = {name: self._by_unit(values) for name, values in sums.items()}
+            self.recorder.technologies(truth.start_ms, technology.name.lower(), by_unit)
 
     def _by_unit(self, cells: Any) -> Any:
         """(GSP, service) sums to (unit, service) sums."""

@@ -481,6 +481,12 @@ class Aggregator(Model):
     cost_per_hold_gbp_per_mwh: Price = Field(
         default=30.0, description="what inconveniencing a driver is priced at; assumed"
     )
+    battery_reserve: Share = Field(
+        default=0.20, description="of home batteries, never sold: owners keep 4-20 % for a power cut [mem]"
+    )
+    curtail_generation: bool = Field(
+        default=False, description="roofs may be told to give nothing when more import is asked for"
+    )
     dfs: DfsSubmission = DfsSubmission()
     balancing: BalancingSubmission = BalancingSubmission()
 
@@ -501,7 +507,9 @@ class DfsEvent(Model):
 class Dfs(Model):
     """The Demand Flexibility Service of the edition in force on the day."""
 
-    share: Share = Field(default=0.5, description="of the EVs, enrolled in DFS")
+    share: Share = Field(
+        default=0.5, description="of the homes with a reachable device, enrolled in DFS with all of these"
+    )
     events: Annotated[tuple[DfsEvent, ...], Field(max_length=10_000)] = ()
     metering: Literal["boundary", "asset"] = "boundary"
     competitors_mw: Megawatts = Field(default=0.0, ge=0, description="other providers' bids, total")
@@ -549,7 +557,10 @@ class MarketFaults(Model):
 class Balancing(Model):
     """The Balancing Mechanism: one secondary BM Unit per GSP Group."""
 
-    share: Share = Field(default=0.0, description="of the EVs, enrolled in a BM Unit")
+    share: Share = Field(
+        default=0.0,
+        description="of the homes with a reachable device, enrolled in a BM Unit with all of these",
+    )
     acceptances: Annotated[tuple[Acceptance, ...], Field(max_length=10_000)] = ()
     need: SystemNeed = SystemNeed()
     metering: Literal["asset", "boundary"] = Field(

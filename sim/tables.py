@@ -115,6 +115,27 @@ _ALL: tuple[Table, ...] = (
         ("unit", "service", "at_ms"),
     ),
     Table(
+        "technology_half_hourly",
+        "Energy and comfort by technology and settlement period.",
+        (
+            Column("at_ms", "time", "start of the settlement period"),
+            Column("technology", "word", "protocol.messages.Technology in small letters"),
+            _UNIT,
+            _SERVICE,
+            Column("devices", "int", "how many there are, whether anybody can reach them or not"),
+            Column("import_wh", "wide", "true import, net of what they give [Wh]"),
+            Column("without_wh", "wide", "the same without instructions [Wh]"),
+            Column(
+                "cold",
+                "int",
+                "rooms at their comfort floor or below, and stores told to be empty, at the period's end",
+            ),
+            Column("cold_without", "int", "the same without instructions"),
+            Column("left", "int", "took no orders then: comfort, the longest hold, or their owner"),
+        ),
+        ("technology", "unit", "service", "at_ms"),
+    ),
+    Table(
         "homes",
         "The homes.",
         (

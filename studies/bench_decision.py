@@ -54,7 +54,7 @@ def make_unit(assets: int) -> Unit:
     store = new_store(told, registry, assumed, now_ms, 1024)
     observe(store, _reports(assets, now_ms), assumed)
     rows = registry.rows_of(registry.groups_of(Service.BALANCING)[0])
-    return Unit(store, rows, aggregator_settings(scenario), now_ms, np.zeros(4, np.int64))
+    return Unit(store, rows, aggregator_settings(scenario), now_ms, np.zeros(6, np.int64))
 
 
 def _reports(assets: int, now_ms: int) -> Telemetry:

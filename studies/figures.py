@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -25,6 +25,20 @@ LIVED, WITHOUT = "#1f5c99", "#98a4b0"
 DOWN, UP = "#3b8f76", "#d98b3a"
 ASKED, BELIEVED, SETTLED = "#1d2733", "#8a63b8", "#d98b3a"
 LOST = "#b5473f"
+TECHNOLOGIES = {
+    "ev": ("cars", "#1f5c99"),
+    "heat_pump": ("heat pumps", "#c2603d"),
+    "storage_heater": ("storage heaters", "#8c5a3c"),
+    "resistive": ("direct heaters", "#e0a458"),
+    "hot_water": ("hot water", "#d4567b"),
+    "battery": ("batteries", "#3b8f76"),
+    "pv": ("roofs", "#d9bc3a"),
+    "appliance": ("white goods", "#8a63b8"),
+    "fridge": ("fridges", "#5fb0c9"),
+    "building": ("businesses", "#6a7683"),
+    "generator": ("generators", "#39424c"),
+}
+"""Name and colour of each technology."""
 SHADES = {"dfs": "#f3e7c9", "balancing": "#dde6f4", "outage": "#f4dedb"}
 MINUS = "\N{MINUS SIGN}"
 SERVICE_NAMES = {"dfs": "DFS", "balancing": "BM", "none": "not enrolled"}
@@ -217,11 +231,15 @@ def megawatts(axes: Axes, label: str = "MW") -> None:
 
 
 def day_figure(
-    at_ms: NDArray[np.int64], lived_w: NDArray[Any], without_w: NDArray[Any], windows: Sequence[Window]
+    at_ms: NDArray[np.int64],
+    lived_w: NDArray[Any],
+    without_w: NDArray[Any],
+    windows: Sequence[Window],
+    whom: str,
 ) -> Figure:
-    """Import of all EVs, minute by minute, lived and without instructions."""
+    """Import of `whom`, minute by minute, lived and without instructions."""
     figure, (axes,) = canvas(3.2)
-    draw_day(axes, at_ms, lived_w, without_w, windows)
+    draw_day(axes, at_ms, lived_w, without_w, windows, whom)
     return figure
 
 
@@ -231,6 +249,7 @@ def draw_day(
     lived_w: NDArray[Any],
     without_w: NDArray[Any],
     windows: Sequence[Window],
+    whom: str,
 ) -> None:
     """As day_figure, into axes that are there."""
     with mpl.rc_context(STYLE):
@@ -245,8 +264,12 @@ def draw_day(
         )
         for line in lines:
             draw(axes, line)
-        axes.set_ylim(0, max(float(lived.max(initial=0)), float(without.max(initial=0)), 1e-3) * 1.16)
-        megawatts(axes, "MW import, all EVs")
+        high = max(float(lived.max(initial=0)), float(without.max(initial=0)), 1e-3)
+        low = min(float(lived.min(initial=0)), float(without.min(initial=0)))
+        axes.set_ylim(1.06 * low - 0.1 * high * (low < 0), high * 1.16)
+        if low < 0:
+            axes.axhline(0, color="#b9c1c9", lw=0.8)
+        megawatts(axes, f"MW import, {whom}")
         name_lines(axes, lines[::-1])
 
 
@@ -298,6 +321,70 @@ def draw_difference(
         megawatts(axes, "MW, lived less without")
 
 
+def technology_figure(
+    start_ms: int,
+    end_ms: int,
+    step_ms: int,
+    turned_mw: Mapping[str, NDArray[Any]],
+    windows: Sequence[Window],
+) -> Figure:
+    """Bars by half-hour: turned down above the line, drawn instead below it, by technology (half-hours,)."""
+    figure, (axes,) = canvas(2.9)
+    with mpl.rc_context(STYLE):
+        time_axis(axes, start_ms, end_ms)
+        shade(axes, windows)
+        handles = []
+        for sign in (1, -1):
+            edge = np.zeros((end_ms - start_ms) // step_ms)
+            for technology, values in turned_mw.items():
+                name, colour = TECHNOLOGIES[technology]
+                part = np.maximum(sign * values, 0) * sign
+                at_ms = start_ms + step_ms * (np.arange(part.size) + 0.5)
+                bars = axes.bar(at_ms, part, 0.9 * step_ms, bottom=edge, color=colour, lw=0, label=name)
+                edge = edge + part
+                if sign == 1:
+                    handles.append(bars)
+        axes.axhline(0, color=INK, lw=0.8)
+        axes.margins(y=0.14)
+        megawatts(axes, "MW less import")
+        axes.legend(
+            handles=handles, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=len(handles), frameon=False,
+            borderpad=0, borderaxespad=0.2, handlelength=0.9, handleheight=0.9, columnspacing=1.4,
+            handletextpad=0.5, fontsize=9,
+        )  # fmt: skip
+    return figure
+
+
+def comfort_figure(
+    start_ms: int,
+    end_ms: int,
+    step_ms: int,
+    more: NDArray[Any],
+    left: NDArray[Any],
+    windows: Sequence[Window],
+) -> Figure:
+    """How many more devices leave somebody cold than without instructions, and how many left an event."""
+    figure, (axes,) = canvas(2.6)
+    at_ms = start_ms + step_ms * (np.arange(more.size) + 1)
+    lines = (
+        Line(at_ms, more, "more at their floor than without instructions", LOST, width=1.7),
+        Line(at_ms, left, "take no orders", BELIEVED, width=1.2),
+    )
+    with mpl.rc_context(STYLE):
+        time_axis(axes, start_ms, end_ms)
+        shade(axes, windows)
+        axes.axhline(0, color="#b9c1c9", lw=0.8)
+        axes.fill_between(at_ms, 0, more, color=LOST, alpha=0.22, lw=0)
+        for line in lines:
+            draw(axes, line)
+        high = max(1.0, *(float(line.values.max(initial=0)) for line in lines))
+        axes.set_ylim(min(0.0, 1.1 * float(more.min(initial=0))), high * 1.2)
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.set_ylabel("homes")
+        name_lines(axes, lines)
+    return figure
+
+
 def baseline_figure(
     names: Sequence[str], metered: NDArray[Any], true: NDArray[Any], baseline: NDArray[Any]
 ) -> Figure:
@@ -317,7 +404,7 @@ def baseline_figure(
         axes.set_yticks(places, list(names))
         axes.tick_params(axis="y", labelcolor=INK)
         axes.set_ylim(-0.7, len(names) - 0.3)
-        axes.set_xlim(left=0)
+        axes.set_xlim(left=None if min(map(np.min, (metered, true, baseline))) < 0 else 0)
         axes.set_xlabel("MWh import in the instructed periods")
         axes.legend(
             marks,
@@ -353,10 +440,11 @@ def metering_figure(
         for line in lines:
             draw(above, line)
         name_lines(above, lines)
-        above.set_ylim(0, max(float(true_w.max()), float(published_w.max()), 1.0) / W_PER_MW * 1.16)
+        high, low = (float(pick([pick(true_w), pick(published_w)])) for pick in (np.max, np.min))
+        above.set_ylim(min(low, 0.0) / W_PER_MW * 1.16, max(high, 1.0) / W_PER_MW * 1.16)
         megawatts(above)
         with np.errstate(divide="ignore", invalid="ignore"):
-            error = np.where(true_w > 0, (published_w - true_w) / true_w * 100, np.nan)
+            error = np.where(true_w != 0, (published_w - true_w) / np.abs(true_w) * 100, np.nan)
         reach = max(
             accuracy * 300, float(np.nanpercentile(np.abs(error), 98)) if np.isfinite(error).any() else 1.0
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from protocol.instruction import TERMINAL, Stage
-from protocol.periods import local_date
+from protocol.messages import Service, Technology
+from protocol.periods import HOUR_MS, PERIOD_MS, local_date
 from protocol.rulebook import load_rulebook
 from protocol.units import GBP_E5, W_PER_MW, WH_PER_KWH, WH_PER_MWH
 from sim.run_folder import RunFolder
@@ -47,6 +48,14 @@ MEANINGS: dict[str, str] = {
     "peak_reduction_mw": "largest true reduction in any second [MW]",
     "rebound_peak_mw": "largest import above that without instructions [MW]",
     "rebound_mwh": "energy drawn above that without instructions [MWh]",
+    **{
+        f"mwh_true_{technology.name.lower()}": "true turn-down of these in instructed half-hours [MWh]"
+        for technology in Technology
+    },
+    "cold_most": "most rooms at their comfort floor, and empty stores, at the end of any half-hour",
+    "cold_most_by_instructions": "most of these more than without instructions",
+    "cold_hours_by_instructions": "device-hours at the floor more than without instructions [h]",
+    "left_most": "most devices that took no orders: comfort, the longest hold, or their owner",
     "devices_kwh": "energy drawn by the devices, net of what they give [kWh]",
     "devices_without_kwh": "the same without instructions [kWh]",
     "base_kwh": "energy of everything else in these homes [kWh]",
@@ -76,6 +85,10 @@ IN_TIME = "delivered"
 ARRIVED = frozenset({IN_TIME, "backfilled"})
 """Outcomes of messages that arrived, in the words of the table `comms`."""
 DUPLICATED = "duplicated"
+PERIODS_PER_HOUR = HOUR_MS // PERIOD_MS
+SOLD = [int(service) for service in Service if service is not Service.NONE]
+"""Places of the services that anything is sold in."""
+_BY_TECHNOLOGY = "technology_half_hourly"
 _SERVICES = {"dfs": "gbp_dfs", "balancing": "gbp_bm"}
 _METERED_FROM = 0.1
 """Errors of operational metering are told where a unit draws at least this share of its own peak; assumed."""
@@ -91,6 +104,7 @@ def compute_kpis(folder: RunFolder) -> Kpis:
         **_promises(folder),
         **_power(folder),
         **_half_hours(folder),
+        **_technologies(folder, manifest),
         **_comms(folder),
         **_operational_metering(folder, manifest),
         **_events(folder),
@@ -200,6 +214,68 @@ def _half_hours(folder: RunFolder) -> Kpis:
         "base_kwh": sums["base_wh"] / WH_PER_KWH,
         "boundary_readings_missing": sums["readings_missing"],
     }
+
+
+def technologies_of(folder: RunFolder) -> list[str]:
+    """The technologies of a run; none in a folder that does not tell."""
+    if not folder.has_table(_BY_TECHNOLOGY):
+        return []
+    there = set(folder.table(_BY_TECHNOLOGY, ["technology"])["technology"].to_pylist())
+    return [name.name.lower() for name in Technology if name.name.lower() in there]
+
+
+def technology_half_hours(
+    folder: RunFolder, span: tuple[int, int]
+) -> dict[str, dict[str, NDArray[np.int64]]]:
+    """Each technology's columns of `technology_half_hourly`, summed over units: (services, half-hours)."""
+    names = ("devices", "import_wh", "without_wh", "cold", "cold_without", "left")
+    table = folder.table(_BY_TECHNOLOGY, ["at_ms", "technology", "service", *names])
+    shape = (len(Service), (span[1] - span[0]) // PERIOD_MS)
+    place = (table["at_ms"].to_numpy() - span[0]) // PERIOD_MS
+    words = table["service"].to_numpy(zero_copy_only=False)
+    service = np.select([words == one.name.lower() for one in Service], [int(one) for one in Service])
+    whose = table["technology"].to_numpy(zero_copy_only=False)
+    found = {}
+    for technology in technologies_of(folder):
+        mine = whose == technology
+        found[technology] = {name: np.zeros(shape, np.int64) for name in names}
+        for name, sums in found[technology].items():
+            np.add.at(sums, (service[mine], place[mine]), table[name].to_numpy()[mine])
+    return found
+
+
+def instructed_half_hours(
+    deliveries: Sequence[Mapping[str, Any]], span: tuple[int, int]
+) -> NDArray[np.bool_]:
+    """Half-hours in which an instruction governed some unit of a service (services, half-hours)."""
+    found = np.zeros((len(Service), (span[1] - span[0]) // PERIOD_MS), bool)
+    for row in deliveries:
+        if row["instructed_wh"]:
+            found[int(Service[row["service"].upper()]), (row["at_ms"] - span[0]) // PERIOD_MS] = True
+    return found
+
+
+def _technologies(folder: RunFolder, manifest: Mapping[str, Any]) -> Kpis:
+    """Turn-down by technology where there are several, and comfort where somebody could be cold."""
+    span = (manifest["span"]["start_ms"], manifest["span"]["end_ms"])
+    if technologies_of(folder) in ([], ["ev"]):
+        return {}
+    by_name = technology_half_hours(folder, span)
+    instructed = instructed_half_hours(folder.table("deliveries").to_pylist(), span)
+    found: Kpis = {
+        f"mwh_true_{name}": int((sums["without_wh"] - sums["import_wh"])[instructed].sum()) / WH_PER_MWH
+        for name, sums in by_name.items()
+    }
+    cold, without, left = (
+        np.sum([sums[name].sum(axis=0) for sums in by_name.values()], axis=0)
+        for name in ("cold", "cold_without", "left")
+    )
+    if cold.any() or without.any() or left.any():
+        found["cold_most"] = int(cold.max())
+        found["cold_most_by_instructions"] = int((cold - without).max(initial=0))
+        found["cold_hours_by_instructions"] = int((cold - without).sum()) / PERIODS_PER_HOUR
+        found["left_most"] = int(left.max())
+    return found
 
 
 def _comms(folder: RunFolder) -> Kpis:

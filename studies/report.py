@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from protocol.instruction import TERMINAL, Stage
-from protocol.periods import MINUTE_MS
+from protocol.periods import MINUTE_MS, PERIOD_MS
 from protocol.units import GBP_E5, W_PER_MW, WH_PER_MWH
 from sim.run_folder import KPIS, REPORT, RunFolder
 from studies import figures
@@ -27,11 +27,16 @@ from studies.kpis import (
     ARRIVED,
     DUPLICATED,
     IN_TIME,
+    PERIODS_PER_HOUR,
+    SOLD,
     Kpis,
     compute_kpis,
+    instructed_half_hours,
     metering_accuracy,
     portfolio_w,
     published_seconds,
+    technologies_of,
+    technology_half_hours,
 )
 from studies.local_time import clock, long_day, stamp
 
@@ -198,6 +203,8 @@ def render(reading: RunReading) -> str:
 def _sections(reading: RunReading) -> Iterator[Section | None]:
     yield the_day(reading)
     yield delivery(reading)
+    yield technologies(reading)
+    yield comfort(reading)
     yield baselines(reading)
     yield money(reading)
     yield operational_metering(reading)
@@ -223,17 +230,19 @@ def verdict(reading: RunReading) -> str:
     if not kpis["mwh_instructed"]:
         drawn = f"{kpis['homes']:,} homes drew {kpis['devices_kwh']:,.0f} kWh for their devices."
         return f"No instruction was accepted. {drawn}"
+    up = kpis["mwh_instructed"] < 0
+    asked, did, sign = ("Asked to draw", "drew {} more", -1) if up else ("Asked for", "gave {}", 1)
     settled = kpis.get("mwh_settled")
-    paid = f" Settlement counted {_mwh(settled)}." if settled is not None else ""
+    paid = f" Settlement counted {_mwh(sign * settled)}." if settled is not None else ""
+    given = did.format(_mwh(sign * kpis["mwh_true"]))
     return (
-        f"Asked for {_mwh(kpis['mwh_instructed'])}, the portfolio truly gave {_mwh(kpis['mwh_true'])}, "
+        f"{asked} {_mwh(sign * kpis['mwh_instructed'])}{' more' if up else ''}, the portfolio truly {given}, "
         f"{kpis.get('delivered_share', 0):.0%} of it.{paid} It earned {pounds_text(kpis['gbp_total'])}."
     )
 
 
 def cards(kpis: Kpis) -> list[Card]:
     """The headline figures."""
-    broken = int(kpis["promises_broken_by_instructions"])
     found = [
         Card(pounds_text(kpis["gbp_total"]), "earned", _by_service(kpis)),
         Card(
@@ -241,22 +250,41 @@ def cards(kpis: Kpis) -> list[Card]:
             "truly delivered of what was asked",
             f"believed {_share_of(kpis, 'mwh_believed')}, settled {_share_of(kpis, 'mwh_settled')}",
         ),
-        Card(
-            f"{kpis['peak_reduction_mw']:,.2f} MW",
-            "largest true reduction",
-            f"rebound up to {kpis['rebound_peak_mw']:,.2f} MW",
-        ),
-        Card(
-            f"{broken:,}",
-            "drivers let down by us" if broken != 1 else "driver let down by us",
-            f"of {kpis['promises']:,} promises; {kpis['promises_broken_anyway']:,} would have failed anyway",
-            "bad" if broken else "good",
-        ),
+        _largest(kpis),
+        *_people(kpis),
     ]
     if "readings_arrived_share" in kpis:
         lost = f"{kpis['commands_lost']:,} of {kpis['commands_sent']:,} set-points lost"
         found.append(Card(f"{kpis['readings_arrived_share']:.1%}", "of readings arrived", lost))
     return found
+
+
+def _largest(kpis: Kpis) -> Card:
+    """The largest change of import, in the direction that was asked for."""
+    less, more = f"{kpis['peak_reduction_mw']:,.2f} MW", f"{kpis['rebound_peak_mw']:,.2f} MW"
+    if kpis["mwh_instructed"] < 0:
+        return Card(more, "largest true rise", f"up to {less} less at other times")
+    return Card(less, "largest true reduction", f"rebound up to {more}")
+
+
+def _people(kpis: Kpis) -> Iterator[Card]:
+    """Who was let down: drivers, and people at home."""
+    broken = int(kpis["promises_broken_by_instructions"])
+    if kpis["promises"] or "cold_most" not in kpis:
+        yield Card(
+            f"{broken:,}",
+            "drivers let down by us" if broken != 1 else "driver let down by us",
+            f"of {kpis['promises']:,} promises; {kpis['promises_broken_anyway']:,} would have failed anyway",
+            "bad" if broken else "good",
+        )
+    if "cold_most" in kpis:
+        more = int(kpis["cold_most_by_instructions"])
+        yield Card(
+            f"{more:,}",
+            "more homes at their comfort floor, at worst",
+            f"up to {int(kpis['left_most']):,} devices left an event",
+            "bad" if more else "good",
+        )
 
 
 def _by_service(kpis: Kpis) -> str:
@@ -319,21 +347,22 @@ def find_events(deliveries: Sequence[dict[str, Any]]) -> list[Event]:
 
 
 def the_day(reading: RunReading) -> Section:
-    """Import of all EVs against the world without instructions."""
+    """Import of all devices against the world without instructions."""
     kpis = reading.kpis
+    whom = _whom(reading)
     told = (
-        f"All EVs of {kpis['homes']:,} homes. The green area is energy not drawn because of instructions, "
-        "the orange one energy drawn later instead. Both worlds have the same homes, drivers and weather."
+        f"{whom[0].upper()}{whom[1:]} of {kpis['homes']:,} homes. The green area is energy not drawn "
+        "because of instructions, the orange one energy drawn instead. Both worlds have the same homes, "
+        "people and weather."
     )
+    figure = figures.day_figure(*_day_values(reading), reading.windows(), whom)
     return Section(
-        "The day",
-        told,
-        (("Import of all EVs", _svg(_day_figure(reading), "Import of all EVs through the day")),),
+        "The day", told, ((f"Import of {whom}", _svg(figure, f"Import of {whom} through the day")),)
     )
 
 
-def _day_figure(reading: RunReading) -> Figure:
-    return figures.day_figure(*_day_values(reading), reading.windows())
+def _whom(reading: RunReading) -> str:
+    return "all EVs" if technologies_of(reading.folder) in ([], ["ev"]) else "all devices"
 
 
 def _day_values(reading: RunReading) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[Any]]:
@@ -486,6 +515,70 @@ def _sum_mwh(rows: Sequence[dict[str, Any]], column: str, *, signed: bool = Fals
 
 def _more(count: int) -> str:
     return f"and {count - _MOST_ROWS:,} more in the tables" if count > _MOST_ROWS else ""
+
+
+def technologies(reading: RunReading) -> Section | None:
+    """What each technology gave, and drew instead; nothing where there is one alone."""
+    if len(technologies_of(reading.folder)) < 2:
+        return None
+    (start_ms, end_ms), by_name = reading.span, technology_half_hours(reading.folder, reading.span)
+    instructed = instructed_half_hours(reading.deliveries, reading.span)
+    moved = {name: sums for name, sums in by_name.items() if np.any(sums["import_wh"] != sums["without_wh"])}
+    turned_mw = {
+        name: (sums["without_wh"] - sums["import_wh"]).sum(axis=0) * PERIODS_PER_HOUR / W_PER_MW
+        for name, sums in moved.items()
+    }
+    pictures: tuple[tuple[str, Markup], ...] = ()
+    if moved:
+        figure = figures.technology_figure(start_ms, end_ms, PERIOD_MS, turned_mw, reading.windows())
+        title = "Turned down by technology"
+        pictures = (("Turned down, and drawn instead, by half-hour", _svg(figure, title)),)
+    told = (
+        "Who gave it: true energy with instructions and without, by technology. Half-hours in which an "
+        "instruction governed a unit count as turned down, all others as drawn instead."
+    )
+    rows = tuple(_technology_row(name, sums, instructed) for name, sums in by_name.items())
+    columns = ("technology", "devices", "of them sold", "MWh drawn", "turned down MWh", "drawn instead MWh")
+    listing = Listing(columns, rows, frozenset(range(1, 6)), frozenset({0}))
+    return Section("By technology", told, pictures, (listing,))
+
+
+def _technology_row(
+    name: str, sums: dict[str, NDArray[np.int64]], instructed: NDArray[np.bool_]
+) -> tuple[str, ...]:
+    devices = sums["devices"][:, 0]
+    turned_wh = sums["without_wh"] - sums["import_wh"]
+    given_mwh, back_mwh = (float(turned_wh[where].sum()) / WH_PER_MWH for where in (instructed, ~instructed))
+    return (
+        figures.TECHNOLOGIES[name][0],
+        f"{devices.sum():,}",
+        f"{devices[SOLD].sum():,}",
+        f"{sums['import_wh'].sum() / WH_PER_MWH:,.2f}",
+        f"{round(given_mwh, 3) + 0.0:,.3f}",
+        f"{round(-back_mwh, 3) + 0.0:,.3f}",
+    )
+
+
+def comfort(reading: RunReading) -> Section | None:
+    """Who was cold, and would have been anyway."""
+    kpis = reading.kpis
+    if "cold_most" not in kpis:
+        return None
+    (start_ms, end_ms), by_name = reading.span, technology_half_hours(reading.folder, reading.span)
+    cold, without, left = (
+        np.sum([sums[name].sum(axis=0) for sums in by_name.values()], axis=0)
+        for name in ("cold", "cold_without", "left")
+    )
+    devices = sum(int(sums["devices"][:, 0].sum()) for sums in by_name.values() if sums["cold_without"].any())
+    figure = figures.comfort_figure(start_ms, end_ms, PERIOD_MS, cold - without, left, reading.windows())
+    told = (
+        "Rooms at their comfort floor or below, and stores told to be empty: without instructions up to "
+        f"{int(without.max()):,} of {devices:,}, by their people's own schedules and draws. Instructions "
+        f"made {kpis['cold_hours_by_instructions']:+,.0f} hours of that, added up over all homes; at worst "
+        f"{int(kpis['cold_most_by_instructions']):,} more at a time than without. Up to "
+        f"{int(kpis['left_most']):,} took no orders: comfort, the longest hold or the owner came first."
+    )
+    return Section("Comfort", told, (("Homes at their comfort floor", _svg(figure, "Comfort")),))
 
 
 def baselines(reading: RunReading) -> Section | None:
@@ -715,10 +808,10 @@ def rebound(reading: RunReading) -> Section | None:
     kpis, step = reading.kpis, _step_s(reading.span)
     difference = figures.by_minute(reading.power["import_w"] - reading.power["without_w"], step)
     at_ms = reading.power["at_ms"][::step][: difference.size]
+    cause = "Who is told to draws more" if kpis["mwh_instructed"] < 0 else "Who is held back draws later"
     told = (
-        f"Cars held back charge later: {kpis['rebound_mwh']:,.2f} MWh came back, at most "
-        f"{kpis['rebound_peak_mw']:,.2f} MW above what they would have drawn. Settlement of the aggregator "
-        "does not see it; a supplier does."
+        f"{cause}: {kpis['rebound_mwh']:,.2f} MWh, at most {kpis['rebound_peak_mw']:,.2f} MW above what "
+        "would have been drawn. Settlement of the aggregator does not see what comes back; a supplier does."
     )
     figure = figures.difference_figure(at_ms, difference, reading.windows())
     return Section("Rebound", told, (("Lived less without instructions", _svg(figure, "Rebound")),))
@@ -816,7 +909,7 @@ def one_picture(reading: RunReading) -> Figure:
     """The run as one picture: the day above, its biggest event below."""
     title = f"{reading.manifest['scenario']['name'].replace('_', ' ')}, {_when(reading)}"
     figure, above, below = figures.two_panels(title, verdict(reading))
-    figures.draw_day(above, *_day_values(reading), reading.windows())
+    figures.draw_day(above, *_day_values(reading), reading.windows(), _whom(reading))
     if reading.events:
         biggest = max(reading.events, key=lambda event: (abs(event.instructed_wh), -event.start_ms))
         start_ms, end_ms = figures.around(biggest.start_ms, biggest.end_ms, reading.span)

@@ -88,7 +88,7 @@ class HeatPumpKind:
             spec=spec,
             state=first_state(spec, start_ms),
             rating_w=spec["max_w"].astype(np.int32),
-            capacity_wh=np.full(len(spec), UNKNOWN, np.int32),
+            capacity_wh=stand_in_wh(spec),
             route=np.full(len(spec), _ROUTE, np.int8),
         )
 
@@ -253,6 +253,18 @@ class HeatPumpKind:
         first = (sky.first_ms - periods.day_start_ms(day)) // HALF_HOUR_MS
         occupancy = np.take(shape / shape.mean(), first + np.arange(sky.outdoor_c.shape[1]), mode="wrap")
         return Today(sky.first_ms, sky.outdoor_c, sky.global_w_per_m2, np.asarray(occupancy, np.float64))
+
+
+def stand_in_wh(spec: np.ndarray[Any, Any]) -> I32:
+    """What can stand in for the machine, as enrolled; UNKNOWN where nothing can [Wh].
+
+    Heat in a full buffer tank; of a hybrid, whose boiler goes on as long as there is gas, what the machine
+    would draw in the longest event.
+    """
+    buffer_wh = (spec["buffer_mj"] // MJ_PER_WH).astype(np.int64)
+    boiler_wh = spec["max_w"].astype(np.int64) * spec["hold_cap_s"] // 3600
+    stands_in_wh = np.where(spec["traits"] & HYBRID, boiler_wh, buffer_wh)
+    return np.asarray(np.where(stands_in_wh > 0, stands_in_wh, UNKNOWN), np.int32)
 
 
 def first_state(spec: np.ndarray[Any, Any], start_ms: int) -> np.ndarray[Any, Any]:

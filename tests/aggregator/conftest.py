@@ -51,6 +51,8 @@ SETTINGS = AggregatorSettings(
     tracking=True,
     tracking_gain=0.6,
     cost_per_hold_gbp_per_mwh=30.0,
+    battery_reserve=0.20,
+    curtail_generation=False,
     dfs=DfsSubmission(None, 0.15),
     balancing=BalancingSubmission(150.0, 20.0, 2, 40.0),
 )

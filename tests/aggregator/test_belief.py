@@ -49,7 +49,7 @@ class Bench:
         registry = enrol(assets, tools.RULES, ASSUMED)
         self.store = new_store(assets, registry, ASSUMED, now_ms, 64)
         self.control = new_control(1)
-        self.experience = np.zeros(4, np.int64)
+        self.experience = np.zeros(6, np.int64)
 
     def tell(self, import_w, status, register_wh=50_000, soc_pct=-1, ago_s=10):
         said = self.tools.telemetry(

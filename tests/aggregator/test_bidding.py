@@ -32,6 +32,23 @@ def test_a_position_by_hand(tools):
     assert [pair.bid_gbp_per_mwh for pair in found.pairs] == [-20, 20, 20, 20]
 
 
+def test_batteries_let_a_unit_offer_beyond_no_import(tools):
+    # Median 3 MW; (2.912 + 4) x 0.9 = 6.2 MW can be turned down, of which 3 are export.
+    found = position(Availability(Forecast(3e6, 0.1e6, 10), 1.0, 0.9, 4e6), 0.0, tools.SETTINGS, tools.RULES)
+    assert (found.fpn_mw, found.mel_mw) == (-3, 3)
+
+
+def test_a_unit_of_roofs_says_that_it_will_export(tools):
+    found = position(Availability(Forecast(-2.4e6, 0.2e6, 10), 1.0, 0.9), 1e6, tools.SETTINGS, tools.RULES)
+    assert (found.fpn_mw, found.mel_mw) == (2, 2)
+    assert found.mil_mw <= 1
+
+
+def test_what_is_too_cold_is_not_counted_on():
+    warm = Availability(Forecast(10e6, 1e6, 10), 1.0, 0.9)
+    assert replace(warm, warm=0.4).turn_down_w(0.8) == pytest.approx(0.4 * warm.turn_down_w(0.8))
+
+
 @given(
     mean_w=st.floats(0, 5e8),
     sd_share=st.floats(0, 1),

@@ -37,7 +37,7 @@ class Desk:
         self.control = new_control(count)
         self.board = np.zeros(count, READING)
         self.board["rating_w"] = 7400
-        self.experience = np.zeros((1, 4), np.int64)
+        self.experience = np.zeros((1, 6), np.int64)
         self.rows = np.arange(count, dtype=np.int32)
 
     def intend(self, row, intent):

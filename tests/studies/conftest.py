@@ -351,8 +351,9 @@ def make_run(
     question=QUESTION,
     remark="",
     invariants=None,
+    also=None,
 ):
-    """Write the run into `path`; `spoil(lived)` may change the power lived first."""
+    """Write the run into `path`; `spoil(lived)` may change the power lived first, `also` add rows."""
     folder = RunFolder(path)
     folder.claim()
     scenario = Scenario(
@@ -409,6 +410,8 @@ def make_run(
         journal.receive(m.Remark(DFS_START, "aggregator", "hostile", remark), DFS_START)
     tell_comms(recorder)
     tell_devices(recorder)
+    if also:
+        also(recorder)
     tables = recorder.finish(journal.pages)
     recorder.forget_parts()
     folder.write_text("scenario.yaml", text)

@@ -22,8 +22,12 @@ SMALL = (
     "bm-turn-down",
     "clock-change-march",
     "clock-change-october",
+    "cold-snap-heat-pumps",
     "demo",
+    "economy-7-night-rts-failures",
+    "mixed-portfolio-vendor-outage",
     "nothing",
+    "sunny-sunday-turn-up",
     "vendor-outage",
     "winter-evening-dfs",
 )
@@ -94,6 +98,15 @@ def forget_the_newest_day(scenario: Scenario, patch: pytest.MonkeyPatch) -> Scen
     return scenario
 
 
+def count_on_cold_rooms(scenario: Scenario, patch: pytest.MonkeyPatch) -> Scenario:
+    patch.setattr(aggregator.loop.Aggregator, "_warm_share", lambda *_: 1.0)
+    return scenario
+
+
+def without_outages(scenario: Scenario, _: pytest.MonkeyPatch) -> Scenario:
+    return scenario.model_copy(update={"comms": scenario.comms.model_copy(update={"outages": ()})})
+
+
 PLANTED = {
     "no in-day adjustment in 2022/23": ("winter-evening-dfs", with_rule("dfs", "in_day_adjustment", "none")),
     "transmission losses of one per cent": ("clock-change-march", with_rule("bsc", "tlm", 0.99)),
@@ -101,6 +114,8 @@ PLANTED = {
     "no staged release": ("winter-evening-dfs", let_go_all_at_once),
     "bids a tenth above the forecast": ("winter-evening-dfs", bid_a_tenth_more),
     "a baseline that forgets the newest day": ("winter-evening-dfs", forget_the_newest_day),
+    "bids that count on cold rooms": ("cold-snap-heat-pumps", count_on_cold_rooms),
+    "clouds that stay up": ("mixed-portfolio-vendor-outage", without_outages),
 }
 
 
