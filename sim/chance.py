@@ -74,6 +74,8 @@ class Purpose(IntEnum):
     LIFE = 41
     KETTLE = 42
     RESISTIVE = 43
+    CHURN = 60
+    FIRMWARE = 61
 
 
 @njit(cache=True, inline="always")

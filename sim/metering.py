@@ -32,6 +32,7 @@ from protocol.messages import (
 from protocol.party import NEVER_MS, Envelope
 from sim import chance
 from sim.chance import Purpose
+from sim.churn import Churn
 from sim.fleet import MJ_PER_WH
 from sim.fleets import Fleets
 from sim.homes import NOT_SMART
@@ -90,8 +91,10 @@ class Meters:
         fleet: Fleets,
         without: Fleets,
         first_day: date,
+        churn: Churn | None = None,
     ) -> None:
         """`fleet` is what really happens, `without` the same devices on the same draws, never instructed."""
+        self._churn = churn
         self._scenario = scenario
         self._population = population
         self._base = base
@@ -161,6 +164,8 @@ class Meters:
         asset_wh = np.full(rows, MISSING_WH, self._wh_type)
         for place in range(len(self._fleet.fleets)):
             self._read_part(place, now_ms, row_import_wh, row_without_wh, asset_wh)
+        if self._churn is not None:
+            asset_wh[self._churn.unmetered(start_ms, end_ms)] = MISSING_WH
         state.asset_day_wh[column] = asset_wh[: self._reachable]
         homes_wh = _sums(self.home_place, row_import_wh, len(self.homes))
         boundary_wh = np.floor((homes_wh + self.base_day_wh(state.day)[column]) * self._gain + 0.5)

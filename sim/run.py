@@ -24,6 +24,7 @@ from protocol.messages import (
     MISSING_WH,
     AcceptanceResponse,
     BidOfferAcceptance,
+    Change,
     DfsBid,
     DfsCancellation,
     DfsRequirement,
@@ -33,8 +34,9 @@ from protocol.messages import (
     Service,
     Technology,
 )
-from protocol.party import Party
+from protocol.party import NEVER_MS, Party
 from sim import checkpoint, invariants, party_settings
+from sim.churn import WORDS, make_churn
 from sim.faults import Fault
 from sim.fleet import MJ_PER_WH, Fleet
 from sim.fleets import Fleets
@@ -185,8 +187,11 @@ class Run:
         threads = self.threads = Threads(workers)
         self.fleet = self._fleet(periods.day_start_ms(first_day), threads)
         self.without = self._fleet(periods.day_start_ms(first_day), threads)
+        self.churn = make_churn(
+            scenario, self.population.plant, self.fleet.shown_wh, self._report_every_ms(), self.days
+        )
         base = BaseLoad(self.population.homes, scenario.homes, scenario.seed, workers)
-        self.meters = Meters(scenario, self.population, base, self.fleet, self.without, first_day)
+        self.meters = Meters(scenario, self.population, base, self.fleet, self.without, first_day, self.churn)
         self.people = People(
             scenario, self.population, self.temperatures, [self.fleet, self.without], first_day
         )
@@ -194,7 +199,9 @@ class Run:
         self.recorder = Recorder(folder, self._layout(), scenario.record)
         witness = self.recorder if self.recorder.wants("device_messages") else None
         vendors = make_vendor_clouds(scenario.comms.vendors, self.population.plant, scenario.seed)
-        self.gateway = Gateway(self.network, self.population.registration, witness=witness, vendors=vendors)
+        self.gateway = Gateway(
+            self.network, self.population.registration, witness=witness, vendors=vendors, churn=self.churn
+        )
         self.journal = Journal()
         self.world = World(
             scenario, self.population, self.fleet, self.without, self.gateway, self.recorder,
@@ -234,13 +241,16 @@ class Run:
             self.scenario.comms,
             self.scenario.clock,
             self.scenario.seed,
-            report_every_ms=_reachable(
-                self.population, [part.drawn.spec["read_every_ms"] for part in self.population.parts]
-            ).astype(np.int64),
+            report_every_ms=self._report_every_ms(),
             region_names=self.population.homes.group_names,
             wakes_per_day=self.scenario.evs.wakes_per_day,
             threads=threads,
         )
+
+    def _report_every_ms(self) -> Any:
+        """How often each device that can be reached reports, as drawn [ms]."""
+        every_ms = [part.drawn.spec["read_every_ms"] for part in self.population.parts]
+        return _reachable(self.population, every_ms).astype(np.int64)
 
     def _layout(self) -> Layout:
         homes = self.population.homes
@@ -508,6 +518,7 @@ class Run:
         self._watch_ledger()
         self._watch_money()
         self.recorder.comms(self.network.take_counts(2**62))
+        self._write_registry_changes()
         tables = self.recorder.finish(self.journal.pages)
         degraded = self._degraded()
         manifest = make_manifest(
@@ -518,6 +529,21 @@ class Run:
         self.folder.remove_tree(CHECKPOINTS)
         self.recorder.forget_parts()
         return RunOutcome(self.folder.path, degraded, interrupted=False)
+
+    def _write_registry_changes(self) -> None:
+        if self.churn is None or not len(self.churn.state.ledger["rows"]):
+            return
+        ledger = self.churn.state.ledger
+        self.recorder.rows(
+            "registry_changes",
+            at_ms=ledger["at_ms"],
+            row=ledger["rows"],
+            home=self.population.plant.home[ledger["rows"]],
+            kind=[WORDS[Change(kind)] for kind in ledger["kind"].tolist()],
+            heard_ms=np.where(ledger["heard_ms"] == NEVER_MS, _NONE, ledger["heard_ms"]),
+            setpoints_unheard=ledger["setpoints_unheard"],
+            setpoints_heard=ledger["setpoints_heard"],
+        )
 
     def _watch_money(self) -> None:
         page = self.journal.state.settlement.columns() if self.journal.state.settlement.rows else {}
