@@ -14,6 +14,7 @@ from sim.post import Mail
 from sim.run import Run, resume_run, run_scenario
 from sim.run_folder import RunFolder
 from sim.scenario import Scenario
+from studies.device_trace import trace_device
 from studies.kpis import compute_kpis
 
 ENDS = ("moved", "consent_withdrawn")
@@ -164,6 +165,17 @@ def test_the_report_counts_what_became_of_whom(day: Day) -> None:
     assert kpis["registry_moved"] == sum(change["kind"] == "moved" for change in day.changes)
     assert kpis["setpoints_heard"] == 0
     assert kpis["registry_untold"] > 0
+
+
+def test_a_trace_tells_what_became_of_a_device_and_who_heard_of_it(day: Day) -> None:
+    for kind, words in (
+        ("consent_withdrawn", "the customer withdrew consent (the aggregator heard"),
+        ("moved", "the household moved out: consent ended (nobody told)"),
+        ("msid_deallocated", "takes its volumes no more (settlement heard"),
+    ):
+        untold = kind == "moved"
+        row = next(c["row"] for c in day.changes if c["kind"] == kind and (c["heard_ms"] is None) == untold)
+        assert any(words in line for line in trace_device(day.folder, row).lines())
 
 
 def hashes(folder: Path) -> dict[str, str]:
