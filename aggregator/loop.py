@@ -163,6 +163,7 @@ class AggregatorState:
     `polls_day` the local day (ordinal) for which polls are counted. What was remarked on and is not to be
     said again: units that offer nothing (`idle`) or are foreseen without history (`unforeseen`).
     `residue_mwh` what rounding moved in each unit's notifications of the local day `residue_day` (ordinal).
+    `began_anew` how many registers were seen to begin anew since the last turn.
     """
 
     now_ms: int = 0
@@ -181,6 +182,7 @@ class AggregatorState:
     unforeseen: list[str] = field(default_factory=list)
     residue_mwh: dict[str, float] = field(default_factory=dict)
     residue_day: int = 0
+    began_anew: int = 0
     outbox: list[Envelope] = field(default_factory=list)
 
 
@@ -267,6 +269,8 @@ class Aggregator:
             return
         self._publish_metering(portfolio)
         self._count_polls_anew(portfolio)
+        self._remark_change("register_began_anew", state.began_anew, "taken for another device's meter")
+        state.began_anew = 0
         expire_waiting(state.book, now_ms, self.assumed, self._say)
         live = self._supersede(state.book.live())
         self._steer_all(portfolio, live)
@@ -386,7 +390,7 @@ class Aggregator:
             rows = exchanged(portfolio.store, known)
             since_ms = portfolio.store.board["event_ms"][rows]
             news = swap(self._books(portfolio), rows, since_ms, self.state.now_ms, seen=True)
-            self._remark_change("register_began_anew", len(news), "taken for another device's meter")
+            self.state.began_anew += len(news)
 
     def _hear_sessions(self, told: SessionStarts) -> None:
         known = self._within(told)
