@@ -189,7 +189,7 @@ def churn_befalls_somebody(scenario: Scenario) -> Iterator[Finding]:
             yield Finding("S060", (*at, "at"), "a moment at the end of the day", "`00:00` on the next day")
         names = () if event.vendor is None else _vendor_clouds(scenario)
         if event.vendor is not None and event.vendor not in names:
-            shown = f"{names[0]} to {names[-1]}"
+            shown = ", ".join(names)
             yield Finding(
                 "S067", (*at, "vendor"), "no vendor cloud of this name", shown, (("comms", "routes"),), names
             )
