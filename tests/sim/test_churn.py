@@ -23,6 +23,7 @@ from sim.network import Network
 from sim.play import Plant, Played, Readings, Sessions
 from sim.scenario import ROUTE_NAMES, Clock, Comms, Route
 from sim.scenario_file import parse_scenario
+from sim.vendor_clouds import make_vendor_clouds
 
 DAY = date(2024, 1, 16)
 MIDNIGHT_MS = day_start_ms(DAY)
@@ -214,7 +215,7 @@ def columns(rows, limit_w):
     return {"rows": np.array(rows, np.int32), "limit_w": np.array(limit_w, np.int32)}
 
 
-def gateway(churn_text, count=10):
+def gateway(churn_text, count=10, vendor=None):
     churn = make(churn_text, count)
     wires = plant(count)
     network = Network(
@@ -225,7 +226,8 @@ def gateway(churn_text, count=10):
     registration = AssetRegistration(
         i32, i64, i16, i16, i8, i8, i32, i32, i8, i16, i32, i8, i8, i8, ("_A",), ("_A/1",), ROUTE_NAMES
     )
-    return Gateway(network, registration, churn=churn), churn
+    vendors = make_vendor_clouds({} if vendor is None else {"evcp_wifi_cloud": [vendor]}, wires, 5)
+    return Gateway(network, registration, churn=churn, vendors=vendors), churn
 
 
 def tell(door, rows, now_ms, sequence=1):
@@ -280,6 +282,21 @@ def test_after_a_withdrawal_the_vendor_refuses_and_after_a_move_nobody_answers()
         assert all((message.outcome == AckOutcome.NO_CONSENT).all() for message in said)
         assert churn.state.ledger["setpoints_unheard"].sum() == 10
         assert churn.state.ledger["setpoints_heard"].sum() == 0
+
+
+def test_a_cloud_that_answers_for_its_devices_refuses_all_the_same():
+    door, _ = gateway(ALL_WITHDRAW, vendor="cloud_charger")
+    begin(door, SIX - 5 * MINUTE_MS)
+    tell(door, range(10), SIX - 5 * MINUTE_MS)
+    _, before = report(door, SIX)
+    begin(door, SIX)
+    tell(door, range(10), SIX + 5_000, sequence=2)
+    _, after = report(door, SIX + 2 * MINUTE_MS)
+    outcomes = [
+        {outcome for message in heard if isinstance(message, Acks) for outcome in message.outcome.tolist()}
+        for heard in (before, after)
+    ]
+    assert outcomes == [{AckOutcome.APPLIED}, {AckOutcome.NO_CONSENT}]
 
 
 def test_set_points_after_it_was_heard_are_counted_as_such():

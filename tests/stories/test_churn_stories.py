@@ -10,6 +10,7 @@ from sim.run_folder import RunFolder
 from sim.scenario_file import parse_scenario
 from studies.kpis import compute_kpis
 
+# With little confidence asked for, the bid is all that there is: a margin would cover one in twenty.
 TEXT = """
 flextwin: 1
 name: withdrawn
@@ -22,7 +23,7 @@ evs:
   annual_miles_median: 40000
   charger: [[22 kW, 1.0]]
   battery_mean: 90 kWh
-aggregator: {{loop_idle: 5 min, loop_active: 30 s}}
+aggregator: {{loop_idle: 5 min, loop_active: 30 s, confidence: 30 %}}
 churn: {churn}
 markets:
   rules: {{dfs: {{min_unit_mw: 0.01}}}}
@@ -60,6 +61,11 @@ def during_the_event(folder):
     return [row for row in rows if start_ms <= row["at_ms"] < start_ms + 2 * PERIOD_MS]
 
 
+def not_to_be_found_mw(folder):
+    (short,) = (e["detail"] for e in folder.table("events").to_pylist() if e["kind"] == "short_of_assets")
+    return float(short.split()[1])
+
+
 def gone(folder):
     return {change["home"] for change in folder.table("registry_changes").to_pylist()}
 
@@ -71,6 +77,7 @@ def test_bids_made_before_stand_and_less_is_delivered(calm, withdrawn):
     assert after["mwh_instructed"] == before["mwh_instructed"]
     assert after["mwh_true"] < before["mwh_true"]
     assert after["mwh_believed"] < before["mwh_believed"]
+    assert not_to_be_found_mw(withdrawn) > not_to_be_found_mw(calm)
 
 
 def test_who_withdrew_gives_nothing_and_all_others_what_they_would_have(calm, withdrawn):
