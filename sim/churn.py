@@ -15,6 +15,7 @@ from datetime import date, timedelta
 from typing import Any, Protocol
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from protocol import periods
@@ -155,7 +156,8 @@ class Churn:
         """Work out what is asked for again and again."""
         state = self._state
         self._silent = (state.consent != CONSENTING) | state.updating
-        self._alters = bool(self._silent.any() or state.every_ms.any() or state.before_wh.any())
+        self._altered = self._silent | (state.every_ms != 0) | (state.before_wh != 0)
+        self._alters = bool(self._altered.any())
 
     # ------------------------------------------------------------------------------------- what happens
 
@@ -422,23 +424,14 @@ class Churn:
 
     def told(self, readings: Readings) -> Readings:
         """The readings that devices still send us, with the registers of the meters that they have now."""
-        if not self._alters:
+        if not self._alters or not _any(self._altered, readings.rows):
             return readings
-        state, rows = self._state, readings.rows
-        every_ms = state.every_ms[rows]
-        thinned = (every_ms > 0) & (
-            readings.event_ms % np.maximum(every_ms, 1) >= self._report_every_ms[rows]
+        state, columns = self._state, readings.columns()
+        kept = tuple(np.empty_like(column) for column in columns)
+        count = _still_told(
+            columns, kept, self._altered, self._silent, state.every_ms, self._report_every_ms, state.before_wh
         )
-        kept = np.flatnonzero(~(self._silent[rows] | thinned))
-        rows = rows[kept]
-        return Readings(
-            rows,
-            readings.event_ms[kept],
-            readings.import_w[kept],
-            readings.register_wh[kept] - state.before_wh[rows],
-            readings.status[kept],
-            readings.soc_pct[kept],
-        )
+        return Readings(*(column[:count] for column in kept))
 
     def unmetered(self, start_ms: int, end_ms: int) -> NDArray[np.intp]:
         """Rows whose asset meter gives no reading of this half-hour.
@@ -458,6 +451,33 @@ def make_churn(
     if not scenario.churn.happens:
         return None
     return Churn(scenario, plant, registers, report_every_ms, days)
+
+
+@njit(cache=True, nogil=True)
+def _any(flags, rows):  # type: ignore[no-untyped-def]
+    """Whether a flag is set for any of the rows."""
+    for row in rows:  # noqa: SIM110 - compiled code has no generators
+        if flags[row]:
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True)
+def _still_told(columns, kept, altered, silent, every_ms, drawn_ms, before_wh):  # type: ignore[no-untyped-def]
+    """Write the readings that are still told, in their order, with their registers; gives how many."""
+    rows, event_ms, import_w, register_wh, status, soc_pct = columns
+    count = 0
+    for k in range(rows.shape[0]):
+        row = rows[k]
+        kept[3][count] = register_wh[k]
+        if altered[row]:
+            if silent[row] or (every_ms[row] > 0 and event_ms[k] % every_ms[row] >= drawn_ms[row]):
+                continue
+            kept[3][count] -= before_wh[row]
+        kept[0][count], kept[1][count], kept[2][count] = row, event_ms[k], import_w[k]
+        kept[4][count], kept[5][count] = status[k], soc_pct[k]
+        count += 1
+    return count
 
 
 def _cloud(name: str) -> int:
