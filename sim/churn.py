@@ -427,11 +427,11 @@ class Churn:
         if not self._alters or not _any(self._altered, readings.rows):
             return readings
         state, columns = self._state, readings.columns()
-        kept = tuple(np.empty_like(column) for column in columns)
+        kept: tuple[Any, ...] = tuple(np.empty_like(column) for column in columns)
         count = _still_told(
             columns, kept, self._altered, self._silent, state.every_ms, self._report_every_ms, state.before_wh
         )
-        return Readings(*(column[:count] for column in kept))
+        return Readings(*kept).part(0, count)
 
     def unmetered(self, start_ms: int, end_ms: int) -> NDArray[np.intp]:
         """Rows whose asset meter gives no reading of this half-hour.
