@@ -15,7 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aggregator.settings import Assumptions, Rules
-from aggregator.technologies import HOLD_MS, PLANNING_W, RESPONSE_MS, REST_MS, SUCCESSION_MS, TABLE
+from aggregator.technologies import (
+    HOLD_MS,
+    OWNER,
+    PLANNING_W,
+    RESPONSE_MS,
+    REST_MS,
+    SUCCESSION_MS,
+    TABLE,
+    WILL,
+)
 from protocol.messages import (
     I8,
     I16,
@@ -88,10 +97,10 @@ class Group:
 
 @dataclass(slots=True)
 class Registry:
-    """The trading units, and which rows are in each: `members[offsets[g]:offsets[g + 1]]`, rising.
+    """The trading units, and whom each can tell what to do: `members[offsets[g]:offsets[g + 1]]`, rising.
 
-    `technology` of each row (`protocol.messages.Technology`). `entries`: by row, what is
-    not as it was enrolled.
+    `group` of each row, and its `technology` (`protocol.messages.Technology`). What is its owner's alone to
+    switch belongs to a group, but is nobody's member. `entries`: by row, what is not as it was enrolled.
     """
 
     groups: tuple[Group, ...]
@@ -109,7 +118,7 @@ class Registry:
         return len(self.group)
 
     def rows_of(self, group: int) -> I32:
-        """The rows of a group, rising: a view."""
+        """The rows of a group that can be told what to do, rising: a view."""
         return self.members[int(self.offsets[group]) : int(self.offsets[group + 1])]
 
     def groups_of(self, service: Service) -> list[int]:
@@ -143,9 +152,7 @@ class Registry:
                 )
         self.groups = tuple(groups)
         self.group[rows] = group
-        self.members = np.argsort(self.group, kind="stable").astype(np.int32)
-        counts = np.bincount(self.group, minlength=len(groups))
-        self.offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)]).astype(np.int64)
+        self.members, self.offsets = _members(self.group, self.technology, len(groups))
 
     def place_of(self, name: str, service: Service) -> int | None:
         """The place of a unit by its market name, or None."""
@@ -210,7 +217,6 @@ def _registry(
 ) -> Registry:
     technology = registration.technology
     counts = np.bincount(group, minlength=len(names))
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)]).astype(np.int64)
     groups = []
     for place, (name, service) in enumerate(zip(names, services, strict=True)):
         rows = group == place
@@ -219,8 +225,16 @@ def _registry(
         ratings_w = tuple(ratings.tolist())
         planned = int(planned_w[rows].sum())
         groups.append(Group(name, service, int(counts[place]), sum(ratings_w), planned, ratings_w))
-    members = np.argsort(group, kind="stable").astype(np.int32)
+    members, offsets = _members(group, technology, len(names))
     return Registry(tuple(groups), group, members, offsets, technology, excluded)
+
+
+def _members(group: I16, technology: I8, groups: int) -> tuple[I32, I64]:
+    """Whom each group can tell what to do, group by group, and where each group's begin."""
+    told = np.flatnonzero(TABLE[technology, WILL] != OWNER)
+    members = told[np.argsort(group[told], kind="stable")].astype(np.int32)
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(group[told], minlength=groups))])
+    return members, offsets
 
 
 def _dfs_rows(registration: AssetRegistration, rules: Rules) -> tuple[Rows, int]:
@@ -252,7 +266,7 @@ def dfs_registrations(registration: AssetRegistration, registry: Registry) -> li
     return [
         DfsUnitRegistration(
             unit=registry.groups[place].name,
-            homes=np.unique(registration.home[registry.rows_of(place)]).astype(np.int32),
+            homes=np.unique(registration.home[registry.group == place]).astype(np.int32),
             domestic=True,
         )
         for place in registry.groups_of(Service.DFS)
