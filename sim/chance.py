@@ -74,8 +74,10 @@ class Purpose(IntEnum):
     LIFE = 41
     KETTLE = 42
     RESISTIVE = 43
-    CHURN = 60
-    FIRMWARE = 61
+    BURST = 60
+    DEVICE_CLOCK = 61
+    CHURN = 70
+    FIRMWARE = 71
 
 
 @njit(cache=True, inline="always")

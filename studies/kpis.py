@@ -63,6 +63,7 @@ MEANINGS: dict[str, str] = {
     "opmetering_compliant": "1: all of these seconds; 0: not all",
     "opmetering_published_share": "seconds of BM Units for which something was published",
     "outages": "outages that began",
+    "sources_disagree": "days on which two sources of an asset's or home's energy disagreed (see events)",
     "remarks": "things worth telling that somebody told",
     "registry_moved": "assets whose household moved out, told or not",
     "registry_consent_withdrawn": "assets whose owner withdrew consent",
@@ -290,7 +291,8 @@ def _events(folder: RunFolder) -> Kpis:
     }
     outages = kinds["outage_start"]
     told = sum(count for kind, count in kinds.items() if kind not in market and not kind.startswith("outage"))
-    return {"outages": outages, "remarks": told}
+    disagreed = {"sources_disagree": kinds["sources_disagree"]} if kinds["sources_disagree"] else {}
+    return {"outages": outages, "remarks": told, **disagreed}
 
 
 def _retries(folder: RunFolder) -> Kpis:
