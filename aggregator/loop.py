@@ -64,7 +64,8 @@ from aggregator.places import (
     WAITING_W,
     WEIGHT,
 )
-from aggregator.registry import Group, Registry, dfs_registrations, enrol
+from aggregator.registry import Group, Registry, Standing, dfs_registrations, enrol
+from aggregator.registry_changes import ENDS, Books, refusals, strike, swap, take_change
 from aggregator.requirements import AMENDED, verdict
 from aggregator.sending import (
     COLD,
@@ -84,11 +85,22 @@ from aggregator.sending import (
 from aggregator.settings import AggregatorSettings, Assumptions, Rules
 from aggregator.sources import Sources, compare_day, new_sources, turn_day
 from aggregator.technologies import RESPONSE_MS, TABLE
-from aggregator.telemetry import COUNTS, QUARANTINED, Records, Store, begin_sessions, new_store, observe
+from aggregator.telemetry import (
+    COUNTS,
+    QUARANTINED,
+    Records,
+    Store,
+    begin_sessions,
+    exchanged,
+    new_store,
+    observe,
+)
 from protocol.instruction import Stage
 from protocol.messages import (
     I8,
+    I32,
     I64,
+    UNKNOWN,
     Acks,
     AssetReadings,
     AssetRegistration,
@@ -96,6 +108,7 @@ from protocol.messages import (
     BidOfferData,
     BoundaryReadings,
     BoundaryReads,
+    Change,
     DayAheadPrices,
     DeliveryBelief,
     DfsBid,
@@ -107,6 +120,7 @@ from protocol.messages import (
     PhysicalNotification,
     Point,
     Polls,
+    RegistryChange,
     Service,
     SessionStarts,
     Statement,
@@ -125,7 +139,7 @@ KEPT_MS = 3 * DAY_MS
 Each = Callable[[Callable[[int, int], Any], int], list[Any]]
 """Gives `[work(worker, part) for part in range(parts)]`, done in any order and by any number of workers."""
 
-PerRow = TypeVar("PerRow", Telemetry, VendorReadings, SessionStarts, Acks, AssetReadings)
+PerRow = TypeVar("PerRow", Telemetry, VendorReadings, SessionStarts, Acks, AssetReadings, RegistryChange)
 
 
 @dataclass(slots=True)
@@ -168,6 +182,7 @@ class AggregatorState:
     said again: units that offer nothing (`idle`) or are foreseen without history (`unforeseen`), readings and
     sessions that cannot be (`quarantined`).
     `residue_mwh` what rounding moved in each unit's notifications of the local day `residue_day` (ordinal).
+    `began_anew` how many registers were seen to begin anew since the last turn.
     """
 
     now_ms: int = 0
@@ -186,6 +201,7 @@ class AggregatorState:
     unforeseen: list[str] = field(default_factory=list)
     residue_mwh: dict[str, float] = field(default_factory=dict)
     residue_day: int = 0
+    began_anew: int = 0
     quarantined: int = 0
     outbox: list[Envelope] = field(default_factory=list)
 
@@ -234,6 +250,7 @@ class Aggregator:
             SessionStarts: self._hear_sessions,
             Acks: self._hear_acks,
             AssetReadings: self._hear_readings,
+            RegistryChange: self._hear_change,
             BoundaryReadings: self._hear_half_hours,
             BoundaryReads: self._hear_reads,
             DfsRequirement: self._hear_requirement,
@@ -276,6 +293,8 @@ class Aggregator:
         self._turn_day(portfolio)
         if now_ms // HOUR_MS != state.loop_ms // HOUR_MS:
             self._tell_quarantined(portfolio)
+        self._remark_change("register_began_anew", state.began_anew, "taken for another device's meter")
+        state.began_anew = 0
         expire_waiting(state.book, now_ms, self.assumed, self._say)
         live = self._supersede(state.book.live())
         self._steer_all(portfolio, live)
@@ -390,9 +409,16 @@ class Aggregator:
             self._hear_telemetry(telemetry)
 
     def _hear_telemetry(self, told: Telemetry) -> None:
-        known = self._within(told)
-        if known is not None and self.state.portfolio is not None:
-            observe(self.state.portfolio.store, known, self.assumed)
+        known, portfolio = self._within(told), self.state.portfolio
+        if known is None or portfolio is None:
+            return
+        before = portfolio.store.exchanges
+        observe(portfolio.store, known, self.assumed)
+        if portfolio.store.exchanges > before:
+            rows = exchanged(portfolio.store, known)
+            since_ms = portfolio.store.board["event_ms"][rows]
+            news = swap(self._books(portfolio), rows, since_ms, self.state.now_ms, seen=True)
+            self.state.began_anew += len(news)
 
     def _tell_quarantined(self, portfolio: Portfolio) -> None:
         """Say how many readings could not be since the last time, if any: they are not corrected but left."""
@@ -420,6 +446,43 @@ class Aggregator:
                 self.settings,
                 self.assumed,
             )
+            self._learn_of_refusals(portfolio, refusals(known))
+
+    # ------------------------------------------------------------------------------ registry changes
+
+    def _books(self, portfolio: Portfolio) -> Books:
+        return Books(portfolio.registry, portfolio.store, portfolio.control, self.assumed)
+
+    def _hear_change(self, told: RegistryChange) -> None:
+        """What is said of assets; settlement is told of consent that came or went."""
+        known, portfolio = self._within(told), self.state.portfolio
+        if known is None or portfolio is None:
+            return
+        rows = take_change(self._books(portfolio), known, self.state.now_ms)
+        self._remark_change(f"registry_{told.kind.name.lower()}", len(rows), told.reason)
+        if len(rows) and (told.kind in ENDS or told.kind is Change.ENROLLED):
+            self._tell_settlement(told.kind, rows, known.effective_ms[np.isin(known.rows, rows)])
+
+    def _learn_of_refusals(self, portfolio: Portfolio, rows: I32) -> None:
+        """Who is refused for want of consent has withdrawn it, as far as we know now."""
+        if not len(rows):
+            return
+        since_ms = np.full(len(rows), self.state.now_ms, np.int64)
+        rows = strike(self._books(portfolio), rows, Standing.WITHDRAWN, since_ms, self.state.now_ms)
+        self._remark_change("registry_refused", len(rows), "a vendor refused an order: no consent")
+        if len(rows):
+            self._tell_settlement(Change.WITHDRAWN, rows, since_ms[: len(rows)])
+
+    def _tell_settlement(self, kind: Change, rows: I32, effective_ms: I64) -> None:
+        """Register with settlement who is in our units; of a deallocation it knows already."""
+        if kind is not Change.DEALLOCATED:
+            unknown_s = np.full(len(rows), UNKNOWN, np.int32)
+            change = RegistryChange(kind, rows, effective_ms, unknown_s, f"registered by {NAME}")
+            self._say("settlement", change)
+
+    def _remark_change(self, kind: str, assets: int, detail: str) -> None:
+        if assets:
+            self._remark(kind, f"{assets} assets: {detail}")
 
     def _hear_readings(self, told: AssetReadings) -> None:
         known, portfolio = self._within(told), self.state.portfolio

@@ -8,7 +8,8 @@ is in one group.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,26 @@ from protocol.messages import (
 )
 
 Rows = NDArray[np.intp]
+
+
+class Standing(Enum):
+    """What is known to have become of an asset since it was enrolled."""
+
+    ACTIVE = "active"
+    WITHDRAWN = "withdrawn"
+    MOVED = "moved"
+    SWAPPED = "swapped"  # active, with another meter
+    REJECTED = "rejected"  # settlement takes no volumes of it
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One asset's standing: since when, when it was heard of, and the unit that it was enrolled in."""
+
+    standing: Standing
+    since_ms: int
+    heard_ms: int
+    group: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +100,7 @@ class Registry:
     """The trading units, and whom each can tell what to do: `members[offsets[g]:offsets[g + 1]]`, rising.
 
     `group` of each row, and its `technology` (`protocol.messages.Technology`). What is its owner's alone to
-    switch belongs to a group, but is nobody's member.
+    switch belongs to a group, but is nobody's member. `entries`: by row, what is not as it was enrolled.
     """
 
     groups: tuple[Group, ...]
@@ -89,6 +110,7 @@ class Registry:
     technology: I8
     excluded: int
     """DFS assets in no unit: no half-hourly meter, home also in the Balancing Mechanism, or too few."""
+    entries: dict[int, Entry] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
@@ -103,12 +125,54 @@ class Registry:
         """Places of the groups of one service."""
         return [place for place, group in enumerate(self.groups) if group.service is service]
 
+    def enter(self, rows: I32, standing: Standing, since_ms: I64, heard_ms: int) -> None:
+        """Write down what has become of some rows; each keeps the unit that it was enrolled in."""
+        for row, since in zip(rows.tolist(), since_ms.tolist(), strict=True):
+            before = self.entries.get(row)
+            enrolled_in = int(self.group[row]) if before is None else before.group
+            self.entries[row] = Entry(standing, since, heard_ms, enrolled_in)
+
+    def enrolled_in(self, rows: I32) -> I16:
+        """The unit that each row was enrolled in, wherever it is now."""
+        return np.array([self._group_of(row) for row in rows.tolist()], np.int16)
+
+    def _group_of(self, row: int) -> int:
+        entry = self.entries.get(row)
+        return int(self.group[row]) if entry is None else entry.group
+
+    def place(self, rows: I32, group: I16, rating_w: I32, assumed: Assumptions) -> None:
+        """Have rows belong to other units from now on; `rating_w` (rows,)."""
+        planned_w = _planned_w(self.technology[rows], assumed)
+        groups = list(self.groups)
+        for sign, place in ((-1, self.group[rows]), (1, group)):
+            for number in np.unique(place).tolist():
+                mine = place == number
+                groups[number] = _with(
+                    groups[number], sign, self.technology[rows[mine]], rating_w[mine], planned_w[mine]
+                )
+        self.groups = tuple(groups)
+        self.group[rows] = group
+        self.members, self.offsets = _members(self.group, self.technology, len(groups))
+
     def place_of(self, name: str, service: Service) -> int | None:
         """The place of a unit by its market name, or None."""
         for place, group in enumerate(self.groups):
             if group.service is service and group.name == name:
                 return place
         return None
+
+
+def _with(group: Group, sign: int, technology: I8, rating_w: I32, planned_w: I64) -> Group:
+    """A unit with some assets more (`sign` 1) or fewer (-1)."""
+    ratings_w = np.array(group.ratings_w, np.int64)
+    np.add.at(ratings_w, technology, sign * rating_w.astype(np.int64))
+    return replace(
+        group,
+        assets=group.assets + sign * len(technology),
+        rating_w=int(ratings_w.sum()),
+        planned_w=group.planned_w + sign * int(planned_w.sum()),
+        ratings_w=tuple(ratings_w.tolist()),
+    )
 
 
 def enrol(registration: AssetRegistration, rules: Rules, assumed: Assumptions) -> Registry:
@@ -161,10 +225,16 @@ def _registry(
         ratings_w = tuple(ratings.tolist())
         planned = int(planned_w[rows].sum())
         groups.append(Group(name, service, int(counts[place]), sum(ratings_w), planned, ratings_w))
+    members, offsets = _members(group, technology, len(names))
+    return Registry(tuple(groups), group, members, offsets, technology, excluded)
+
+
+def _members(group: I16, technology: I8, groups: int) -> tuple[I32, I64]:
+    """Whom each group can tell what to do, group by group, and where each group's begin."""
     told = np.flatnonzero(TABLE[technology, WILL] != OWNER)
     members = told[np.argsort(group[told], kind="stable")].astype(np.int32)
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(group[told], minlength=len(names)))])
-    return Registry(tuple(groups), group, members, offsets, technology, excluded)
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(group[told], minlength=groups))])
+    return members, offsets
 
 
 def _dfs_rows(registration: AssetRegistration, rules: Rules) -> tuple[Rows, int]:

@@ -17,7 +17,7 @@ from numba import njit
 
 from aggregator.settings import AggregatorSettings, Assumptions
 from aggregator.telemetry import Records
-from protocol.messages import I8, I64, NO_LIMIT_W, Acks, Setpoints
+from protocol.messages import I8, I32, I64, NO_LIMIT_W, Acks, Setpoints
 
 FREE, HELD, RAISED = 0, 1, 2
 """Intents: own will; held back, at no import or below; asked to draw more now, roofs to give nothing."""
@@ -63,6 +63,12 @@ def new_control(assets: int) -> Records:
     control = np.zeros(assets, CONTROL)
     control["release_s"] = NO_RELEASE_S
     return control
+
+
+def let_be(control: Records, rows: I32) -> None:
+    """Want nothing of these assets and wait for no answer; what they were told last ends with its window."""
+    for name, value in (("intent", FREE), ("told", FREE), ("answer", SILENT), ("attempts", 0)):
+        control[name][rows] = value
 
 
 @njit(cache=True, nogil=True, inline="always")

@@ -21,7 +21,7 @@ from aggregator.prefetch import AHEAD, prefetch
 from aggregator.registry import Registry
 from aggregator.settings import Assumptions
 from aggregator.technologies import EXPORTS, TABLE
-from protocol.messages import I64, UNKNOWN, AssetRegistration, SessionStarts, Telemetry
+from protocol.messages import I16, I32, I64, UNKNOWN, AssetRegistration, SessionStarts, Telemetry
 
 Records = NDArray[Any]
 """An array of records (structured dtype)."""
@@ -36,9 +36,10 @@ class Quality(IntFlag):
     IMPLAUSIBLE = 8  # the last one was quarantined: power, register or clock cannot be
     DUPLICATE = 16  # the last one had been told before
     REGISTER = 32  # the last one's register did not fit; a second one in a row is believed (meter exchange)
+    EXCHANGED = 64  # its register fell, and was believed: another meter from this reading on
 
 
-LATE, MISSING, IMPLAUSIBLE, DUPLICATE, REGISTER = 1, 2, 8, 16, 32
+LATE, MISSING, IMPLAUSIBLE, DUPLICATE, REGISTER, EXCHANGED = 1, 2, 8, 16, 32, 64
 
 READING = np.dtype(
     [
@@ -78,7 +79,7 @@ SESSION = np.dtype(
 
 UNPLUGGED, WAITING, CHARGING, LIMITED, FULL, OVERRIDDEN = 0, 1, 2, 3, 4, 5
 
-COUNTS = ("late", "duplicate", "overtaken", "implausible", "register", "after_publication")
+COUNTS = ("late", "duplicate", "overtaken", "implausible", "register", "after_publication", "exchanged")
 """The columns of `Store.counts`: readings per group and kind since the start."""
 QUARANTINED = ("implausible", "register")
 """Those of readings that cannot be and were not taken."""
@@ -100,6 +101,11 @@ class Store:
     change_w: I64
     first_s: int
     readings: int
+
+    @property
+    def exchanges(self) -> int:
+        """How often a register began anew so far."""
+        return int(self.counts[:, 6].sum())
 
 
 def new_store(
@@ -242,6 +248,7 @@ def observe_kernel(
             quality[row] |= IMPLAUSIBLE
             counts[group, 3] += 1
             continue
+        mark = 0
         rise = np.int64(register_wh[k]) - held_wh[row]
         if rise < 0 or (rise - 2) * 36_000_000 > highest * since:
             if quality[row] & REGISTER == 0:
@@ -250,9 +257,11 @@ def observe_kernel(
                 continue
             # A second one in a row: another meter. What this session has drawn so far is not known any more.
             sessions[row].start_register_wh = register_wh[k]
-        mark = 0
+            if rise < 0:
+                mark = EXCHANGED
+                counts[group, 6] += 1
         if delay > late_after_ms:
-            mark = LATE
+            mark |= LATE
             counts[group, 0] += 1
         if status[k] != held_status[row] or quality[row] & MISSING:
             turn(sessions, rows[k], held_w[row], register_wh[k], held_status[row], status[k])
@@ -271,6 +280,36 @@ def observe_kernel(
         held_wh[row] = register_wh[k]
         held_soc[row] = soc_pct[k]
         quality[row] = mark
+
+
+def exchanged(store: Store, told: Telemetry) -> I32:
+    """Rows of a batch just taken whose meter turned out to be another one, rising."""
+    found = told.rows[(store.board["quality"][told.rows] & EXCHANGED) != 0]
+    return np.unique(found).astype(np.int32)
+
+
+def expect_exchange(store: Store, rows: I32) -> None:
+    """Another meter was announced: the next register that does not fit is believed at once."""
+    store.board["quality"][rows] |= REGISTER
+
+
+def regroup(store: Store, rows: I32, group: I16, now_ms: int) -> None:
+    """Count assets in other units from now on: the power that is held of them goes with them."""
+    before, held_w = store.board["group"][rows], store.board["import_w"][rows]
+    second = min(max(now_ms // 1000 - store.first_s, 0), store.change_w.shape[1] - 1)
+    for sign, place in ((-1, before), (1, group)):
+        np.add.at(store.power_w, place, sign * held_w)
+        np.add.at(store.change_w[:, second], place, sign * held_w)
+    store.board["group"][rows] = group
+
+
+def forget(store: Store, rows: I32) -> None:
+    """Nothing is known any more of these assets' habits: others live there now."""
+    sessions = store.sessions
+    for name in ("ready_by_ms", "energy_wh", "sessions", "free_w"):
+        sessions[name][rows] = 0
+    sessions["start_soc_pct"][rows] = UNKNOWN
+    store.board["quality"][rows] |= MISSING
 
 
 def begin_sessions(store: Store, told: SessionStarts) -> None:

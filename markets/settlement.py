@@ -34,12 +34,14 @@ from protocol.messages import (
     BidOfferAcceptance,
     BidOfferData,
     BoundaryReadings,
+    Change,
     DeliveredVolume,
     DfsCancellation,
     DfsResult,
     DfsUnitRegistration,
     Message,
     PhysicalNotification,
+    RegistryChange,
     Service,
     Statement,
     StatementLine,
@@ -61,12 +63,21 @@ UnitPeriod = tuple[str, int]
 """A BM Unit and the start of a settlement period [UTC ms]."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class AllocationChange:
+    """From a Settlement Day on, assets whose volumes are taken or no longer taken (rule R48)."""
+
+    day: date
+    rows: I32
+    taken: bool
+
+
 @dataclass(slots=True)
 class SettlementState:
     """All data of a day until it is settled, and readings for as long as baselines look back.
 
     `open_days`: days with something to settle; `settled`: the lines of each day's latest run; `runs`: how
-    many runs a day has had.
+    many runs a day has had; `changes`: who left or joined units, in the order in which that was told.
     """
 
     now_ms: int = 0
@@ -84,6 +95,7 @@ class SettlementState:
     open_days: dict[date, bool] = field(default_factory=dict)
     settled: dict[date, tuple[StatementLine, ...]] = field(default_factory=dict)
     runs: dict[date, int] = field(default_factory=dict)
+    changes: list[AllocationChange] = field(default_factory=list)
 
 
 class Settlement(Counterparty[SettlementState]):
@@ -105,6 +117,7 @@ class Settlement(Counterparty[SettlementState]):
             BidOfferData: self._take_offer,
             BidOfferAcceptance: self._take_acceptance,
             SystemPrice: self._take_price,
+            RegistryChange: self._take_change,
         }
 
     def due_ms(self) -> int:
@@ -180,6 +193,28 @@ class Settlement(Counterparty[SettlementState]):
         day = local_date(price.start_ms)
         if day in self.state.open_days:
             self._settle_if_ready(day)
+
+    def _take_change(self, told: RegistryChange) -> None:
+        """Take no volumes of who left, from the Settlement Day of the change on; of a rejection tell why.
+
+        A day that has been settled is not settled anew for it, but what makes a new run of it counts it in.
+        """
+        days = [local_date(int(at_ms)) for at_ms in np.unique(told.effective_ms)]
+        for day in sorted(set(days)):
+            start_ms, end_ms = day_start_ms(day), day_end_ms(day)
+            rows = told.rows[(told.effective_ms >= start_ms) & (told.effective_ms < end_ms)]
+            self.state.changes.append(AllocationChange(day, rows, told.kind is Change.ENROLLED))
+        if told.kind is Change.DEALLOCATED:
+            self.remark("msid_rejected", f"{len(told.rows)} assets from {days[0]} on: {told.reason}")
+            self.say(told, AGGREGATOR)
+
+    def _not_taken(self, day: date) -> I32:
+        """Rows whose volumes of a day are not taken, rising."""
+        left: I32 = np.empty(0, np.int32)
+        for change in self.state.changes:
+            if change.day <= day:
+                left = np.setdiff1d(left, change.rows) if change.taken else np.union1d(left, change.rows)
+        return left
 
     def _forget_before(self, newest: date) -> None:
         """Drop what no baseline and no settlement can need any more."""
@@ -269,7 +304,7 @@ class Settlement(Counterparty[SettlementState]):
             block = self._block(result, day, rules)
             first = (day_start_ms(day) + (block.first_sp - 1) * PERIOD_MS - result.start_ms) // PERIOD_MS
             volume = block_volume(
-                self._meters(result.unit), block, self._readings(), self._event_days(result.unit, day)
+                self._meters(result.unit, day), block, self._readings(), self._event_days(result.unit, day)
             )
             self._remark_counted_out(result, day, volume)
             for place in range(block.n_sp):
@@ -292,15 +327,24 @@ class Settlement(Counterparty[SettlementState]):
             netting=rules.value("opt_in_netting" if self.settings.dfs_opt_in else "opt_out_netting"),
         )
 
-    def _meters(self, unit: str) -> I32:
-        """Homes of a DFS Unit, or their asset meters' rows where DFS is settled on asset meters."""
+    def _meters(self, unit: str, day: date) -> I32:
+        """Homes of a DFS Unit on a day, or their asset meters' rows where DFS is settled on asset meters."""
         registration, assets = self.state.dfs_units.get(unit), self.state.assets
         if registration is None:
             return np.empty(0, dtype=np.int32)
         if self.settings.dfs_metering == "boundary" or assets is None:
-            return registration.homes
+            return (
+                registration.homes if assets is None else self._homes_taken(registration.homes, assets, day)
+            )
         chosen = (assets.service == Service.DFS) & np.isin(assets.home, registration.homes)
+        chosen[self._not_taken(day)] = False
         return np.flatnonzero(chosen).astype(np.int32)
+
+    def _homes_taken(self, homes: I32, assets: AssetRegistration, day: date) -> I32:
+        """Those homes none of whose enrolled assets has left."""
+        left = self._not_taken(day)
+        left = left[assets.service[left] == Service.DFS]
+        return homes[~np.isin(homes, assets.home[left])] if len(left) else homes
 
     def _readings(self) -> dict[date, DayReadings]:
         if self.settings.dfs_metering == "boundary":
@@ -340,7 +384,7 @@ class Settlement(Counterparty[SettlementState]):
 
     def _settle_bm(self, day: date, run: str) -> Iterator[StatementLine]:
         for unit, acceptances in self._acceptances_on(day).items():
-            metered = unit_import(self._unit_meters(unit), self._unit_readings(day), period_count(day))
+            metered = unit_import(self._unit_meters(unit, day), self._unit_readings(day), period_count(day))
             for start_ms, reaching in _periods_of(acceptances, day).items():
                 if (unit, start_ms) in self.state.notified:
                     yield from self._settle_bm_period(reaching, start_ms, run, metered)
@@ -387,12 +431,13 @@ class Settlement(Counterparty[SettlementState]):
         readings = kept.get(day)
         return None if readings is None else DayReadings(_meters(readings), readings.import_wh)
 
-    def _unit_meters(self, unit: str) -> I32:
-        """Rows of the assets of a BM Unit, or its homes where they are metered whole."""
+    def _unit_meters(self, unit: str, day: date) -> I32:
+        """Rows of the assets of a BM Unit on a day, or its homes where they are metered whole."""
         assets = self.state.assets
         if assets is None or unit not in assets.unit_names:
             return np.empty(0, dtype=np.int32)
         chosen = (assets.service == Service.BALANCING) & (assets.unit == assets.unit_names.index(unit))
+        chosen[self._not_taken(day)] = False
         if self.settings.bm_metering == "boundary":
             return np.unique(assets.home[chosen]).astype(np.int32)
         return np.flatnonzero(chosen).astype(np.int32)

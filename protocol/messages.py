@@ -82,6 +82,18 @@ class AckOutcome(IntEnum):
     RATE_LIMITED = 5  # refused by the vendor's cloud (HTTP 429)
     UNAUTHORISED = 6  # the cloud's token had run out
     UNREACHABLE = 7  # the cloud knows that the device is offline
+    NO_CONSENT = 8  # the customer has ended consent: the vendor passes nothing on any more
+
+
+class Change(IntEnum):
+    """What may become of an asset after it was enrolled."""
+
+    MOVED = 0  # the household moved out; its consent went with it
+    WITHDRAWN = 1  # the customer withdrew consent
+    SWAPPED = 2  # another device in its place: its register starts anew
+    FIRMWARE = 3  # the vendor's new firmware
+    DEALLOCATED = 4  # the MPAN is no longer allocated to the unit, as after a change of supplier
+    ENROLLED = 5  # the new occupant consents
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,6 +174,17 @@ class SessionStarts(Message):
     soc_pct: I8  # typed by the driver (possibly wrong) or told by the car; UNKNOWN where neither
     target_pct: I8
     ready_by_ms: I64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RegistryChange(Message):
+    """Something became of enrolled assets. What is hidden may have happened to more, or never be told."""
+
+    kind: Change
+    rows: I32
+    effective_ms: I64
+    report_every_s: I32  # of new firmware, as its vendor announces it; UNKNOWN where it says nothing
+    reason: str
 
 
 # ---------------------------------------------------------------------------------------------------- meters

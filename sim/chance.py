@@ -78,6 +78,8 @@ class Purpose(IntEnum):
     DEVICE_CLOCK = 61
     ACCESS_DEVICE = 70
     BOUNDARY_READ = 71
+    CHURN = 80
+    FIRMWARE = 81
 
 
 @njit(cache=True, inline="always")

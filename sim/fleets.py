@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from devices.kinds import MODULES
-from protocol.messages import I16, I64
+from protocol.messages import I16, I32, I64
 from sim.fleet import EVENT, Fleet, FleetState, Stretch
 from sim.kinds.kind import Part
 from sim.play import Hear, Orders, Played, Polls, Readings, Sessions
@@ -120,6 +120,17 @@ class Fleets:
     def registers_mj(self) -> I64:
         """Cumulative true import less export of every row now [mJ]."""
         return np.concatenate([fleet.registers_mj() for fleet in self.fleets])
+
+    def shown_wh(self, rows: I32) -> I32:
+        """What the asset meters of some rows show now [Wh]: import since the run began, gain included."""
+        shown = np.zeros(len(rows), np.int32)
+        for fleet in self.fleets:
+            low, high = fleet.first_row, fleet.first_row + len(fleet.spec)
+            mine = np.flatnonzero((rows >= low) & (rows < high))
+            s, p = fleet.state.rows[rows[mine] - low], fleet.spec[rows[mine] - low]
+            lived_mj = np.maximum(s["import_w"].astype(np.int64), 0) * (fleet.state.now_ms - s["at_ms"])
+            shown[mine] = ((s["register_mj"] + lived_mj) * p["wh_per_mj"]).astype(np.int64)
+        return shown
 
     def play(
         self,

@@ -2,12 +2,13 @@
 
 Owns what is on its way and nothing else: the fate of each message is `sim/network.py`'s, what a device does
 is the fleet's. The world drives it once per stretch: `orders_due`, `polls_due`, then `report`.
-Where assets hang on a vendor's cloud, `sim/vendor_clouds.py` stands between.
+Where assets hang on a vendor's cloud, `sim/vendor_clouds.py` stands between; who may be reached at all is
+`sim/churn.py`'s.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -26,9 +27,10 @@ from protocol.messages import (
     Telemetry,
 )
 from protocol.party import NEVER_MS, Envelope
+from sim.churn import Churn, ChurnState
 from sim.flight import Columns, Flight, joined
 from sim.network import Carried, CarriedReadings, Kind, Network, Outcome, ReadingsTrip
-from sim.play import Orders, Played
+from sim.play import Hear, Orders, Played
 from sim.vendor_clouds import VendorClouds, VendorState
 
 _TOLD_AS = np.full(len(Outcome), AckOutcome.UNREACHABLE, np.int8)
@@ -61,6 +63,7 @@ class GatewayState:
     sessions: Flight = field(default_factory=Flight)
     acks: Flight = field(default_factory=Flight)
     vendors: VendorState | None = None
+    churn: ChurnState | None = None
     lease: int = 0
     fenced: int = 0
 
@@ -82,12 +85,16 @@ class Gateway:
         register_at_ms: int = NEVER_MS,
         witness: Witness | None = None,
         vendors: VendorClouds | None = None,
+        churn: Churn | None = None,
         fences: bool = True,
     ) -> None:
         self.network = network
         self._fences = fences
         self._vendors = vendors
-        self._state = GatewayState(vendors=None if vendors is None else vendors.state)
+        self._churn = churn
+        self._state = GatewayState(
+            vendors=None if vendors is None else vendors.state, churn=None if churn is None else churn.state
+        )
         self._registration = registration
         self._register_at_ms = register_at_ms
         self._witness = witness
@@ -95,7 +102,7 @@ class Gateway:
 
     @property
     def state(self) -> GatewayState:
-        """What is on its way; the vendors' clouds remember their part of it."""
+        """What is on its way; the vendors' clouds and the churn remember their part of it."""
         return self._state
 
     @state.setter
@@ -103,6 +110,8 @@ class Gateway:
         self._state = state
         if self._vendors is not None and state.vendors is not None:
             self._vendors.state = state.vendors
+        if self._churn is not None and state.churn is not None:
+            self._churn.state = state.churn
 
     # --------------------------------------------------------------------------------------------- a party
 
@@ -119,13 +128,16 @@ class Gateway:
             )
 
     def next_deadline_ms(self) -> int:
-        return NEVER_MS if self.state.registered else self._register_at_ms
+        register_ms = NEVER_MS if self.state.registered else self._register_at_ms
+        return register_ms if self._churn is None else min(register_ms, self._churn.next_ms())
 
     def on_deadline(self, now_ms: int) -> None:
-        del now_ms
-        self.state.registered = True
-        for party in ("aggregator", "settlement"):
-            self._outbox.append(Envelope(party, self._registration))
+        if not self.state.registered and self._register_at_ms <= now_ms:
+            self.state.registered = True
+            for party in ("aggregator", "settlement"):
+                self._outbox.append(Envelope(party, self._registration))
+        if self._churn is not None:
+            self._outbox += self._churn.happen(now_ms)
 
     def take_outbox(self) -> list[Envelope]:
         outbox, self._outbox = self._outbox, []
@@ -146,6 +158,10 @@ class Gateway:
 
     def _send_setpoints(self, message: Setpoints, now_ms: int) -> None:
         carried = self.network.carry_down(message.rows, now_ms, message.sequence, Kind.SETPOINTS)
+        if self._witness is not None:
+            self._witness.setpoints_sent(message, now_ms, carried)
+        if self._churn is not None:
+            message, carried = self._with_consent(self._churn, message, carried, now_ms)
         count = len(message.rows)
         columns: Columns = {
             "rows": message.rows,
@@ -155,8 +171,6 @@ class Gateway:
             "sequence": message.sequence,
             "response_dsr": np.full(count, message.response_dsr, np.int8),
         }
-        if self._witness is not None:
-            self._witness.setpoints_sent(message, now_ms, carried)
         # One that arrives nowhere and is heard of nevertheless was refused by its cloud.
         is_refused = (carried.outcome != Outcome.DELIVERED) & (carried.arrival_ms < NEVER_MS)
         if self._vendors is None:
@@ -176,6 +190,29 @@ class Gateway:
             "arrival_ms": carried.arrival_ms[refused],
         })  # fmt: skip
 
+    def _with_consent(
+        self, churn: Churn, message: Setpoints, carried: Carried, now_ms: int
+    ) -> tuple[Setpoints, Carried]:
+        """The set-points of who consents. Vendors refuse others'; of who moved out nobody says anything."""
+        ended, refuses = churn.refused(message.rows, now_ms)
+        if not ended.any():
+            return message, carried
+        answered = np.flatnonzero(refuses & (carried.outcome == Outcome.DELIVERED))
+        churn.refusal_heard(message.rows[answered], carried.arrival_ms[answered])
+        self.state.acks.add({
+            "rows": message.rows[answered],
+            "sequence": message.sequence[answered],
+            "outcome": np.full(len(answered), AckOutcome.NO_CONSENT, np.int8),
+            "event_ms": np.full(len(answered), now_ms, np.int64),
+            "arrival_ms": carried.arrival_ms[answered],
+        })  # fmt: skip
+        kept = np.flatnonzero(~ended)
+        columns = ("rows", "limit_w", "from_ms", "until_ms", "sequence")
+        return (
+            replace(message, **{name: getattr(message, name)[kept] for name in columns}),
+            Carried(carried.arrival_ms[kept], carried.copy_ms[kept], carried.outcome[kept]),
+        )
+
     def _send_polls(self, message: Polls, now_ms: int) -> None:
         sequence = np.zeros(len(message.rows), np.int32)
         carried = self.network.carry_down(message.rows, now_ms, sequence, Kind.POLLS)
@@ -186,6 +223,8 @@ class Gateway:
         due = self.state.orders.take_due(until_ms)
         if due is None:
             return Orders.none()
+        if self._churn is not None:
+            due = self._churn.reaching(due)
         for name in ("from_ms", "until_ms"):
             due[name] = self.network.by_true_clock(due["rows"], due[name], due["arrival_ms"])
         order = np.lexsort((due["sequence"], due["arrival_ms"], due["rows"]))
@@ -196,6 +235,8 @@ class Gateway:
         due = self.state.polls.take_due(until_ms)
         if due is None:
             return np.empty(0, np.int32), np.empty(0, np.int64)
+        if self._churn is not None:
+            due = self._churn.reaching(due)
         order = np.argsort(due["rows"], kind="stable")
         return due["rows"][order], due["arrival_ms"][order]
 
@@ -204,6 +245,13 @@ class Gateway:
     def listen(self, from_ms: int, until_ms: int) -> ReadingsTrip:
         """Get ready for the readings of a stretch: `play` them with its `carry`, then `report` it."""
         return self.network.listen(from_ms, until_ms)
+
+    def hearing(self, trip: ReadingsTrip) -> Hear:
+        """What carries a piece of a stretch's readings: only those that devices still send us."""
+        churn = self._churn
+        if churn is None:
+            return trip.carry
+        return lambda readings: trip.carry(churn.told(readings))
 
     def report(self, played: Played, trip: ReadingsTrip | None, orders: Orders, until_ms: int) -> None:
         """Send up what a stretch brought, and put what has arrived before `until_ms` into the outbox.
@@ -222,7 +270,11 @@ class Gateway:
             "target_pct": sessions.target_pct,
             "ready_by_ms": sessions.ready_by_ms,
         }
-        carried = self.network.carry_up(sessions.rows, sessions.event_ms, Kind.SESSIONS)
+        begun_ms = sessions.event_ms
+        if self._churn is not None:
+            spoken = self._churn.speaking(told["rows"])
+            told, begun_ms = {name: column[spoken] for name, column in told.items()}, begun_ms[spoken]
+        carried = self.network.carry_up(told["rows"], begun_ms, Kind.SESSIONS)
         if due := _now(self.state.sessions, _arriving(told, carried), until_ms):
             self._tell(SessionStarts(**due))
         answers: Columns = {

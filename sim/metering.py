@@ -34,6 +34,7 @@ from protocol.messages import (
 from protocol.party import NEVER_MS, Envelope
 from sim import chance
 from sim.chance import Purpose
+from sim.churn import Churn
 from sim.fleet import MJ_PER_WH
 from sim.fleets import Arms
 from sim.homes import NOT_SMART
@@ -92,7 +93,9 @@ class Meters:
         base: BaseLoad,
         arms: Arms,
         first_day: date,
+        churn: Churn | None = None,
     ) -> None:
+        self._churn = churn
         self._scenario = scenario
         self._population = population
         self._base = base
@@ -165,10 +168,13 @@ class Meters:
         rows = len(self.home_place)
         row_import_wh, row_without_wh = np.empty(rows, np.int32), np.empty(rows, np.int32)
         asset_wh = np.full(rows, MISSING_WH, self._wh_type)
-        sums = [
+        part_sums = [
             self._read_part(place, now_ms, row_import_wh, row_without_wh, asset_wh)
             for place in range(len(self._population.parts))
         ]
+        sums = np.sum(part_sums, axis=0)
+        if self._churn is not None:
+            self._leave_out(self._churn.unmetered(start_ms, end_ms), asset_wh, sums)
         state.asset_day_wh[column] = asset_wh[self.asset_rows]
         boundary_wh = np.zeros(self._cells, np.int64)
         _read_homes(
@@ -176,7 +182,7 @@ class Meters:
             self._reads_boundary, self.home_cell, state.boundary_day_wh[column], boundary_wh,
         )  # fmt: skip
         self.latest_asset_wh, self.latest_boundary_wh = asset_wh, state.boundary_day_wh[column]
-        import_wh, without_wh, metered_wh, missing = np.sum(sums, axis=0)
+        import_wh, without_wh, metered_wh, missing = sums
         self.latest = PeriodTruth(
             start_ms=start_ms,
             end_ms=end_ms,
@@ -187,7 +193,7 @@ class Meters:
             boundary_wh=boundary_wh,
             row_import_wh=row_import_wh,
             row_without_wh=row_without_wh,
-            part_wh=tuple((of_part[0], of_part[1]) for of_part in sums),
+            part_wh=tuple((of_part[0], of_part[1]) for of_part in part_sums),
         )
         self._next_period()
 
@@ -213,6 +219,14 @@ class Meters:
             return sums
 
         return np.asarray(sum(fleet.each_block(read)))
+
+    def _leave_out(self, rows: Any, asset_wh: Any, sums: I64) -> None:
+        """Take back the readings of rows whose asset meters give none."""
+        read = rows[asset_wh[rows] != MISSING_WH]
+        cell = self._population.cell[read]
+        np.subtract.at(sums[2], cell, asset_wh[read])
+        np.add.at(sums[3], cell, 1)
+        asset_wh[read] = MISSING_WH
 
     def _reads(self, part: Part) -> bool:
         """Whether the rows of a part have asset meters that somebody reads."""

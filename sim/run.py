@@ -24,6 +24,7 @@ from protocol.messages import (
     MISSING_WH,
     AcceptanceResponse,
     BidOfferAcceptance,
+    Change,
     DfsBid,
     DfsCancellation,
     DfsRequirement,
@@ -33,10 +34,11 @@ from protocol.messages import (
     Service,
     Technology,
 )
-from protocol.party import Party
+from protocol.party import NEVER_MS, Party
 from sim import checkpoint, invariants, party_settings
 from sim.access_devices import AccessDevices
 from sim.by_technology import Sums, sums_of_part
+from sim.churn import WORDS, make_churn
 from sim.faults import Fault
 from sim.fleet import MJ_PER_WH, Fleet
 from sim.fleets import Arms, Fleets
@@ -217,10 +219,13 @@ class Run:
         self.without = self._fleets(within, first_day)
         self.beyond = self._fleets(beyond, first_day) if beyond else None
         arms = Arms(self.fleet, self.without, self.beyond)
+        self.churn = make_churn(
+            scenario, population.plant, self.fleet.shown_wh, self._report_every_ms(), self.days
+        )
         homes, readings = population.homes, population.readings
         cuts_ms = power_cuts_ms(scenario.comms, clock, homes.group_names)
         base = BaseLoad(homes, scenario.homes, scenario.seed, workers, cuts_ms, readings)
-        self.meters = Meters(scenario, population, base, arms, first_day)
+        self.meters = Meters(scenario, population, base, arms, first_day, self.churn)
         self.access_devices = (
             AccessDevices(scenario, population, base, self.start_ms, self.end_ms) if reads_boundary else None
         )
@@ -234,7 +239,7 @@ class Run:
         split = scenario.comms.split_brain
         self.gateway = Gateway(
             self.network, self.population.registration, witness=witness, vendors=vendors,
-            fences=split is None or split.fenced,
+            fences=split is None or split.fenced, churn=self.churn,
         )  # fmt: skip
         self.stale_leader = None if split is None else StaleLeader(split, clock)
         self.journal = Journal()
@@ -277,13 +282,16 @@ class Run:
             self.scenario.comms,
             self.scenario.clock,
             self.scenario.seed,
-            report_every_ms=_reachable(
-                self.population, [part.drawn.spec["read_every_ms"] for part in self.population.parts]
-            ).astype(np.int64),
+            report_every_ms=self._report_every_ms(),
             region_names=self.population.homes.group_names,
             wakes_per_day=self.scenario.evs.wakes_per_day,
             threads=threads,
         )
+
+    def _report_every_ms(self) -> Any:
+        """How often each device that can be reached reports, as drawn [ms]."""
+        every_ms = [part.drawn.spec["read_every_ms"] for part in self.population.parts]
+        return _reachable(self.population, every_ms).astype(np.int64)
 
     def _layout(self) -> Layout:
         homes = self.population.homes
@@ -595,6 +603,7 @@ class Run:
         self._watch_ledger()
         self._watch_money()
         self.recorder.comms(self.network.take_counts(2**62))
+        self._write_registry_changes()
         tables = self.recorder.finish(self.journal.pages)
         degraded = self._degraded()
         manifest = make_manifest(
@@ -605,6 +614,21 @@ class Run:
         self.folder.remove_tree(CHECKPOINTS)
         self.recorder.forget_parts()
         return RunOutcome(self.folder.path, degraded, interrupted=False)
+
+    def _write_registry_changes(self) -> None:
+        if self.churn is None or not len(self.churn.state.ledger["rows"]):
+            return
+        ledger = self.churn.state.ledger
+        self.recorder.rows(
+            "registry_changes",
+            at_ms=ledger["at_ms"],
+            row=ledger["rows"],
+            home=self.population.plant.home[ledger["rows"]],
+            kind=[WORDS[Change(kind)] for kind in ledger["kind"].tolist()],
+            heard_ms=np.where(ledger["heard_ms"] == NEVER_MS, _NONE, ledger["heard_ms"]),
+            setpoints_unheard=ledger["setpoints_unheard"],
+            setpoints_heard=ledger["setpoints_heard"],
+        )
 
     def _watch_money(self) -> None:
         page = self.journal.state.settlement.columns() if self.journal.state.settlement.rows else {}

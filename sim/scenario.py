@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from sim.quantity import ClockTime, Day, Duration, Energy, Megawatts, Power, Price, Share
+from sim.scenario_churn import Churn
 from sim.scenario_devices import (
     BackUpGenerators,
     Batteries,
@@ -654,6 +655,7 @@ class Scenario(Model):
     businesses: Businesses = Businesses()
     generators: BackUpGenerators = BackUpGenerators()
     comms: Comms = Comms()
+    churn: Churn = Churn()
     aggregator: Aggregator = Aggregator()
     markets: Markets = Markets()
     prices: Prices = Prices()

@@ -43,6 +43,7 @@ _ROUNDING = 1e-6
 _EVENTS: Where = ("markets", "dfs", "events")
 _ACCEPTANCES: Where = ("markets", "balancing", "acceptances")
 _OUTAGES: Where = ("comms", "outages")
+_CHURN: Where = ("churn", "events")
 
 
 def findings(scenario: Scenario) -> Iterator[Finding]:
@@ -205,6 +206,20 @@ def outage_names_are_known(scenario: Scenario) -> Iterator[Finding]:
             reads: tuple[Where, ...] = (("comms", "routes"), ("homes", "gsp_groups"), (*_OUTAGES, i, "kind"))
             what = f"no {outage.kind.replace('_', ' ')} of this name"
             yield Finding("S067", (*_OUTAGES, i, "name"), what, shown, reads, names)
+
+
+def churn_befalls_somebody(scenario: Scenario) -> Iterator[Finding]:
+    """A vendor whose devices change is one of a route's; a moment lies within its day."""
+    for i, event in enumerate(scenario.churn.events):
+        at = (*_CHURN, i)
+        if event.at == _DAY_MINUTES:
+            yield Finding("S060", (*at, "at"), "a moment at the end of the day", "`00:00` on the next day")
+        names = () if event.vendor is None else _vendor_clouds(scenario)
+        if event.vendor is not None and event.vendor not in names:
+            shown = ", ".join(names)
+            yield Finding(
+                "S067", (*at, "vendor"), "no vendor cloud of this name", shown, (("comms", "routes"),), names
+            )
 
 
 def mixes_are_whole(scenario: Scenario) -> Iterator[Finding]:
@@ -401,6 +416,7 @@ RULES: tuple[Callable[[Scenario], Iterator[Finding]], ...] = (
     power_cuts_are_whole,
     outage_names_are_known,
     vendors_are_known,
+    churn_befalls_somebody,
     mixes_are_whole,
     cars_are_possible,
     rules_are_known,
@@ -430,6 +446,8 @@ def _happenings(scenario: Scenario) -> Iterator[tuple[Where, int, list[tuple[str
         yield at, window.day, [(key, minutes) for key, minutes in times.items() if minutes is not None]
     for i, outage in enumerate(scenario.comms.outages):
         yield (*_OUTAGES, i), outage.day, [("start", outage.start)]
+    for i, happening in enumerate(scenario.churn.events):
+        yield (*_CHURN, i), happening.day, [("at", happening.at)]
     split = scenario.comms.split_brain
     if split is not None:
         yield ("comms", "split_brain"), split.day, [("start", split.start)]
@@ -488,17 +506,20 @@ def _outage_names(scenario: Scenario, outage: Outage) -> tuple[str, ...]:
     if outage.kind == "region":
         return _inhabited(scenario)
     if outage.kind == "vendor_cloud":
-        # Here because it is heavy to import and few scenarios have such an outage.
-        from sim.routes import routes_of
-
-        known = comms.model_copy(
-            update={"routes": {k: v for k, v in comms.routes.items() if k in ROUTE_NAMES}}
-        )
-        vendors = zip(ROUTE_NAMES, (route.vendors for route in routes_of(known)), strict=True)
-        return tuple(f"{name}/{number}" for name, count in vendors for number in range(count))
+        return _vendor_clouds(scenario)
     return tuple(
         str(number) for number in range(comms.isps if outage.kind == "isp" else comms.mobile_operators)
     )
+
+
+def _vendor_clouds(scenario: Scenario) -> tuple[str, ...]:
+    # Here because it is heavy to import and few scenarios name a vendor.
+    from sim.routes import routes_of
+
+    comms = scenario.comms
+    known = comms.model_copy(update={"routes": {k: v for k, v in comms.routes.items() if k in ROUTE_NAMES}})
+    vendors = zip(ROUTE_NAMES, (route.vendors for route in routes_of(known)), strict=True)
+    return tuple(f"{name}/{number}" for name, count in vendors for number in range(count))
 
 
 def _most_mw(scenario: Scenario) -> float:

@@ -72,7 +72,7 @@ CODES: Mapping[str, Kind] = MappingProxyType({
     "S064": Kind("two services claim the same homes", "the shares enrolled add up to at most 100 %"),
     "S065": Kind("an unknown GSP Group", "`_A` to `_P` without `_I` and `_O`"),
     "S066": Kind("an unknown route", "see the list of routes"),
-    "S067": Kind("an unknown outage name", "see the names allowed; numbers count from 0"),
+    "S067": Kind("an unknown outage or vendor cloud", "see the names allowed; numbers count from 0"),
     "S068": Kind("weights that do not add up", "make them add up to 100 %"),
     "S069": Kind("contradictory cars", "what is asked for must be physically possible"),
     "S070": Kind("too many homes for the reference engine", "at most 20,000 homes, or `engine: fast`"),

@@ -240,6 +240,33 @@ _ALL: tuple[Table, ...] = (
         ("at_ms", "kind", "who", "subject"),
     ),
     Table(
+        "registry_changes",
+        "What became of homes and devices after they were enrolled: the truth, whoever heard of it.",
+        (
+            Column("at_ms", "time", "when it took effect"),
+            _ROW,
+            _HOME,
+            Column(
+                "kind",
+                "word",
+                "moved, consent_withdrawn, device_swapped, firmware, msid_deallocated or enrolled (again)",
+            ),
+            Column(
+                "heard_ms",
+                "time",
+                "when the aggregator was told, of a deallocation settlement; missing: never",
+                nullable=True,
+            ),
+            Column(
+                "setpoints_unheard",
+                "int",
+                "set-points sent to it after consent ended and before the aggregator heard: all refused",
+            ),
+            Column("setpoints_heard", "int", "set-points sent to it after the aggregator heard: must be 0"),
+        ),
+        ("at_ms", "row", "kind"),
+    ),
+    Table(
         "instructions",
         "The ledger: every step in the life of every instruction.",
         (

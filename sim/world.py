@@ -76,7 +76,7 @@ class World:
         orders = self.gateway.orders_due(until_ms)
         polls = Polls(*self.gateway.polls_due(until_ms))
         trip = self.gateway.listen(now_ms, until_ms) if heard else None
-        hear = None if trip is None else trip.carry
+        hear = None if trip is None else self.gateway.hearing(trip)
         played = self.arms.fleet.play(until_ms, orders, polls=polls, read=heard, hear=hear)
         self.gateway.report(played, trip, orders, until_ms)
         if self.access_devices is not None and heard:

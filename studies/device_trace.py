@@ -37,6 +37,14 @@ _ANSWERS = {
 }
 
 
+_CHANGES = {
+    "moved": "the household moved out: consent ended",
+    "consent_withdrawn": "the customer withdrew consent",
+    "device_swapped": "another device was fitted: its register begins anew",
+    "firmware": "new firmware: offline for some minutes",
+    "msid_deallocated": "its MPAN left the unit: settlement takes its volumes no more",
+    "enrolled": "the new occupant enrolled it again",
+}
 _ORDER = (
     "ready_check",
     "unplugged",
@@ -102,7 +110,7 @@ def trace_device(folder: RunFolder, row: int) -> Trace:
     if not found:
         raise TraceError(f"no device {row} in {folder.path}: devices are 0 to {devices.num_rows - 1:,}")
     device = found[0]
-    moments = [*_happened(folder, device), *_messages(folder, row)]
+    moments = [*_happened(folder, device), *_messages(folder, row), *_changes(folder, row)]
     moments.sort(key=lambda moment: (moment.at_ms, moment.rank))
     closing = (*_promises(folder, row), *_difference(folder, row), *_paid(folder, device, row))
     return Trace(_heading(device), tuple(moments), closing)
@@ -180,6 +188,22 @@ def _messages(folder: RunFolder, row: int) -> Iterator[Moment]:
         again = {"": "", "lost": " again"}.get(sent.get(name, ""), " once more")
         sent[name] = "arrived" if arrived else "lost"
         yield Moment(message["at_ms"], f"told{again} to {_asked(message)}{fate}")
+
+
+def _changes(folder: RunFolder, row: int) -> Iterator[Moment]:
+    """What became of it as an enrolled asset, and who heard of it."""
+    if not folder.has_table("registry_changes"):
+        return
+    for change in _of(folder, "registry_changes", row):
+        listener = "settlement" if change["kind"] == "msid_deallocated" else "the aggregator"
+        heard = (
+            "nobody told" if change["heard_ms"] is None else f"{listener} heard {stamp(change['heard_ms'])}"
+        )
+        yield Moment(change["at_ms"], f"{_CHANGES[change['kind']]} ({heard})")
+        if change["setpoints_unheard"]:
+            yield Moment(
+                change["at_ms"], f"set-points sent all the same, and refused: {change['setpoints_unheard']}"
+            )
 
 
 def _asked(message: Row) -> str:

@@ -74,6 +74,15 @@ MEANINGS: dict[str, str] = {
     "outages": "outages that began",
     "sources_disagree": "days on which two sources of an asset's or home's energy disagreed (see events)",
     "remarks": "things worth telling that somebody told",
+    "registry_moved": "assets whose household moved out, told or not",
+    "registry_consent_withdrawn": "assets whose owner withdrew consent",
+    "registry_device_swapped": "assets that were replaced, their register beginning anew",
+    "registry_firmware": "assets that got new firmware",
+    "registry_msid_deallocated": "assets whose MPAN left its unit",
+    "registry_enrolled": "assets enrolled again by new occupants",
+    "registry_untold": "of all these, those that nobody ever tells",
+    "setpoints_unheard": "set-points sent after consent ended and before the aggregator heard: all refused",
+    "setpoints_heard": "set-points sent after the aggregator heard that consent ended: must be 0",
     "invariants_violated": "laws of the world that did not hold: must be 0",
     "homes": "homes",
     "evs": "EVs whose deadlines were judged",
@@ -109,6 +118,7 @@ def compute_kpis(folder: RunFolder) -> Kpis:
         **_operational_metering(folder, manifest),
         **_events(folder),
         **_retries(folder),
+        **_registry_changes(folder),
         "invariants_violated": sum(manifest["invariants"].values()),
         "homes": manifest["homes"],
         "degraded": int(manifest["status"] != "complete"),
@@ -388,6 +398,19 @@ def _retries(folder: RunFolder) -> Kpis:
     unanswered = ~np.isin(_pairs(sent), answered)
     again = (row[1:] == row[:-1]) & (name[1:] == name[:-1]) & (name[1:] != "") & unanswered[:-1]
     return {"retries": int(again.sum())}
+
+
+def _registry_changes(folder: RunFolder) -> Kpis:
+    """What became of assets after they were enrolled; nothing to say where nothing did."""
+    if not folder.has_table("registry_changes"):
+        return {}
+    table = folder.table("registry_changes")
+    if not table.num_rows:
+        return {}
+    kinds = Counter(table["kind"].to_pylist())
+    found: Kpis = {f"registry_{kind}": count for kind, count in kinds.items()}
+    sent = {name: int(pc.sum(table[name]).as_py()) for name in ("setpoints_unheard", "setpoints_heard")}
+    return found | {"registry_untold": table["heard_ms"].null_count} | sent
 
 
 def _pairs(table: Any) -> NDArray[np.int64]:

@@ -63,6 +63,8 @@ class Twin:
             self.counts["register"] += 1
             one.quality |= Quality.REGISTER
             return
+        fell = rise_wh < 0
+        self.counts["exchanged"] += fell
         late = arrival_ms - event_ms > 60_000
         self.counts["late"] += late
         second = arrival_ms // 1000
@@ -73,7 +75,7 @@ class Twin:
             import_w,
             register_wh,
             status,
-            Quality.LATE if late else Quality(0),
+            (Quality.LATE if late else Quality(0)) | (Quality.EXCHANGED if fell else Quality(0)),
         )
 
 
@@ -161,13 +163,17 @@ def test_a_reading_that_is_missing_leaves_no_zero_behind(tools):
 
 def test_a_meter_exchange_is_believed_at_the_second_reading_only(tools):
     store = fresh(tools)
-    for second, register in ((0, 5000), (60, 12), (120, 130)):
+    for second, register in ((0, 5000), (60, 12), (120, 130), (180, 250)):
         observe(store, tools.telemetry([0], T0_MS + second * 1000, 7000, 2, register), ASSUMED)
         if second == 60:
             assert store.board["register_wh"][0] == 5000
             assert store.board["quality"][0] == Quality.REGISTER
-    assert store.board["register_wh"][0] == 130
+        if second == 120:
+            assert store.board["register_wh"][0] == 130
+            assert store.board["quality"][0] == Quality.EXCHANGED
+    assert store.board["register_wh"][0] == 250
     assert store.board["quality"][0] == 0
+    assert store.exchanges == 1
     assert store.sessions["start_register_wh"][0] == 130
 
 

@@ -30,12 +30,14 @@ from protocol.messages import (
     BidOfferData,
     BidOfferPair,
     BoundaryReadings,
+    Change,
     DeliveredVolume,
     DfsCancellation,
     DfsResult,
     DfsUnitRegistration,
     PhysicalNotification,
     Point,
+    RegistryChange,
     Remark,
     Service,
     Statement,
@@ -576,3 +578,66 @@ def test_an_event_across_midnight_is_settled_on_both_days():
     second = said_by(settlement, DeliveredVolume)
     assert [volume.start_ms for volume in first] == [late]
     assert [volume.start_ms for volume in second] == [late + PERIOD_MS]
+
+
+# ------------------------------------------------------------------------------------- who leaves a unit
+
+
+def left(rows, day=DAY, kind=Change.WITHDRAWN):
+    """Assets that left their unit (or joined it) at 16:00 of a day."""
+    rows = column(*rows)
+    effective_ms = np.full(len(rows), day_start_ms(day) + 16 * 60 * MINUTE_MS, np.int64)
+    return RegistryChange(kind, rows, effective_ms, np.full(len(rows), -1, np.int32), "change of supplier")
+
+
+def volumes_without(*changes, services=(Service.DFS,) * 3, **how):
+    """What three homes deliver of whom some leave: asset k is that of home k."""
+    settlement = with_event(party(**how))
+    settlement.receive(registration([0, 1, 2], services), 0)
+    for change in changes:
+        settlement.receive(change, MORNING_AFTER - 1)
+    settlement.receive(delivery_day(), MORNING_AFTER)
+    return [(volume.homes, volume.delivered_wh) for volume in said_by(settlement, DeliveredVolume)]
+
+
+def test_a_home_that_left_is_not_settled_from_the_day_of_the_change_on():
+    # A delivers 500 and 600 Wh, B -200 and 0 (see above); R48.
+    day_before, day_after = DAY - timedelta(days=1), DAY + timedelta(days=1)
+    assert volumes_without() == [(3, 300), (3, 600)]
+    assert volumes_without(left([0])) == volumes_without(left([0], day_before)) == [(2, -200), (2, 0)]
+    assert volumes_without(left([0], day_after)) == [(3, 300), (3, 600)]
+
+
+def test_a_home_that_came_back_is_settled_again():
+    gone, back = left([0, 1], DAY - timedelta(days=3)), left([0], DAY, Change.ENROLLED)
+    assert volumes_without(gone, back) == [(2, 500), (2, 600)]
+
+
+def test_an_asset_of_another_service_takes_no_home_out_of_a_dfs_unit():
+    services = (Service.BALANCING, Service.DFS, Service.DFS)
+    assert volumes_without(left([0]), services=services) == [(3, 300), (3, 600)]
+
+
+def test_a_bm_unit_is_the_sum_of_the_meters_that_are_left():
+    volumes = []
+    for change in (None, left(range(50))):
+        settlement = with_acceptance(acceptance())
+        if change is not None:
+            settlement.receive(change, MORNING_AFTER - 1)
+        settlement.receive(asset_day(2_000_000), MORNING_AFTER)
+        volumes.append(said_by(settlement, DeliveredVolume)[0])
+    assert [volume.homes for volume in volumes] == [100, 50]
+    assert volumes[1].metered_wh * 2 == volumes[0].metered_wh
+
+
+def test_a_deallocated_mpan_is_rejected_and_the_aggregator_told_why():
+    settlement = with_event(party())
+    settlement.receive(registration([0, 1, 2], [Service.DFS] * 3), 0)
+    settlement.take_outbox()
+    settlement.receive(left([0], kind=Change.DEALLOCATED), MORNING_AFTER - 1)
+    (told,), (remark,) = (
+        [e.message for e in settlement.state.outbox if isinstance(e.message, kind)]
+        for kind in (RegistryChange, Remark)
+    )
+    assert (told.kind, told.rows.tolist(), told.reason) == (Change.DEALLOCATED, [0], "change of supplier")
+    assert (remark.kind, remark.detail) == ("msid_rejected", f"1 assets from {DAY} on: change of supplier")

@@ -47,6 +47,53 @@ markets:
 """
 
 
+CHURN = """
+flextwin: 1
+name: churning
+seed: 1
+clock: {start: 2023-01-24, history_days: 3, checkpoint_every: 60 min, settlement_days: 1}
+record: {level: devices, csv: false}
+homes: {count: 150, gsp_groups: {_P: 1.0}}
+evs:
+  share: 1.0
+  annual_miles_median: 40000
+  charger: [[22 kW, 1.0]]
+  battery_mean: 90 kWh
+  meter: {gain_sd: 2 %}
+comms: {profile: realistic}
+aggregator: {loop_idle: 5 min, loop_active: 30 s, validity: 3 min}
+churn:
+  moves: {per_year: 30, enrol_again_after: 2 h}
+  swaps: {per_year: 40}
+  withdrawals: {per_year: 20}
+  deallocations: {per_year: 20, told_after: 60 min}
+  firmware: {per_year: 200, report_every: 5 min, ignores_pause_share: 20 %, told: true}
+  events:
+    - {at: 17:10, kind: moved, share: 10 %}
+    - {at: 17:20, kind: consent_withdrawn, share: 50 %, told_after: 10 min}
+    - {at: 17:25, kind: device_swapped, share: 20 %}
+    - {at: 17:40, kind: msid_deallocated, share: 10 %, told_after: 0 s}
+markets:
+  rules: {dfs: {min_unit_mw: 0.01}}
+  dfs:
+    share: 1.0
+    events:
+      - {start: 17:00, end: 18:00, turn_down: 1 MW, guaranteed_price: 3000 GBP/MWh, test: true}
+"""
+
+
+@pytest.fixture(scope="session")
+def churning_text() -> str:
+    """150 homes whose people move, withdraw and change devices, also in the midst of an event."""
+    return CHURN
+
+
+@pytest.fixture(scope="session")
+def churning_scenario(churning_text: str) -> Scenario:
+    """The same, read."""
+    return parse_scenario(churning_text, "churning.yaml")
+
+
 @pytest.fixture
 def small_text() -> str:
     """A scenario of 400 homes with a DFS event, an acceptance, an outage and all kinds of drivers."""

@@ -59,6 +59,8 @@ class Behind:
                 self._run.meters,
             )
         ]
+        if self._run.churn is not None:
+            hidden.append((self._run.churn, "_state"))
         hidden += [
             (self._run, "population"),
             (self._run, "prices"),
@@ -103,6 +105,14 @@ def test_decisions_do_not_change_when_hidden_truth_is_poison(
     blind = decisions(make_run(small_scenario), poisoned=True)
     assert any(what[0] == "gateway" for what in open_eyed)
     assert open_eyed == blind
+
+
+def test_nor_when_the_truth_of_who_moved_and_withdrew_is_poison(
+    churning_scenario: Scenario, make_run: Callable[..., Run]
+) -> None:
+    open_eyed = decisions(make_run(churning_scenario), poisoned=False)
+    assert any(what[0] == "settlement" for what in open_eyed)
+    assert decisions(make_run(churning_scenario), poisoned=True) == open_eyed
 
 
 def test_an_aggregator_that_peeks_dies_of_the_poison(
