@@ -203,15 +203,18 @@ class Availability:
     """What a unit can do in one half-hour: its import, and the shares of it that can be reached and that
     obey.
 
-    `stored_w`: what its batteries could give on top, for as long as an asset may be held.
+    `stored_w`: what its batteries could give on top, for as long as an asset may be held. `taking_part`: the
+    part of its homes that will be in, where they are asked; `by_hand_w`: what people will leave off.
     """
 
     forecast: Forecast
     reached: float
     response: float
     stored_w: float = 0.0
+    taking_part: float = 1.0
+    by_hand_w: float = 0.0
 
     def turn_down_w(self, confidence: float) -> float:
         """What can be turned down with this confidence [W]."""
         drawn_w = self.forecast.quantile_w(1 - confidence) * self.reached
-        return (drawn_w + self.stored_w) * self.response
+        return (drawn_w + self.stored_w) * self.response * self.taking_part + self.by_hand_w

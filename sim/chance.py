@@ -74,6 +74,10 @@ class Purpose(IntEnum):
     LIFE = 41
     KETTLE = 42
     RESISTIVE = 43
+    BY_HAND = 70
+    ANSWER = 71
+    ACT = 72
+    COMPLAINT = 73
 
 
 @njit(cache=True, inline="always")

@@ -520,7 +520,7 @@ def reading_runs(spec: np.ndarray[Any, Any]) -> _Runs:
     if np.any(np.diff(every_ms * 2**32 + at_ms) < 0):
         raise ValueError("fleet rows must lie in the order (read_every_ms, read_at_ms)")
     intervals, first = np.unique(every_ms, return_index=True)
-    ends = [*first[1:].tolist(), len(spec)]
+    ends = [*first[1:].tolist(), len(spec)][: len(intervals)]  # nobody at all: no runs
     return _Runs(
         tuple((int(e), int(f), end) for e, f, end in zip(intervals, first, ends, strict=True)), at_ms
     )

@@ -37,6 +37,7 @@ from sim.fleets import Fleets
 from sim.homes import NOT_SMART
 from sim.households import FUSE_WH, BaseLoad
 from sim.kinds.kind import Part
+from sim.participants import Participants
 from sim.population import Population
 from sim.scenario import Scenario
 
@@ -59,6 +60,8 @@ class PeriodTruth:
     metered_wh: I64  # (cells,) asset meters
     missing: I64  # (cells,) readings missing
     boundary_wh: I64  # (cells,) enrolled homes' boundary meters
+    base_wh: I64  # (homes with a device or enrolled by hand,) base load, as lived ...
+    base_without_wh: I64  # ... and had nobody been asked to act by hand
     row_import_wh: I32  # (rows,)
     row_without_wh: I32  # (rows,)
 
@@ -90,8 +93,12 @@ class Meters:
         fleet: Fleets,
         without: Fleets,
         first_day: date,
+        people: Participants | None = None,
     ) -> None:
-        """`fleet` is what really happens, `without` the same devices on the same draws, never instructed."""
+        """`fleet` is what really happens, `without` the same devices on the same draws, never instructed.
+
+        `people` change the base load when they act by hand; without them nobody does.
+        """
         self._scenario = scenario
         self._population = population
         self._base = base
@@ -99,13 +106,18 @@ class Meters:
         self.without = without
         homes = population.homes
         self.homes, first_row, self.home_place = _homes_by_first_row(population.home)
-        """Homes that have a device, in the order of their first rows; the place there of each row's home."""
+        """Homes that have a device, in the order of their first rows; the place there of each row's home.
+
+        After them those that have none and are enrolled to act by hand.
+        """
         self.home_cell = population.cell[first_row]
+        self._enrolled = population.service[first_row] == Service.DFS
+        self._people = people
+        self._add_homes(population)
         self._reads_boundary = (homes.status[self.homes] != NOT_SMART) & (
             homes.communicating[self.homes] == 1
         )
         self._gain = homes.boundary_gain[self.homes]
-        self._enrolled = population.service[first_row] == Service.DFS
         self._reachable = len(population.plant.device)
         self._wh_type = _wh_type(population, self.home_place)
         self._cells = len(homes.gsp_names) * len(Service)
@@ -125,6 +137,14 @@ class Meters:
             asset_day_wh=self._empty_day(self._reachable, first_day),
             boundary_day_wh=self._empty_day(len(self.homes), first_day),
         )
+
+    def _add_homes(self, population: Population) -> None:
+        """Count in the homes that act by hand."""
+        more = np.setdiff1d(population.by_hand, self.homes).astype(np.int64)
+        cell = (population.homes.gsp[more] * len(Service) + Service.DFS).astype(np.int16)
+        self.homes = np.concatenate([self.homes, more])
+        self.home_cell = np.concatenate([self.home_cell, cell])
+        self._enrolled = np.concatenate([self._enrolled, np.ones(len(more), bool)])
 
     def receive(self, message: Message, now_ms: int) -> None:
         """Nobody writes to meters."""
@@ -163,7 +183,9 @@ class Meters:
             self._read_part(place, now_ms, row_import_wh, row_without_wh, asset_wh)
         state.asset_day_wh[column] = asset_wh[: self._reachable]
         homes_wh = _sums(self.home_place, row_import_wh, len(self.homes))
-        boundary_wh = np.floor((homes_wh + self.base_day_wh(state.day)[column]) * self._gain + 0.5)
+        base_without_wh = self.base_day_wh(state.day)[column]
+        base_wh = self._lived_base_wh(base_without_wh, start_ms, end_ms)
+        boundary_wh = np.floor((homes_wh + base_wh) * self._gain + 0.5)
         state.boundary_day_wh[column] = np.where(self._reads_boundary, boundary_wh, MISSING_WH)
         self.latest_asset_wh, self.latest_boundary_wh = asset_wh, state.boundary_day_wh[column]
         cell, metered, read = self._population.cell, asset_wh != MISSING_WH, self._reads_boundary
@@ -175,10 +197,19 @@ class Meters:
             metered_wh=_sums(cell[metered], asset_wh[metered], self._cells),
             missing=_sums(cell[: self._reachable], ~metered[: self._reachable], self._cells),
             boundary_wh=_sums(self.home_cell[read], self.latest_boundary_wh[read], self._cells),
+            base_wh=base_wh,
+            base_without_wh=base_without_wh,
             row_import_wh=row_import_wh,
             row_without_wh=row_without_wh,
         )
         self._next_period()
+
+    def _lived_base_wh(self, base_wh: Any, start_ms: int, end_ms: int) -> Any:
+        """Base load by home after what people did by hand."""
+        acted_wh = (
+            None if self._people is None else self._people.acted_wh(self.homes, base_wh, start_ms, end_ms)
+        )
+        return base_wh if acted_wh is None else base_wh + acted_wh
 
     def _read_part(
         self, place: int, now_ms: int, row_import_wh: I32, row_without_wh: I32, asset_wh: Any

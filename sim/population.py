@@ -15,9 +15,20 @@ from typing import Any
 import numpy as np
 
 from protocol import periods
-from protocol.messages import I8, I16, I32, I64, UNKNOWN, AssetRegistration, Service, Technology
+from protocol.messages import (
+    I8,
+    I16,
+    I32,
+    I64,
+    UNKNOWN,
+    AssetRegistration,
+    HomeRegistration,
+    Service,
+    Technology,
+)
 from sim import chance
 from sim.chance import Purpose
+from sim.event_response import enrolled_by_hand
 from sim.homes import GSP_GROUPS, NOT_SMART, HomeTable, make_homes
 from sim.households import BaseLoad, Drivers
 from sim.kinds.appliances import Appliances
@@ -66,6 +77,12 @@ class Population:
     plant: Plant  # reachable rows
     registration: AssetRegistration  # reachable rows
     drivers: Drivers  # of the cars
+    by_hand: I32  # homes enrolled in DFS with nothing but their people, rising
+
+    @property
+    def home_registration(self) -> HomeRegistration:
+        """What the aggregator is told of the homes that act by hand: all have half-hourly meters."""
+        return HomeRegistration(self.by_hand, np.ones(len(self.by_hand), np.int8))
 
     @property
     def cars_home(self) -> I32:
@@ -106,6 +123,7 @@ def make_population(scenario: Scenario) -> Population:
     plant = _make_plant(scenario.comms, scenario.seed, reachable, homes)
     service = np.full(len(home), Service.NONE, np.int8)
     service[: len(plant.home)] = _services(scenario, homes, plant.home)
+    registration = _register(scenario, homes, reachable, plant, service[: len(plant.home)])
     return Population(
         homes=homes,
         heat=owned.heat,
@@ -114,8 +132,9 @@ def make_population(scenario: Scenario) -> Population:
         service=service,
         cell=(homes.gsp[home] * len(Service) + service).astype(np.int16),
         plant=plant,
-        registration=_register(scenario, homes, reachable, plant, service[: len(plant.home)]),
+        registration=registration,
         drivers=cars.drivers(parts[0].drawn.spec["device"]),
+        by_hand=_by_hand(scenario, homes, registration),
     )
 
 
@@ -194,6 +213,19 @@ def _services(scenario: Scenario, homes: HomeTable, home: I32) -> I8:
     hh_metered = homes.status[home] != NOT_SMART
     dfs &= hh_metered | (markets.dfs.metering == "asset")
     return np.where(dfs, Service.DFS, np.where(balancing, Service.BALANCING, Service.NONE)).astype(np.int8)
+
+
+def _by_hand(scenario: Scenario, homes: HomeTable, registration: AssetRegistration) -> I32:
+    """Homes drawn for DFS that have nothing to be steered and are enrolled with their people alone.
+
+    White goods are nothing to be steered: their owners are asked. Asset meters would see nothing of it.
+    """
+    every = np.arange(len(homes), dtype=np.int32)
+    if scenario.people.by_hand.share == 0 or scenario.markets.dfs.metering == "asset":
+        return every[:0]
+    wanted = _services(scenario, homes, every) == Service.DFS
+    wanted[registration.home[registration.technology != Technology.APPLIANCE]] = False
+    return enrolled_by_hand(scenario.people.by_hand, every[wanted], scenario.seed)
 
 
 def _make_plant(comms: Comms, seed: int, parts: list[Part], homes: HomeTable) -> Plant:
