@@ -25,7 +25,7 @@ from devices.ev import NEVER_MS
 from devices.kinds import ORDER, PLUGGED_IN, POWER, STOPPED
 from protocol.messages import I8, I16, I32, I64
 from sim.play import Hear, Orders, Played, Polls, Readings, Sessions
-from sim.threads import Threads, cache_parts, equal_parts
+from sim.threads import T, Threads, cache_parts, equal_parts
 
 EVENT = np.dtype([("at_ms", "i8"), ("row", "i4"), ("kind", "i4"), ("value", "i8")])
 """One thing that happened to one device; `kind` and `value` as told by the `EventKind` of its module."""
@@ -466,10 +466,10 @@ class Fleet:
             return ready_ms
         return np.where(ready_ms > from_ms, ready_ms, ready_ms + self.state.today.deadline_step_ms)
 
-    def each_block(self, work: Callable[[int, int], None]) -> None:
-        """Do `work(low, high)` for every block of rows."""
+    def each_block(self, work: Callable[[int, int], T]) -> list[T]:
+        """What `work(low, high)` gives for each block of rows."""
         blocks = equal_parts(len(self.spec), self.workers)
-        self.threads.each(lambda _worker, part: work(*blocks[part]), self.workers)
+        return self.threads.each(lambda _worker, part: work(*blocks[part]), self.workers)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -122,9 +122,12 @@ class BaseLoad:
     workers: int = 1
 
     def day_wh(self, numbers: I64, day: date) -> I16:
-        """Base load of the homes `numbers` by settlement period of `day` [whole Wh], (homes, periods)."""
+        """Base load of the homes `numbers` by settlement period of `day` [whole Wh], (homes, periods).
+
+        A period of all homes lies in one run of memory, because meters read a period at a time.
+        """
         clock = periods.clock_half_hours(day)
-        out = np.empty((len(numbers), len(clock)), np.int16)
+        out = np.empty((len(clock), len(numbers)), np.int16).T
         shape_wh = mean_shape_kw(day) * 500.0 / PROFILE_ANNUAL_WH
         memory = self.settings.day_autocorrelation ** np.arange(_DAY_MEMORY)
         memory = memory / np.sqrt((memory**2).sum())

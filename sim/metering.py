@@ -9,6 +9,7 @@ half-hour without a reading stays MISSING_WH. Truth is taken at the same moments
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
@@ -118,6 +119,8 @@ class Meters:
             homes.communicating[self.homes] == 1
         )
         self._gain = homes.boundary_gain[self.homes]
+        enrolled = np.flatnonzero(self._enrolled)
+        self._enrolled_by_number = enrolled[np.argsort(self.homes[enrolled])]
         self._reachable = len(population.plant.device)
         self._wh_type = _wh_type(population, self.home_place)
         self._cells = len(homes.gsp_names) * len(Service)
@@ -170,7 +173,7 @@ class Meters:
     def base_day_wh(self, day: date) -> I16:
         """Base load of the homes with devices on `day`, shape (periods, homes) [Wh]."""
         if self._base_day is None or self._base_day[0] != day:
-            self._base_day = (day, np.ascontiguousarray(self._base.day_wh(self.homes, day).T))
+            self._base_day = (day, self._base.day_wh(self.homes, day).T)
         return self._base_day[1]
 
     def _read_period(self, now_ms: int) -> None:
@@ -179,24 +182,28 @@ class Meters:
         rows = len(self.home_place)
         row_import_wh, row_without_wh = np.empty(rows, np.int32), np.empty(rows, np.int32)
         asset_wh = np.full(rows, MISSING_WH, self._wh_type)
-        for place in range(len(self._fleet.fleets)):
+        sums = sum(
             self._read_part(place, now_ms, row_import_wh, row_without_wh, asset_wh)
+            for place in range(len(self._fleet.fleets))
+        )
         state.asset_day_wh[column] = asset_wh[: self._reachable]
-        homes_wh = _sums(self.home_place, row_import_wh, len(self.homes))
         base_without_wh = self.base_day_wh(state.day)[column]
         base_wh = self._lived_base_wh(base_without_wh, start_ms, end_ms)
-        boundary_wh = np.floor((homes_wh + base_wh) * self._gain + 0.5)
-        state.boundary_day_wh[column] = np.where(self._reads_boundary, boundary_wh, MISSING_WH)
+        boundary_wh = np.zeros(self._cells, np.int64)
+        _read_homes(
+            self.home_place, row_import_wh, base_wh, self._gain,
+            self._reads_boundary, self.home_cell, state.boundary_day_wh[column], boundary_wh,
+        )  # fmt: skip
         self.latest_asset_wh, self.latest_boundary_wh = asset_wh, state.boundary_day_wh[column]
-        cell, metered, read = self._population.cell, asset_wh != MISSING_WH, self._reads_boundary
+        import_wh, without_wh, metered_wh, missing = np.asarray(sums)
         self.latest = PeriodTruth(
             start_ms=start_ms,
             end_ms=end_ms,
-            import_wh=_sums(cell, row_import_wh, self._cells),
-            without_wh=_sums(cell, row_without_wh, self._cells),
-            metered_wh=_sums(cell[metered], asset_wh[metered], self._cells),
-            missing=_sums(cell[: self._reachable], ~metered[: self._reachable], self._cells),
-            boundary_wh=_sums(self.home_cell[read], self.latest_boundary_wh[read], self._cells),
+            import_wh=import_wh,
+            without_wh=without_wh,
+            metered_wh=metered_wh,
+            missing=missing,
+            boundary_wh=boundary_wh,
             base_wh=base_wh,
             base_without_wh=base_without_wh,
             row_import_wh=row_import_wh,
@@ -206,26 +213,33 @@ class Meters:
 
     def _lived_base_wh(self, base_wh: Any, start_ms: int, end_ms: int) -> Any:
         """Base load by home after what people did by hand."""
-        acted_wh = (
-            None if self._people is None else self._people.acted_wh(self.homes, base_wh, start_ms, end_ms)
-        )
-        return base_wh if acted_wh is None else base_wh + acted_wh
+        if self._people is None:
+            return base_wh
+        acted_wh = self._people.acted_wh(self.homes, base_wh, start_ms, end_ms)
+        return base_wh if acted_wh is None else (base_wh + acted_wh).astype(base_wh.dtype)
 
     def _read_part(
         self, place: int, now_ms: int, row_import_wh: I32, row_without_wh: I32, asset_wh: Any
-    ) -> None:
-        """Take the registers of one part's rows; meters of rows out of reach keep theirs to themselves."""
+    ) -> I64:
+        """Take the registers of one part's rows; meters of rows out of reach keep theirs to themselves.
+
+        Sums by cell (import, without, metered, missing).
+        """
         state, part, fleet = self.state, self._population.parts[place], self._fleet.fleets[place]
         at, reads = part.rows, part.first_row < self._reachable
         without_rows = self.without.fleets[place].state.rows
-        rows, spec = fleet.state.rows, part.drawn.spec
-        fleet.each_block(
-            lambda low, high: _read_rows(
-                low, high, now_ms, rows, without_rows, spec, reads, self._missing_share(part), self._gap_key,
-                state.metered_wh[at], state.true_wh[at], state.without_wh[at], asset_wh[at],
-                row_import_wh[at], row_without_wh[at],
-            )
-        )  # fmt: skip
+        rows, spec, cell = fleet.state.rows, part.drawn.spec, self._population.cell[at]
+
+        def read(low: int, high: int) -> I64:
+            sums = np.zeros((4, self._cells), np.int64)
+            _read_rows(
+                low, high, now_ms, rows, without_rows, spec, cell, reads, self._missing_share(part),
+                self._gap_key, state.metered_wh[at], state.true_wh[at], state.without_wh[at], asset_wh[at],
+                row_import_wh[at], row_without_wh[at], sums,
+            )  # fmt: skip
+            return sums
+
+        return np.asarray(sum(fleet.each_block(read)))
 
     def _missing_share(self, part: Part) -> float:
         cars = part.kind.technology is Technology.EV
@@ -252,7 +266,7 @@ class Meters:
         state = self.state
         rows = np.arange(self._reachable, dtype=np.int32)
         state.boundary_day_wh[:, self._days_not_collected(day)] = MISSING_WH
-        wanted = np.flatnonzero(self._enrolled)
+        wanted = self._enrolled_by_number
         by_home = np.ascontiguousarray(state.boundary_day_wh[:, wanted].T)
         boundary = BoundaryReadings(day, self.homes[wanted].astype(np.int32), by_home)
         return boundary, AssetReadings(day, rows, np.ascontiguousarray(state.asset_day_wh.T))
@@ -289,6 +303,7 @@ def _read_rows(
     rows: Any,
     without_rows: Any,
     spec: Any,
+    cell: Any,
     reads: Any,
     missing_share: Any,
     gap_key: Any,
@@ -298,6 +313,7 @@ def _read_rows(
     asset_wh: Any,
     import_wh: Any,
     counterfactual_wh: Any,
+    sums: Any,
 ) -> None:
     """What the meters of the rows [low, high) register in the period that ends now; registers move on."""
     for row in range(low, high):
@@ -307,12 +323,40 @@ def _read_rows(
         without_wh = _net_mj(without_rows[row], now_ms) // MJ_PER_WH
         import_wh[row] = true_wh - true_before_wh[row]
         counterfactual_wh[row] = without_wh - without_before_wh[row]
-        gap = missing_share > 0.0 and (
-            chance.unit(chance.words(gap_key, spec[row].device, now_ms, 2)[0]) < missing_share
-        )
-        if reads and not gap:
-            asset_wh[row] = metered_wh - metered_before_wh[row]
+        sums[0, cell[row]] += import_wh[row]
+        sums[1, cell[row]] += counterfactual_wh[row]
+        if reads:
+            if missing_share > 0.0 and (
+                chance.unit(chance.words(gap_key, spec[row].device, now_ms, 2)[0]) < missing_share
+            ):
+                sums[3, cell[row]] += 1
+            else:
+                asset_wh[row] = metered_wh - metered_before_wh[row]
+                sums[2, cell[row]] += asset_wh[row]
         metered_before_wh[row], true_before_wh[row], without_before_wh[row] = metered_wh, true_wh, without_wh
+
+
+@njit(cache=True, nogil=True)
+def _read_homes(
+    home_place: Any,
+    row_import_wh: Any,
+    base_wh: Any,
+    gain: Any,
+    reads: Any,
+    cell: Any,
+    boundary_wh: Any,
+    sums: Any,
+) -> None:
+    """What the homes' boundary meters register in the period that ends now, and its sums by cell."""
+    net_wh = np.zeros(len(cell), np.int64)
+    for row in range(len(home_place)):
+        net_wh[home_place[row]] += row_import_wh[row]
+    for home in range(len(cell)):
+        if reads[home]:
+            boundary_wh[home] = math.floor((net_wh[home] + base_wh[home]) * gain[home] + 0.5)
+            sums[cell[home]] += boundary_wh[home]
+        else:
+            boundary_wh[home] = MISSING_WH
 
 
 def _homes_by_first_row(home: I32) -> tuple[I64, I64, I64]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,10 +89,12 @@ class RecorderState:
 class Recorder:
     """Takes what happened from the world and writes the run's tables."""
 
-    def __init__(self, folder: RunFolder, layout: Layout, record: Record) -> None:
+    def __init__(self, folder: RunFolder, layout: Layout, record: Record, workers: int = 1) -> None:
+        """`workers`: how many tables are written side by side."""
         self.folder = folder
         self.layout = layout
         self.record = record
+        self.workers = workers
         self.tables = {table.name: table for table in recorded(record.level)}
         self.state = RecorderState()
         self._series = {
@@ -295,7 +298,8 @@ class Recorder:
         ):
             series.spill(state, self.layout.end_ms + CHUNK_MS + LATE_MS)
         self._work_out_deliveries()
-        return {name: self._write(table) for name, table in self.tables.items()}
+        with ThreadPoolExecutor(self.workers) as pool:
+            return dict(zip(self.tables, pool.map(self._write, self.tables.values()), strict=True))
 
     def forget_parts(self) -> None:
         """Remove the part files. Only when nobody can resume any more: a checkpoint counts on them."""

@@ -196,7 +196,7 @@ class Run:
             scenario, self.population, self.temperatures, [self.fleet, self.without], first_day
         )
         self.network = self._network(threads)
-        self.recorder = Recorder(folder, self._layout(), scenario.record)
+        self.recorder = Recorder(folder, self._layout(), scenario.record, workers)
         witness = self.recorder if self.recorder.wants("device_messages") else None
         vendors = make_vendor_clouds(scenario.comms.vendors, self.population.plant, scenario.seed)
         self.gateway = Gateway(self.network, self.population.registration, witness=witness, vendors=vendors)

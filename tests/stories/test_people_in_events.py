@@ -61,8 +61,8 @@ def test_smoke(by_hand):
     print(t("participation"))
     print(t("deliveries").T)
     print(t("settlement").T)
-    print(t("events")[["kind","detail"]].to_string())
-    h=t("half_hourly")
-    h=h[h.service=="dfs"]
-    print(h[["period","base_wh","base_without_wh"]].iloc[30:45])
+    print(t("events")[["kind", "detail"]].to_string())
+    h = t("half_hourly")
+    h = h[h.service == "dfs"]
+    print(h[["period", "base_wh", "base_without_wh"]].iloc[30:45])
     print(by_hand.outcome)
