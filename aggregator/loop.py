@@ -25,7 +25,7 @@ import numpy as np
 from aggregator.belief import Moment, View, look, wall_table
 from aggregator.bidding import dfs_megawatts, dfs_price, dynamics, period_starts, position
 from aggregator.dispatch import choose, keep_holding, spread_release, to_poll, want
-from aggregator.forecast import Availability, History, foresee, foreseen_now_w, learn, revision
+from aggregator.forecast import Availability, Forecast, History, foresee, foreseen_now_w, learn, revision
 from aggregator.instructions import (
     BALANCING,
     Bid,
@@ -753,12 +753,13 @@ class Aggregator:
             if self._promised(unit, requirement):
                 self._remark("already_promised", f"{unit}: a bid for the same time stands; none for {name}")
                 continue
-            bid_mw = self._bid_unit(place, unit, requirement, left_mw, degraded)
+            bid_mw = self._bid_unit(portfolio, place, unit, requirement, left_mw, degraded)
             left_mw = [left - bid for left, bid in zip(left_mw, bid_mw, strict=True)]
         self._remark_degraded(degraded)
 
     def _bid_unit(
         self,
+        portfolio: Portfolio,
         place: int,
         unit: str,
         requirement: DfsRequirement,
@@ -767,7 +768,7 @@ class Aggregator:
     ) -> tuple[float, ...]:
         """Bid one unit; gives its megawatts by period, all 0 where it does not bid."""
         name, starts = requirement.event_id, period_starts(requirement)
-        available = self._with_people(place, self.availability(place, starts)[0])
+        available = self._offered(portfolio, place, starts)
         if 1 - available[0].reached > self.assumed.degraded_stale_share:
             degraded.append((unit, 1 - available[0].reached))
         share = self._held_share(place, requirement)
@@ -782,16 +783,17 @@ class Aggregator:
         self._send_bid(unit, requirement, bid_mw)
         return bid_mw
 
-    def _with_people(self, place: int, available: list[Availability]) -> list[Availability]:
-        """What homes that are asked first, and homes that act by hand, make of what could be offered."""
-        portfolio, dfs = self.state.portfolio, self.settings.dfs
-        if portfolio is None or not dfs.ask:
-            return available
+    def _offered(self, portfolio: Portfolio, place: int, starts: list[int]) -> list[Availability]:
+        """What a DFS Unit can do in each period, less whoever will not take part when asked."""
+        homes, dfs = portfolio.registry.by_hand.get(place), self.settings.dfs
         participation = self.state.participation
-        share = participation.expected_share(self.settings, self.assumed)
-        willing = np.setdiff1d(portfolio.registry.by_hand.get(place, _NOBODY), participation.withdrawn)
-        by_hand_w = share * len(willing) * dfs.expected_by_hand_w
-        return [replace(one, taking_part=share, by_hand_w=by_hand_w) for one in available]
+        share = participation.expected_share(self.settings, self.assumed) if dfs.ask else 1.0
+        if homes is None:
+            available, _ = self.availability(place, starts)
+            return [replace(one, taking_part=share) for one in available]
+        willing = len(np.setdiff1d(homes, participation.withdrawn)) if dfs.ask else 0
+        by_hand_w = share * willing * dfs.expected_by_hand_w
+        return [Availability(Forecast(0.0, 0.0, 0), 1.0, 1.0, by_hand_w=by_hand_w)] * len(starts)
 
     def _held_share(self, place: int, requirement: DfsRequirement) -> float:
         """The part of a unit's power that can be held at any time of an event."""
