@@ -226,12 +226,14 @@ def _dfs_units(home: I32, planned_w: I64, rules: Rules) -> NDArray[np.int64] | N
     return np.asarray((before_w * units // max(int(home_w.sum()), 1))[place], dtype=np.int64)
 
 
-def dfs_registrations(registry: Registry) -> list[DfsUnitRegistration]:
+def dfs_registrations(registration: AssetRegistration, registry: Registry) -> list[DfsUnitRegistration]:
     """What DFS is told: the homes of each unit, rising."""
     return [
         DfsUnitRegistration(
             unit=registry.groups[place].name,
-            homes=registry.homes_of(place).astype(np.int32),
+            homes=registry.by_hand[place]
+            if place in registry.by_hand
+            else np.unique(registration.home[registry.rows_of(place)]).astype(np.int32),
             domestic=True,
         )
         for place in registry.groups_of(Service.DFS)

@@ -12,6 +12,7 @@ from protocol.messages import Message, Setpoints
 from protocol.party import Envelope
 from sim.run import Run
 from sim.scenario import Scenario
+from sim.scenario_file import parse_scenario
 
 
 class Poison:
@@ -57,6 +58,7 @@ class Behind:
                 *self._run.without.fleets,
                 self._run.network,
                 self._run.meters,
+                self._run.households,
             )
         ]
         hidden += [
@@ -103,6 +105,21 @@ def test_decisions_do_not_change_when_hidden_truth_is_poison(
     blind = decisions(make_run(small_scenario), poisoned=True)
     assert any(what[0] == "gateway" for what in open_eyed)
     assert open_eyed == blind
+
+
+def test_nor_where_people_are_asked_and_what_they_will_do_is_hidden(
+    small_text: str, make_run: Callable[..., Run]
+) -> None:
+    text = small_text.replace(
+        "loop_active: 30 s}", "loop_active: 30 s, dfs: {ask: true, expected_by_hand: 2 kW}}"
+    )
+    text = text.replace("share: 1.0", "share: 0.7", 1)
+    text += "people: {opt_in: {share: 60 %, fatigue_per_event: 10 %}, by_hand: {share: 100 %}}\n"
+    asking = parse_scenario(text, "asking.yaml")
+    open_eyed = decisions(make_run(asking), poisoned=False)
+    assert open_eyed == decisions(make_run(asking), poisoned=True)
+    assert [what for what in open_eyed if what == ("gateway", "EventNotice")] != []
+    assert ("settlement", "DfsParticipants") in open_eyed
 
 
 def test_an_aggregator_that_peeks_dies_of_the_poison(
