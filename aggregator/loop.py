@@ -86,7 +86,9 @@ from protocol.messages import (
     I8,
     I32,
     I64,
+    NO_LIMIT_W,
     Acks,
+    Answer,
     AssetReadings,
     AssetRegistration,
     BidOfferAcceptance,
@@ -102,6 +104,7 @@ from protocol.messages import (
     DfsRequirement,
     DfsResult,
     EventAnswers,
+    EventCalledOff,
     EventNotice,
     ExportLimits,
     HomeRegistration,
@@ -474,6 +477,8 @@ class Aggregator:
             self._remark("event_cancelled_before_bid", f"event {name}: {cancellation.reason}; no bid")
         ours = [bid_id for bid_id, bid in state.bids.items() if bid.event_id == name and not bid.refused]
         take_cancellation(state.book, cancellation, ours, state.now_ms, self._say)
+        for instruction_id in ours:
+            self._call_off(instruction_id)
 
     # --------------------------------------------------------------------------------------- people
 
@@ -490,21 +495,30 @@ class Aggregator:
     def _hear_answers(self, told: EventAnswers) -> None:
         newly_in = self.state.participation.take(told)
         plan, portfolio = self.state.book.plans.get(told.instruction_id), self.state.portfolio
-        if portfolio is not None and plan is not None and len(newly_in):
-            self._ask_for_goods(portfolio, plan, newly_in)
+        if portfolio is not None and plan is not None and len(newly_in) and self.state.now_ms < plan.end_ms:
+            self._tell_of_goods(portfolio, plan, newly_in, limit_w=0)
 
-    def _ask_for_goods(self, portfolio: Portfolio, plan: Plan, homes: I32) -> None:
-        """Tell the owners of white goods in these homes not to start them meanwhile; nobody is pressed."""
+    def _call_off(self, instruction_id: str) -> None:
+        """Tell whoever was asked for an event that it does not take place."""
+        asked, portfolio = self.state.participation.asked.get(instruction_id), self.state.portfolio
+        if asked is None or portfolio is None or asked.participants is not None:
+            return
+        self._say("gateway", EventCalledOff(instruction_id))
+        homes = asked.homes[asked.answer == Answer.IN]
+        self._tell_of_goods(portfolio, self.state.book.plans[instruction_id], homes, limit_w=NO_LIMIT_W)
+
+    def _tell_of_goods(self, portfolio: Portfolio, plan: Plan, homes: I32, limit_w: int) -> None:
+        """Tell the owners of white goods in these homes not to start them meanwhile, or that they may."""
         goods = np.flatnonzero(portfolio.registry.technology == Technology.APPLIANCE)
         rows = goods[np.isin(portfolio.registry.home[goods], homes)].astype(np.int32)
-        if not len(rows) or self.state.now_ms >= plan.end_ms:
+        if not len(rows):
             return
         portfolio.control["sequence"][rows] += 1
         self._say(
             "gateway",
             Setpoints(
                 rows=rows,
-                limit_w=np.zeros(len(rows), np.int32),
+                limit_w=np.full(len(rows), limit_w, np.int32),
                 from_ms=np.full(len(rows), plan.start_ms, np.int64),
                 until_ms=np.full(len(rows), plan.end_ms, np.int64),
                 sequence=portfolio.control["sequence"][rows].astype(np.int32),

@@ -202,6 +202,13 @@ class EventNotice(Message):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class EventCalledOff(Message):
+    """Tells homes that the event for which they were asked does not take place."""
+
+    instruction_id: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class EventAnswers(Message):
     """What homes answered. Who never answers is never here; a later answer takes an earlier one back."""
 

@@ -20,6 +20,7 @@ from protocol.messages import (
     AssetRegistration,
     Complaints,
     EventAnswers,
+    EventCalledOff,
     EventNotice,
     Message,
     Polls,
@@ -40,7 +41,8 @@ _TOLD_AS[Outcome.UNAUTHORISED] = AckOutcome.UNAUTHORISED
 
 
 PASSED_ON: dict[type[Message], str] = {
-    EventNotice: "households", EventAnswers: "aggregator", Complaints: "aggregator",
+    EventNotice: "households", EventCalledOff: "households",
+    EventAnswers: "aggregator", Complaints: "aggregator",
 }  # fmt: skip
 """What people are sent and say, and to whom it goes: how long they take is theirs (`sim/participants.py`)."""
 

@@ -20,6 +20,7 @@ from protocol.messages import (
     Channel,
     Complaints,
     EventAnswers,
+    EventCalledOff,
     EventNotice,
     Message,
     Technology,
@@ -44,6 +45,7 @@ class Acting:
     `left_off_wh` so far; a part of it comes back after the end.
     """
 
+    instruction_id: str
     homes: I32
     from_ms: I64
     end_ms: int
@@ -100,10 +102,14 @@ class Participants:
     # --------------------------------------------------------------------------------------------- a party
 
     def receive(self, message: Message, now_ms: int) -> None:
-        """Read a notice. Raises TypeError for anything else."""
-        if not isinstance(message, EventNotice):
+        """Read a notice, or that there is no event after all. Raises TypeError for anything else."""
+        if isinstance(message, EventNotice):
+            self._read(message, now_ms)
+        elif isinstance(message, EventCalledOff):
+            off = message.instruction_id
+            self.state.acting = [one for one in self.state.acting if one.instruction_id != off]
+        else:
             raise TypeError(f"people are sent EventNotices, not {type(message).__name__}")
-        self._read(message, now_ms)
 
     def next_deadline_ms(self) -> int:
         """The next answers, or the next moment at which people feel the cold."""
@@ -155,6 +161,7 @@ class Participants:
         if acting.any():
             self.state.acting.append(
                 Acting(
+                    instruction_id=notice.instruction_id,
                     homes=who[acting],
                     from_ms=done.from_ms[acting],
                     end_ms=notice.end_ms,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from devices import heat_pump
 from protocol.codec import Reader, Writer
-from protocol.messages import Answer, Channel, EventAnswers, EventNotice, Polls
+from protocol.messages import Answer, Channel, EventAnswers, EventCalledOff, EventNotice, Polls
 from protocol.party import NEVER_MS
 from sim.households import FUSE_WH
 from sim.participants import Participants, too_cold
@@ -152,6 +152,20 @@ def test_a_home_that_wants_no_more_says_no():
     said = [message for _, message in answers_of(party, START_MS + DAY_MS)]
     assert sum(len(message.homes) for message in said) == HOMES
     assert all((message.answer == Answer.OUT).all() for message in said)
+
+
+def test_nobody_acts_in_an_event_that_was_called_off():
+    party = household()
+    party.receive(notice(), START_MS - DAY_MS)
+    party.receive(notice(name="E2-DFSH001"), START_MS - DAY_MS)
+    both = lived_wh(party, np.full(HOMES, 4_000)).sum()
+    again = household()
+    for each in ("E1-DFSH001", "E2-DFSH001"):
+        again.receive(notice(name=each), START_MS - DAY_MS)
+    again.receive(EventCalledOff("E1-DFSH001"), START_MS - HALF_HOUR_MS)
+    assert both < lived_wh(again, np.full(HOMES, 4_000)).sum() < 8 * HOMES * 4_000
+    again.receive(EventCalledOff("E2-DFSH001"), START_MS - HALF_HOUR_MS)
+    assert (lived_wh(again, np.full(HOMES, 4_000)) == 4_000).all()
 
 
 def test_people_read_notices_and_nothing_else():

@@ -164,6 +164,16 @@ def test_nobody_responds_to_an_event_when_nobody_wants_to(nobody):
     assert nobody.kpis["opt_outs"] > 100
 
 
+def test_nobody_acts_in_an_event_that_is_called_off_and_nobody_is_paid(tmp_path):
+    text = BY_HAND.replace("SHARE", "30 %").replace("test: true}", "test: true, cancelled: 17:00}")
+    lived = Lived(tmp_path / "run", text)
+    assert [at_ms for at_ms, _ in lived.said(EventNotice, "households")]
+    period = lived.table("half_hourly")
+    assert (period["base_wh"] == period["base_without_wh"]).all()
+    assert lived.kpis["gbp_dfs"] == 0
+    assert "opt_in_share" not in lived.kpis
+
+
 # -------- cars and white goods in homes that are asked
 
 
