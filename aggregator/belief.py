@@ -29,6 +29,7 @@ from aggregator.places import (
     HOLDABLE,
     IS_HELD,
     IS_RAISED,
+    NO_PART,
     PENDING_RISE_W,
     PENDING_W,
     RAISABLE,
@@ -75,7 +76,8 @@ EV = int(Technology.EV)
 class View:
     """One look at a unit: per member its part, slack [s], counterfactual power [W] and level to order [%].
 
-    And the sums. Of what is no car, `would_w` is by how much its power can be moved, or was.
+    And the sums. Of what is no car, `would_w` is by how much its power can be moved, or was. `stirs` is 0
+    where a member is neither told anything nor could be.
     """
 
     part: I8
@@ -83,6 +85,7 @@ class View:
     would_w: I32
     sums: I64
     level_pct: I8
+    stirs: I8
 
 
 @lru_cache(maxsize=8)
@@ -128,11 +131,12 @@ def look(
 ) -> View:
     """One look at the rows of a unit; `control` and `experience` (4,) are brought up to date."""
     view = View(
-        np.zeros(len(rows), np.int8),
-        np.zeros(len(rows), np.int32),
-        np.zeros(len(rows), np.int32),
+        np.empty(len(rows), np.int8),
+        np.empty(len(rows), np.int32),
+        np.empty(len(rows), np.int32),
         np.zeros(SUMS, np.int64),
-        np.zeros(len(rows), np.int8),
+        np.empty(len(rows), np.int8),
+        np.empty(len(rows), np.int8),
     )
     look_kernel(
         board,
@@ -144,6 +148,7 @@ def look(
         view.slack_s,
         view.would_w,
         view.level_pct,
+        view.stirs,
         view.sums,
         moment.now_ms,
         moment.registered_ms,
@@ -253,6 +258,7 @@ def look_kernel(
     slack_s: Any,
     would_w: Any,
     level_pct: Any,
+    stirs: Any,
     sums: Any,
     now_ms: int,
     registered_ms: int,
@@ -288,6 +294,7 @@ def look_kernel(
         prefetch(board, ahead)
         prefetch(control, ahead)
         prefetch(sessions, ahead)
+        part[p], slack_s[p], would_w[p], level_pct[p], stirs[p] = NO_PART, 0, 0, 0, 0
         row = rows[p]
         held = board[row]
         c = control[row]
@@ -308,6 +315,7 @@ def look_kernel(
         if at_rest and (status == UNPLUGGED or (status == FULL and table[held.technology, WILL] != PLAN)):
             continue
         if not is_car:
+            stirs[p] = 1
             part[p], slack_s[p], would_w[p], level_pct[p] = look_at_other(
                 held,
                 session,
@@ -447,5 +455,6 @@ def look_kernel(
                 part[p] = RAISABLE
                 would_w[p] = power_w
                 sums[WAITING_W] += power_w
-        if c.intent != FREE or (c.told != FREE and c.answer != GIVEN_UP) or c.answer == UNANSWERED:
-            sums[BUSY] += 1
+        busy = c.intent != FREE or (c.told != FREE and c.answer != GIVEN_UP) or c.answer == UNANSWERED
+        sums[BUSY] += busy
+        stirs[p] = busy or part[p] != NO_PART

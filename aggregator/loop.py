@@ -910,7 +910,9 @@ class Aggregator:
         service = portfolio.registry.groups[place].service
         response_dsr = bool(leading) or service is Service.BALANCING
         terms = Terms(portfolio.serving[place], int(portfolio.hold_until_ms[place]), response_dsr)
-        told = set_points(portfolio.control, portfolio.store.board, rows, terms, now_ms, room, self.settings)
+        told = set_points(
+            portfolio.control, portfolio.store.board, rows, view.stirs, terms, now_ms, room, self.settings
+        )
         portfolio.busy[place] = acted or bool(view.sums[BUSY]) or told is not None
         if told is None:
             return 0

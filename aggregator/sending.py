@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from aggregator.prefetch import AHEAD, prefetch
 from aggregator.settings import AggregatorSettings, Assumptions
 from aggregator.telemetry import Records
-from protocol.messages import I64, NO_LIMIT_W, Acks, Setpoints
+from protocol.messages import I8, I64, NO_LIMIT_W, Acks, Setpoints
 
 FREE, HELD, RAISED = 0, 1, 2
 """Intents: own will; held back, at no import or below; asked to draw more now, roofs to give nothing."""
@@ -168,16 +167,21 @@ def set_points(
     control: Records,
     board: Records,
     rows: Any,
+    stirs: I8,
     terms: Terms,
     now_ms: int,
     room: int,
     settings: AggregatorSettings,
 ) -> Setpoints | None:
-    """Tell at most `room` of the due `rows`, and remember it; None when none is due."""
-    due = np.zeros(len(rows), np.int8)
+    """Tell at most `room` of the due `rows`, and remember it; None when none is due.
+
+    `stirs`: of which of them that can be at all (`belief.View`).
+    """
+    due = np.empty(len(rows), np.int8)
     count = due_kernel(
         control,
         rows,
+        stirs,
         due,
         now_ms,
         terms.hold_until_ms,
@@ -212,15 +216,23 @@ def set_points(
 
 @njit(cache=True, nogil=True)
 def due_kernel(
-    control: Any, rows: Any, due: Any, now_ms: int, hold_until_ms: int, renew_before_ms: int, retries: int
+    control: Any,
+    rows: Any,
+    stirs: Any,
+    due: Any,
+    now_ms: int,
+    hold_until_ms: int,
+    renew_before_ms: int,
+    retries: int,
 ) -> int:
     """Mark why each row is due; gives how many are. Gives up rows that have not answered often enough."""
     intent, told, answer = control["intent"], control["told"], control["answer"]
     attempts, next_ms, until_ms = control["attempts"], control["next_ms"], control["until_ms"]
     count = 0
-    final = rows.shape[0] - 1
     for p in range(rows.shape[0]):
-        prefetch(control, np.int64(rows[min(p + AHEAD, final)]))
+        due[p] = NOT_DUE
+        if not stirs[p]:
+            continue
         row = rows[p]
         why = NOT_DUE
         if intent[row] != told[row]:

@@ -82,6 +82,8 @@ _WORTH_A_THREAD = 16_384
 _SEQUENCE_BITS = 0x1FFF
 """Draws hold 16 bits of number: three of kind, thirteen of sequence."""
 _WINDOW_NUMBERS = 0x7FFF
+_IN_TROUBLE = np.uint8(2)
+"""A message whose device may be cut off, or whose cloud refused it; 1: only its own words are unusual."""
 
 _TELEMETRY, _SESSIONS = int(Kind.TELEMETRY), int(Kind.SESSIONS)
 _DELIVERED, _LOST, _OFFLINE = int(Outcome.DELIVERED), int(Outcome.LOST), int(Outcome.OFFLINE)
@@ -209,7 +211,7 @@ def _gather(  # type: ignore[no-untyped-def]
         entity[i], place[i] = device[row], r
         clear = (sent_ms[i] < hull_from_ms[row]) | (sent_ms[i] >= hull_to_ms[row])
         calm = clear & (sent_ms[i] >= block_from_ms[r])
-        odd[i] = (not calm) | (suspect[row] != 0) | (outcome[i] != 0)
+        odd[i] = _IN_TROUBLE * ((not calm) | (suspect[row] != 0) | (outcome[i] != 0))
 
 
 @njit(cache=True, nogil=True)
@@ -251,7 +253,7 @@ def _look_closer(slow, lose, twice, most_loss, most_duplicate, odd, oddities):  
     found = 0
     for i in range(odd.shape[0]):
         oddities[found] = i
-        found += odd[i]
+        found += odd[i] != 0
     return found
 
 
@@ -259,7 +261,7 @@ def _look_closer(slow, lose, twice, most_loss, most_duplicate, odd, oddities):  
 def _settle(  # type: ignore[no-untyped-def]
     oddities, down, kind, rows, sent_ms, entity, number, slow, lose, twice, later, place, own_key, drop_key,
     first_minute, report_every_ms, routes, tables, hull_from_ms, hull_to_ms, calendar, windows, places,
-    order, members, return_over_ms, arrival_ms, copy_ms, outcome, messages, latency_ms,
+    order, members, return_over_ms, odd, arrival_ms, copy_ms, outcome, messages, latency_ms,
 ):  # fmt: skip
     """The fate of messages with something the matter, one by one; corrects what `_arrive` has counted.
 
@@ -280,7 +282,8 @@ def _settle(  # type: ignore[no-untyped-def]
             kept_until_ms = np.int64(NEVER_MS)
         heard = fate != _DELIVERED  # a refusal by the cloud
         leaves_ms = t_ms
-        stopped = heard
+        connected = odd[i] < _IN_TROUBLE
+        stopped = heard or connected
         while not stopped:  # on from one outage's end to the next, until the device is connected
             cause, end_ms = _OFFLINE, np.int64(0)
             clear = leaves_ms < hull_from_ms[row] or leaves_ms >= hull_to_ms[row]
@@ -330,7 +333,7 @@ def _settle(  # type: ignore[no-untyped-def]
             stopped = bool(leaves_ms > kept_until_ms)
         lost = np.uint64(lose[i]) < route.loss[down]
         if fate == _DELIVERED:
-            for w in range(windows.shape[0]):
+            for w in range(0 if connected else windows.shape[0]):
                 window = windows[w]
                 if window.from_ms > t_ms:
                     break
@@ -371,7 +374,7 @@ def _scratch():  # type: ignore[no-untyped-def]
         words_of[1],
         words_of[2],
         words_of[3],
-        np.empty(_CHUNK, np.bool_),
+        np.empty(_CHUNK, np.uint8),
         np.empty(_CHUNK, np.int64),
     )
 
@@ -396,7 +399,8 @@ def _carry_chunk(  # type: ignore[no-untyped-def]
     _settle(
         oddities[:found], down, kind, rows, sent_ms, entity, number, slow, lose, twice, later, place,
         own_key, drop_key, first_minute, report_every_ms, routes, tables, hull_from_ms, hull_to_ms, calendar,
-        windows, places, order, members, return_over_ms, arrival_ms, copy_ms, outcome, messages, latency_ms,
+        windows, places, order, members, return_over_ms, odd, arrival_ms, copy_ms, outcome, messages,
+        latency_ms,
     )  # fmt: skip
 
 

@@ -84,7 +84,7 @@ def decide(unit: Unit, control: Any, clock: Callable[[], float]) -> tuple[float,
     at_s.append(clock())
     want(control, board, unit.rows, HELD, unit.now_ms, view, chosen)
     terms = Terms("I-1", unit.now_ms + periods.HOUR_MS, True)
-    set_points(control, board, unit.rows, terms, unit.now_ms, len(unit.rows), unit.settings)
+    set_points(control, board, unit.rows, view.stirs, terms, unit.now_ms, len(unit.rows), unit.settings)
     at_s.append(clock())
     look_s, choose_s, tell_s = np.diff(at_s).tolist()
     return look_s, choose_s, tell_s, len(chosen)

@@ -32,6 +32,7 @@ def view_of(items):
         np.array(would, np.int32),
         np.zeros(SUMS, np.int64),
         np.zeros(len(part), np.int8),
+        np.ones(len(part), np.int8),
     )
 
 

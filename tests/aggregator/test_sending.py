@@ -46,7 +46,8 @@ class Desk:
         self.control["answer"][row] = SILENT
 
     def send(self, now_ms, room=50_000, terms=TERMS):
-        return set_points(self.control, self.board, self.rows, terms, now_ms, room, self.settings)
+        stirs = np.ones(len(self.rows), np.int8)
+        return set_points(self.control, self.board, self.rows, stirs, terms, now_ms, room, self.settings)
 
     def ack(self, row, sequence, outcome, now_ms):
         acks = Acks(
