@@ -108,17 +108,12 @@ def test_decisions_do_not_change_when_hidden_truth_is_poison(
 
 
 def test_nor_where_people_are_asked_and_what_they_will_do_is_hidden(
-    small_text: str, make_run: Callable[..., Run]
+    asking_text: str, make_run: Callable[..., Run]
 ) -> None:
-    text = small_text.replace(
-        "loop_active: 30 s}", "loop_active: 30 s, dfs: {ask: true, expected_by_hand: 2 kW}}"
-    )
-    text = text.replace("share: 1.0", "share: 0.7", 1)
-    text += "people: {opt_in: {share: 60 %, fatigue_per_event: 10 %}, by_hand: {share: 100 %}}\n"
-    asking = parse_scenario(text, "asking.yaml")
+    asking = parse_scenario(asking_text, "asking.yaml")
     open_eyed = decisions(make_run(asking), poisoned=False)
     assert open_eyed == decisions(make_run(asking), poisoned=True)
-    assert [what for what in open_eyed if what == ("gateway", "EventNotice")] != []
+    assert ("gateway", "EventNotice") in open_eyed
     assert ("settlement", "DfsParticipants") in open_eyed
 
 
