@@ -25,7 +25,8 @@ from devices.ev import NEVER_MS
 from devices.kinds import ORDER, PLUGGED_IN, POWER, STOPPED
 from protocol.messages import I8, I16, I32, I64
 from sim.play import Hear, Orders, Played, Polls, Readings, Sessions
-from sim.threads import T, Threads, cache_parts, equal_parts
+from sim.power_sums import PowerSums
+from sim.threads import T, Threads, equal_parts, even_parts
 
 EVENT = np.dtype([("at_ms", "i8"), ("row", "i4"), ("kind", "i4"), ("value", "i8")])
 """One thing that happened to one device; `kind` and `value` as told by the `EventKind` of its module."""
@@ -39,6 +40,10 @@ _POWER, _STOPPED, _ORDER, _PLUGGED_IN = POWER, STOPPED, ORDER, PLUGGED_IN
 MJ_PER_WH = 3_600_000
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
+_READING_ROWS, _RESTING_ROWS = 65_536, 262_144
+"""Rows of a part: readings of as many fit the second-level cache; most resting rows are passed over."""
+BLOCK = 16
+"""Rows that are passed over together while nothing is due in any of them."""
 POLL = 2
 """In the `response_dsr` column of what reaches a device: no order at all, but the wish for a reading now."""
 
@@ -95,7 +100,8 @@ def _live(  # type: ignore[no-untyped-def]
     today,
     group,
     first_second,
-    bins,
+    changes_w,
+    level_change_w,
     first_order,
     orders,
     outcome,
@@ -199,37 +205,46 @@ def _live(  # type: ignore[no-untyped-def]
         next_ms[row] = _next_event_ms(s, p, d, today)
         change_w = int(s.import_w) - before_w
         if change_w != 0:
-            bins[group[row], min((now_ms + 999) // 1000 - first_second, bins.shape[1] - 1)] += change_w
+            second = min((now_ms + 999) // 1000 - first_second, changes_w.shape[1] - 1)
+            changes_w[group[row], second] += change_w
+            level_change_w[group[row]] += change_w
 
 
 @njit(cache=True, nogil=True)
 def _play(  # type: ignore[no-untyped-def]
-    low, high, first_row, reads, until_ms, read_from_ms, state, spec, diary, next_ms, today, group,
-    first_second, bins, first_order, orders, outcome, r_rows, r_ms, r_import_w, r_register_wh, r_status,
-    r_soc_pct, sessions, events, counts, promise_wh,
+    low, high, first_row, reads, until_ms, read_from_ms, state, spec, diary, next_ms, block_next_ms, today,
+    group, first_second, changes_w, level_change_w, first_order, orders, outcome, r_rows, r_ms, r_import_w,
+    r_register_wh, r_status, r_soc_pct, sessions, events, counts, promise_wh,
 ):  # fmt: skip
     """Live the rows of the runs low .. high, where there is an event or an order; read all if `reads`.
 
-    Rows are told as `first_row` and on.
+    Runs begin where a block does. Rows are told as `first_row` and on.
     """
     for k in range(low.shape[0]):
-        for row in range(low[k], high[k]):
-            if next_ms[row] < until_ms or first_order[row] >= 0:
-                _live(
-                    row, first_row, until_ms, read_from_ms, reads, state, spec, diary, next_ms, today, group,
-                    first_second, bins, first_order, orders, outcome, r_rows, r_ms, r_import_w,
-                    r_register_wh, r_status, r_soc_pct, sessions, events, counts, promise_wh,
-                )  # fmt: skip
-                first_order[row] = -1
-            elif reads:
-                reading_ms = _next_reading_ms(spec[row], read_from_ms)
-                while reading_ms < until_ms:
-                    _read(
-                        row + first_row, reading_ms, state[row], spec[row], counts[1], r_rows, r_ms,
-                        r_import_w, r_register_wh, r_status, r_soc_pct,
+        for first in range(low[k], high[k], BLOCK):
+            if not reads and block_next_ms[first // BLOCK] >= until_ms:
+                continue
+            least_ms = NEVER_MS
+            for row in range(first, min(first + BLOCK, high[k])):
+                if next_ms[row] < until_ms or first_order[row] >= 0:
+                    _live(
+                        row, first_row, until_ms, read_from_ms, reads, state, spec, diary, next_ms, today,
+                        group, first_second, changes_w, level_change_w, first_order, orders, outcome, r_rows,
+                        r_ms, r_import_w, r_register_wh, r_status, r_soc_pct, sessions, events, counts,
+                        promise_wh,
                     )  # fmt: skip
-                    counts[1] += 1
-                    reading_ms += int(spec[row].read_every_ms)
+                    first_order[row] = -1
+                elif reads:
+                    reading_ms = _next_reading_ms(spec[row], read_from_ms)
+                    while reading_ms < until_ms:
+                        _read(
+                            row + first_row, reading_ms, state[row], spec[row], counts[1], r_rows, r_ms,
+                            r_import_w, r_register_wh, r_status, r_soc_pct,
+                        )  # fmt: skip
+                        counts[1] += 1
+                        reading_ms += int(spec[row].read_every_ms)
+                least_ms = min(least_ms, next_ms[row])
+            block_next_ms[first // BLOCK] = least_ms
 
 
 @njit(cache=True, nogil=True)
@@ -302,24 +317,14 @@ class Fleet:
             events_lived=0,
         )
         self.events: np.ndarray[Any, Any] = np.empty(0, EVENT)
-        self._present, place = np.unique(group, return_inverse=True)  # sums that have rows here
-        self._place = place.astype(np.int16)
-        self._present_w: I64 = np.empty((len(self._present), 0), np.int64)
+        self.seconds_w: I64 = np.empty((groups, 0), np.int64)
+        """Power at each whole second of the last stretch that this fleet played alone (groups, seconds)."""
+        self._block_next_ms: I64 = np.empty(0, np.int64)  # no row of a block has anything due before
+        self._blocks_of: I64 | None = None  # the moments that `_block_next_ms` was found from
         self._runs = reading_runs(spec)
         self._first_order = np.full(len(spec), -1, np.int32)  # every stretch leaves it so
         self.threads = threads or Threads(workers)
         self.workers = self.threads.workers
-
-    @property
-    def seconds_w(self) -> I64:
-        """Power at each whole second of the last stretch (groups, seconds)."""
-        seconds_w = np.zeros((self.groups, self._present_w.shape[1]), np.int64)
-        self.add_seconds_w(seconds_w)
-        return seconds_w
-
-    def add_seconds_w(self, seconds_w: I64) -> None:
-        """Add the power at each whole second of the last stretch to sums of all groups."""
-        seconds_w[self._present] += self._present_w
 
     def plan(self, diary: np.ndarray[Any, Any], today: Any, *, look: bool = False) -> None:
         """Take the diary of the coming day; everything before now has been lived.
@@ -339,6 +344,7 @@ class Fleet:
                 today, state.next_ms,
             )
         )  # fmt: skip
+        self._blocks_of = None
 
     def play(
         self,
@@ -357,24 +363,30 @@ class Fleet:
         happened, in the order (time, row), if events are kept. Readings go piece by piece to `hear`, while
         they are at hand; what it gives is found in `Played.heard`. Without it they come back all together.
         """
-        stretch = self.stretch(until_ms, orders, polls=polls, read=read, by_second=by_second, hear=hear)
-        return stretch.end(self.threads.each(stretch.live, stretch.parts))
+        sums = PowerSums(self.groups, self.state.now_ms, until_ms, self.workers, by_second=by_second)
+        levels_w = self.state.levels_w.copy()
+        stretch = self.stretch(until_ms, orders, sums, polls=polls, read=read, hear=hear)
+        played = stretch.end(self.threads.each(stretch.live, stretch.parts))
+        self.seconds_w = sums.seconds_w(levels_w)
+        return played
 
     def stretch(
         self,
         until_ms: int,
         orders: Orders,
+        sums: PowerSums,
         *,
         polls: Polls | None = None,
         read: bool = True,
-        by_second: bool = True,
         hear: Hear | None = None,
     ) -> Stretch:
-        """The parts of `play`, for whoever lives the parts of several fleets side by side."""
+        """The parts of `play`, for whoever lives the parts of several fleets side by side.
+
+        All of them add to the same `sums`.
+        """
         state = self.state
         orders, is_order = with_polls(orders, polls)
-        first_second = -(-state.now_ms // 1000)
-        seconds = -(-until_ms // 1000) - first_second if by_second else 0
+        block_next_ms = self._blocks()
         first_order = self._place_orders(orders.rows)
         outcome = np.full(len(orders.rows), -1, np.int8)
         columns = _order_columns(orders)
@@ -383,7 +395,7 @@ class Fleet:
         per_row = -(-(until_ms - state.now_ms) // self._runs.least_every_ms)
         told_per_row = 32 + 32 * ((until_ms - state.now_ms) // HOUR_MS)
         asked = int((~is_order).sum())
-        bins = [np.zeros((len(self._present), seconds + 1), np.int64) for _ in range(self.workers)]
+        level_change_w = np.zeros((self.workers, self.groups), np.int64)
         if state.today is None:
             if read or len(orders.rows):
                 raise RuntimeError("a fleet must be planned before anybody reads its meters or sends orders")
@@ -396,8 +408,8 @@ class Fleet:
             block = _Block.of(sessions, part.rows * per_row * part.reads + asked, events)
             _play(
                 part.low, part.high, self.first_row, part.reads, until_ms, state.now_ms, rows, spec, diary,
-                state.next_ms, state.today, self._place, first_second, bins[worker], first_order, columns,
-                outcome,
+                state.next_ms, block_next_ms, state.today, self.group, sums.first_second,
+                sums.changes_w[worker], level_change_w[worker], first_order, columns, outcome,
                 *block.readings, block.sessions, block.events, block.counts, state.promise_wh,
             )  # fmt: skip
             if hear is not None and block.counts[1]:
@@ -405,7 +417,9 @@ class Fleet:
             return block
 
         def end(blocks: list[Any]) -> Played:
-            self._end_stretch(until_ms, seconds, bins, sum(int(block.counts[3]) for block in blocks))
+            state.levels_w += level_change_w.sum(axis=0)
+            state.now_ms = until_ms
+            state.events_lived += sum(int(block.counts[3]) for block in blocks)
             if self.keep_events:
                 self.events = _told(blocks)
             heard = [block.heard for block in blocks if block.heard is not None]
@@ -414,23 +428,20 @@ class Fleet:
 
         return Stretch(len(parts), live, end)
 
-    def _end_stretch(self, until_ms: int, seconds: int, bins: list[I64], lived: int) -> None:
-        """Sum up what the workers saw change, second by second."""
-        power_w = bins[0]
-        for more in bins[1:]:
-            power_w += more
-        np.cumsum(power_w, axis=1, out=power_w)
-        power_w += self.state.levels_w[self._present, None]
-        self._present_w = power_w[:, :seconds]
-        self.state.levels_w[self._present] = power_w[:, seconds]
-        self.state.now_ms = until_ms
-        self.state.events_lived += lived
+    def _blocks(self) -> I64:
+        """For each block of rows a moment before which none of them has anything due."""
+        next_ms = self.state.next_ms
+        if self._blocks_of is not next_ms:
+            self._block_next_ms = np.minimum.reduceat(next_ms, np.arange(0, len(next_ms), BLOCK))
+            self._blocks_of = next_ms
+        return self._block_next_ms
 
     def _parts(self, reading: tuple[I64, I64]) -> list[_Part]:
         """All rows in parts, whatever the number of threads: those that read now, then the rest."""
         parts = []
-        for reads, (low, high) in ((True, reading), (False, _rest_of(reading, len(self.spec)))):
-            count = cache_parts(int((high - low).sum()))
+        rest = _rest_of(reading, len(self.spec))
+        for reads, (low, high), most in ((True, reading, _READING_ROWS), (False, rest, _RESTING_ROWS)):
+            count = even_parts(int((high - low).sum()), most)
             parts += [_Part(*_share_of((low, high), k, count), reads) for k in range(count)]
         return parts
 
@@ -446,6 +457,7 @@ class Fleet:
         if len(order_rows):
             rows, places = np.unique(order_rows, return_index=True)
             self._first_order[rows] = places
+            self._block_next_ms[rows // BLOCK] = self.state.now_ms
         return self._first_order
 
     def _sessions(self, blocks: list[Any]) -> Sessions:
@@ -493,7 +505,7 @@ class _Runs:
         return min((every for every, _, _ in self.classes), default=60_000)
 
     def between(self, from_ms: int, until_ms: int) -> tuple[I64, I64]:
-        """The runs of rows that read in [from, until): (first rows, end rows), without overlap."""
+        """Runs of whole blocks with all rows that read in [from, until): (first rows, end rows)."""
         runs: list[tuple[int, int]] = []
         for every_ms, low, high in self.classes:
             if until_ms - from_ms >= every_ms:
@@ -505,8 +517,7 @@ class _Runs:
                 runs.append((low + begin, low + end))
             else:
                 runs += [(low, low + end), (low + begin, high)]
-        array = np.array([run for run in runs if run[0] < run[1]], np.int64).reshape(-1, 2)
-        return np.ascontiguousarray(array[:, 0]), np.ascontiguousarray(array[:, 1])
+        return _whole_blocks(runs, len(self.read_at_ms))
 
 
 def reading_runs(spec: np.ndarray[Any, Any]) -> _Runs:
@@ -526,10 +537,25 @@ def reading_runs(spec: np.ndarray[Any, Any]) -> _Runs:
     )
 
 
-def _share_of(runs: tuple[I64, I64], worker: int, workers: int) -> tuple[I64, I64]:
-    """An even part of every run."""
+def _share_of(runs: tuple[I64, I64], part: int, parts: int) -> tuple[I64, I64]:
+    """An even part of every run, in whole blocks but for the last row of all."""
     low, high = runs
-    return low + (high - low) * worker // workers, low + (high - low) * (worker + 1) // workers
+    blocks = -(-(high - low) // BLOCK)
+    begin, end = (low + blocks * number // parts * BLOCK for number in (part, part + 1))
+    return begin, np.minimum(end, high)
+
+
+def _whole_blocks(runs: list[tuple[int, int]], count: int) -> tuple[I64, I64]:
+    """Runs of the rows 0 .. count - 1 widened to whole blocks, without overlap: (first rows, end rows)."""
+    widened: list[tuple[int, int]] = []
+    for low, high in sorted(run for run in runs if run[0] < run[1]):
+        first, end = low // BLOCK * BLOCK, min(-(-high // BLOCK) * BLOCK, count)
+        if widened and first <= widened[-1][1]:
+            widened[-1] = widened[-1][0], max(end, widened[-1][1])
+        else:
+            widened.append((first, end))
+    array = np.array(widened, np.int64).reshape(-1, 2)
+    return np.ascontiguousarray(array[:, 0]), np.ascontiguousarray(array[:, 1])
 
 
 def _rest_of(runs: tuple[I64, I64], count: int) -> tuple[I64, I64]:

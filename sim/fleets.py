@@ -17,6 +17,7 @@ from protocol.messages import I16, I64
 from sim.fleet import EVENT, Fleet, FleetState, Stretch
 from sim.kinds.kind import Part
 from sim.play import Hear, Orders, Played, Polls, Readings, Sessions
+from sim.power_sums import PowerSums
 from sim.threads import Threads
 
 _KINDS_APART = 64
@@ -89,6 +90,8 @@ class Fleets:
             for part in parts
         ]
         self._reachable = len(group) if reachable is None else reachable
+        self.seconds_w: I64 = np.empty((groups, 0), np.int64)
+        """Power at each whole second of the last stretch (groups, seconds), export negative."""
 
     @property
     def state(self) -> FleetsState:
@@ -104,14 +107,6 @@ class Fleets:
     def cars(self) -> Fleet:
         """The fleet of the cars: rows as in the population."""
         return self.fleets[0]
-
-    @property
-    def seconds_w(self) -> I64:
-        """Power at each whole second of the last stretch (groups, seconds), export negative."""
-        seconds_w = self.fleets[0].seconds_w
-        for fleet in self.fleets[1:]:
-            fleet.add_seconds_w(seconds_w)
-        return seconds_w
 
     @property
     def events(self) -> np.ndarray[Any, Any]:
@@ -137,9 +132,11 @@ class Fleets:
         hear: Hear | None = None,
     ) -> Played:
         """As `Fleet.play`, with the population's rows throughout."""
+        before = self.state
+        levels_w = before.levels_w
+        sums = PowerSums(self.groups, before.now_ms, until_ms, self.threads.workers, by_second=by_second)
         stretches = [
-            self._stretch(fleet, until_ms, orders, polls, read=read, by_second=by_second, hear=hear)
-            for fleet in self.fleets
+            self._stretch(fleet, until_ms, orders, sums, polls, read=read, hear=hear) for fleet in self.fleets
         ]
         places = [(stretch, number) for stretch, it in enumerate(stretches) for number in range(it.parts)]
 
@@ -149,27 +146,27 @@ class Fleets:
 
         lived = self.threads.each(live, len(places))
         ends = np.cumsum([it.parts for it in stretches]).tolist()
-        return _together(
-            [it.end(lived[end - it.parts : end]) for it, end in zip(stretches, ends, strict=True)]
-        )
+        played = [it.end(lived[end - it.parts : end]) for it, end in zip(stretches, ends, strict=True)]
+        self.seconds_w = sums.seconds_w(levels_w)
+        return _together(played)
 
     def _stretch(
         self,
         fleet: Fleet,
         until_ms: int,
         orders: Orders,
+        sums: PowerSums,
         polls: Polls | None,
         *,
         read: bool,
-        by_second: bool,
         hear: Hear | None,
     ) -> Stretch:
         low, high = fleet.first_row, fleet.first_row + len(fleet.spec)
         if low >= self._reachable:
-            return fleet.stretch(until_ms, Orders.none(), read=False, by_second=by_second)
+            return fleet.stretch(until_ms, Orders.none(), sums, read=False)
         asked = None if polls is None else Polls(*_rows_of((polls.rows, polls.at_ms), low, high))
         mine = Orders(*_rows_of(tuple(getattr(orders, name) for name in Orders.__slots__), low, high))
-        return fleet.stretch(until_ms, mine, polls=asked, read=read, by_second=by_second, hear=hear)
+        return fleet.stretch(until_ms, mine, sums, polls=asked, read=read, hear=hear)
 
 
 def _rows_of(columns: tuple[Any, ...], low: int, high: int) -> list[Any]:

@@ -15,9 +15,9 @@ from devices import kinds
 from devices.ev import NEVER_MS
 from devices.kinds import ORDER, PLUGGED_IN, POWER, STOPPED, told_kinds
 from devices.scalar import uncompiled
-from protocol.messages import I64
 from sim.fleet import EVENT, MJ_PER_WH, POLL, Fleet, Stretch, with_polls
 from sim.play import Hear, Orders, Played, Polls, Readings
+from sim.power_sums import PowerSums
 
 _next_reading_ms = uncompiled(kinds).next_reading_ms
 
@@ -29,16 +29,16 @@ class ReferenceFleet(Fleet):
         self,
         until_ms: int,
         orders: Orders,
+        sums: PowerSums,
         *,
         polls: Polls | None = None,
         read: bool = True,
-        by_second: bool = True,
         hear: Hear | None = None,
     ) -> Stretch:
         """As `Fleet.stretch`, in one part."""
         orders, is_order = with_polls(orders, polls)
         env = simpy.Environment(initial_time=self.state.now_ms)
-        diary = _Diary(self, until_ms, orders, read, by_second)
+        diary = _Diary(self, until_ms, orders, read)
 
         def live(_worker: int, _part: int) -> None:
             for row in range(len(self.spec)):
@@ -47,8 +47,7 @@ class ReferenceFleet(Fleet):
                 env.run(until=until_ms)
 
         def end(_parts: list[Any]) -> Played:
-            seconds_w, self.state.levels_w = diary.seconds_and_levels()
-            self._present_w = seconds_w[self._present]
+            diary.add_up(sums)
             self.state.now_ms = until_ms
             self.state.events_lived += diary.lived
             told = np.array(diary.events, EVENT) if diary.events else np.empty(0, EVENT)
@@ -63,7 +62,7 @@ class ReferenceFleet(Fleet):
 class _Diary:
     """One stretch of time in the life of all devices, written down as it happens."""
 
-    def __init__(self, fleet: Fleet, until_ms: int, orders: Orders, read: bool, by_second: bool) -> None:
+    def __init__(self, fleet: Fleet, until_ms: int, orders: Orders, read: bool) -> None:
         self.fleet, self.until_ms, self.orders, self.read = fleet, until_ms, orders, read
         self.plain = uncompiled(fleet.device)
         self.told = told_kinds(fleet.device)
@@ -73,8 +72,6 @@ class _Diary:
         self.events: list[tuple[int, int, int, int]] = []
         self.changes: list[tuple[int, int, int]] = []
         self.lived = 0
-        self._first_second = -(-fleet.state.now_ms // 1000)
-        self._seconds = -(-until_ms // 1000) - self._first_second if by_second else 0
         self._start_ms = fleet.state.now_ms
 
     def device(self, env: simpy.Environment, row: int) -> Generator[simpy.Event, None, None]:
@@ -160,13 +157,12 @@ class _Diary:
         """The sessions, as one worker's block."""
         return _OneBlock(self.sessions)
 
-    def seconds_and_levels(self) -> tuple[I64, I64]:
-        """Power at each whole second, and after the last change."""
-        bins = np.zeros((self.fleet.groups, self._seconds + 1), np.int64)
+    def add_up(self, sums: PowerSums) -> None:
+        """Add every change of power to the sums, and to the fleet's levels."""
+        changes_w = sums.changes_w[0]
         for at_ms, group, change_w in self.changes:
-            bins[group, min(-(-at_ms // 1000) - self._first_second, self._seconds)] += change_w
-        power = np.cumsum(bins, axis=1) + self.fleet.state.levels_w[:, None]
-        return power[:, :-1], power[:, -1].copy()
+            changes_w[group, min(-(-at_ms // 1000) - sums.first_second, changes_w.shape[1] - 1)] += change_w
+            self.fleet.state.levels_w[group] += change_w
 
 
 class _OneBlock:

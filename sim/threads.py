@@ -46,6 +46,10 @@ def equal_parts(count: int, parts: int) -> list[tuple[int, int]]:
     return [(count * part // parts, count * (part + 1) // parts) for part in range(parts)]
 
 
-def cache_parts(count: int) -> int:
-    """In how many parts to do `count` rows: an even number, each of which fits the second-level cache."""
-    return 2 * -(-count // (2 * 65_536))
+def even_parts(count: int, most: int) -> int:
+    """In how many parts of at most `most` things to do `count`: as many for each of two threads."""
+    return 2 * -(-count // (2 * most)) if count > _WORTH_PARTING else 1
+
+
+_WORTH_PARTING = 4_096
+"""As many rows are done before a second thread has begun: measured."""
