@@ -63,7 +63,8 @@ def small_scenario(small_text: str) -> Scenario:
 def asking_text(small_text: str) -> str:
     """The same where homes are asked before the event, and a third has nothing but its people."""
     text = small_text.replace(
-        "loop_active: 30 s}", "loop_active: 30 s, dfs: {ask: true, expected_by_hand: 2 kW}}"
+        "loop_active: 30 s}",
+        "loop_active: 30 s, dfs: {ask: true, expected_opt_in: 80 %, expected_by_hand: 5 kW}}",
     )
     text = text.replace("  share: 1.0", "  share: 0.6", 1)
     people = (
