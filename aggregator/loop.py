@@ -532,11 +532,11 @@ class Aggregator:
 
     def _leave_alone(self, portfolio: Portfolio, place: int, leading: list[Plan], view: View) -> None:
         """Whoever is not in is not chosen; whoever has gone out since is let go."""
-        rows = portfolio.registry.rows_of(place)
-        names = [plan.instruction_id for plan in leading]
-        out = self.state.participation.stays_out(portfolio.registry.home[rows], names)
-        if out is None:
+        participation, names = self.state.participation, [plan.instruction_id for plan in leading]
+        if not participation.concerns(names):
             return
+        rows = portfolio.registry.rows_of(place)
+        out = participation.stays_out(portfolio.registry.home[rows], names)
         under_orders = (view.part == IS_HELD) | (view.part == IS_RAISED)
         portfolio.control["release_s"][rows[out & under_orders]] = self.state.now_ms // 1000
         view.part[out & ~under_orders] = NO_PART

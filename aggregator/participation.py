@@ -87,12 +87,14 @@ class Participation:
         expected = weight * settings.dfs.expected_opt_in
         return (expected + self.homes_in) / (weight + self.homes_asked)
 
-    def stays_out(self, home: I32, instruction_ids: list[str]) -> Flags | None:
-        """Which rows (by their homes) are to be left alone in these instructions; None where none is."""
-        lists = [self.asked[name] for name in instruction_ids if name in self.asked]
-        if not lists and not len(self.withdrawn):
-            return None
+    def concerns(self, instruction_ids: list[str]) -> bool:
+        """Whether anybody at all may have to be left alone in these instructions."""
+        return len(self.withdrawn) > 0 or any(name in self.asked for name in instruction_ids)
+
+    def stays_out(self, home: I32, instruction_ids: list[str]) -> Flags:
+        """Which rows (by their homes) are to be left alone in these instructions."""
         out = np.isin(home, self.withdrawn)
-        for asked in lists:
-            out |= ~asked.says_yes(home)
+        for name in instruction_ids:
+            if name in self.asked:
+                out |= ~self.asked[name].says_yes(home)
         return np.asarray(out)

@@ -58,7 +58,10 @@ def test_answers_of_homes_and_events_that_nobody_asked_change_nothing():
 
 
 def test_without_asking_everybody_is_in():
-    assert Participation().stays_out(EVERY, ["E1"]) is None
+    book = asked()
+    assert book.concerns(["E0", "E1"])
+    assert not book.concerns(["E0"])
+    assert not book.stays_out(EVERY, ["E0"]).any()
 
 
 def test_who_withdraws_is_neither_asked_nor_steered_again_in_any_service():
