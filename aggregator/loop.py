@@ -337,7 +337,7 @@ class Aggregator:
         state.next_period_ms = (state.now_ms // PERIOD_MS + 1) * PERIOD_MS
         while gate_closure_ms(state.next_period_ms) <= state.now_ms:
             state.next_period_ms += PERIOD_MS
-        self._introduce(registration, registry)
+        self._introduce(registry)
 
     def _register_homes(self, homes: HomeRegistration) -> None:
         if self.state.portfolio is not None:
@@ -350,9 +350,9 @@ class Aggregator:
         slowest_ms = int(TABLE[registration.technology, RESPONSE_MS].max(initial=0))
         return max(self.settings.lead_ms, slowest_ms + self.settings.loop_active_ms if slowest_ms else 0)
 
-    def _introduce(self, registration: AssetRegistration, registry: Registry) -> None:
+    def _introduce(self, registry: Registry) -> None:
         """Tell the markets which units there are."""
-        for unit in dfs_registrations(registration, registry):
+        for unit in dfs_registrations(registry):
             self._say("dfs", unit)
         if registry.excluded:
             self._remark(

@@ -14,7 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aggregator.settings import Assumptions, Rules
-from aggregator.technologies import HOLD_MS, PLANNING_W, RESPONSE_MS, REST_MS, SUCCESSION_MS, TABLE
+from aggregator.technologies import (
+    HOLD_MS,
+    OWNER,
+    PLANNING_W,
+    RESPONSE_MS,
+    REST_MS,
+    SUCCESSION_MS,
+    TABLE,
+    WILL,
+)
 from protocol.messages import (
     I8,
     I16,
@@ -68,10 +77,11 @@ class Group:
 
 @dataclass(slots=True)
 class Registry:
-    """The trading units, and which rows are in each: `members[offsets[g]:offsets[g + 1]]`, rising.
+    """The trading units, and whom each can tell what to do: `members[offsets[g]:offsets[g + 1]]`, rising.
 
-    `technology` (`protocol.messages.Technology`) and `home` of each row. `by_hand`: the homes of each group
-    that acts by hand.
+    `group` of each row, its `technology` (`protocol.messages.Technology`) and its `home`. What is its owner's
+    alone to switch belongs to a group, but is nobody's member. `by_hand`: the homes of each group that
+    acts by hand.
     """
 
     groups: tuple[Group, ...]
@@ -90,13 +100,13 @@ class Registry:
         return len(self.group)
 
     def rows_of(self, group: int) -> I32:
-        """The rows of a group, rising: a view."""
+        """The rows of a group that can be told what to do, rising: a view."""
         return self.members[int(self.offsets[group]) : int(self.offsets[group + 1])]
 
     def homes_of(self, group: int) -> I32:
         """The homes of a group, rising."""
         by_hand = self.by_hand.get(group)
-        return np.unique(self.home[self.rows_of(group)]) if by_hand is None else by_hand
+        return np.unique(self.home[self.group == group]) if by_hand is None else by_hand
 
     def groups_of(self, service: Service) -> list[int]:
         """Places of the groups of one service."""
@@ -185,7 +195,6 @@ def _registry(
 ) -> Registry:
     technology = registration.technology
     counts = np.bincount(group, minlength=len(names))
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)]).astype(np.int64)
     groups = []
     for place, (name, service) in enumerate(zip(names, services, strict=True)):
         rows = group == place
@@ -194,7 +203,9 @@ def _registry(
         ratings_w = tuple(ratings.tolist())
         planned = int(planned_w[rows].sum())
         groups.append(Group(name, service, int(counts[place]), sum(ratings_w), planned, ratings_w))
-    members = np.argsort(group, kind="stable").astype(np.int32)
+    told = np.flatnonzero(TABLE[technology, WILL] != OWNER)
+    members = told[np.argsort(group[told], kind="stable")].astype(np.int32)
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(group[told], minlength=len(names)))])
     return Registry(tuple(groups), group, members, offsets, technology, registration.home, {}, excluded)
 
 
@@ -226,14 +237,12 @@ def _dfs_units(home: I32, planned_w: I64, rules: Rules) -> NDArray[np.int64] | N
     return np.asarray((before_w * units // max(int(home_w.sum()), 1))[place], dtype=np.int64)
 
 
-def dfs_registrations(registration: AssetRegistration, registry: Registry) -> list[DfsUnitRegistration]:
+def dfs_registrations(registry: Registry) -> list[DfsUnitRegistration]:
     """What DFS is told: the homes of each unit, rising."""
     return [
         DfsUnitRegistration(
             unit=registry.groups[place].name,
-            homes=registry.by_hand[place]
-            if place in registry.by_hand
-            else np.unique(registration.home[registry.rows_of(place)]).astype(np.int32),
+            homes=registry.homes_of(place).astype(np.int32),
             domestic=True,
         )
         for place in registry.groups_of(Service.DFS)

@@ -169,6 +169,37 @@ class Fleets:
         return fleet.stretch(until_ms, mine, sums, polls=asked, read=read, hear=hear)
 
 
+@dataclass(frozen=True, slots=True)
+class Arms:
+    """Everybody's life: `fleet` as instructed, `without` the same rows never instructed.
+
+    What is `beyond` everybody's reach lives once for both; None where there is none. In history nobody is
+    instructed, and `without` is `fleet` itself.
+    """
+
+    fleet: Fleets
+    without: Fleets
+    beyond: Fleets | None
+
+    def of_part(self, place: int) -> tuple[Fleet, Fleet]:
+        """The fleets that live a part of the population: as instructed, and never instructed."""
+        within = len(self.fleet.fleets)
+        if place < within:
+            return self.fleet.fleets[place], self.without.fleets[place]
+        assert self.beyond is not None
+        return (self.beyond.fleets[place - within],) * 2
+
+    @property
+    def distinct(self) -> tuple[Fleets, ...]:
+        """As instructed and never instructed; in history one and the same."""
+        return tuple(dict.fromkeys((self.fleet, self.without)))
+
+    @property
+    def quiet(self) -> tuple[Fleets, ...]:
+        """Those that nobody asks anything: lived in long stretches."""
+        return (self.without,) if self.beyond is None else (self.without, self.beyond)
+
+
 def _rows_of(columns: tuple[Any, ...], low: int, high: int) -> list[Any]:
     """The entries of rows [low, high) of columns sorted by row, the first; rows count from `low` then."""
     begin, end = np.searchsorted(columns[0], [low, high]).tolist()

@@ -1,10 +1,10 @@
 """Meters: what half-hours they register and what of it arrives when.
 
-Party `meters`. At the end of each settlement period it takes the registers of every reachable device's asset
-meter and of every enrolled home's boundary meter (whole Wh; gain error drawn once per meter, a maker's bias
-shared); on the morning after, it sends the day's readings. A boundary meter registers the home's base load
-and all its devices, whoever can reach them; what is exported counts as negative import at both meters. A
-half-hour without a reading stays MISSING_WH. Truth is taken at the same moments, for the recorder only.
+Party `meters`. At the end of each settlement period it takes the registers of every asset meter and of every
+enrolled home's boundary meter (whole Wh; gain error drawn once per meter, a maker's bias shared); on the
+morning after, it sends the day's readings. A boundary meter registers the home's base load and all its
+devices, whoever can reach them; what is exported counts as negative import at both meters. A half-hour
+without a reading stays MISSING_WH. Truth is taken at the same moments, for the recorder only.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from protocol.party import NEVER_MS, Envelope
 from sim import chance
 from sim.chance import Purpose
 from sim.fleet import MJ_PER_WH
-from sim.fleets import Fleets
+from sim.fleets import Arms
 from sim.homes import NOT_SMART
 from sim.households import FUSE_WH, BaseLoad
 from sim.kinds.kind import Part
 from sim.participants import Participants
-from sim.population import Population
+from sim.population import Population, has_asset_meter
 from sim.scenario import Scenario
 
 DELIVERY_HOUR = 8
@@ -76,7 +76,7 @@ class MetersState:
     metered_wh: I64  # registers at the last reading, (rows,)
     true_wh: I64
     without_wh: I64
-    asset_day_wh: Any  # (periods, reachable rows), I16 or I32: a period is written in one run
+    asset_day_wh: Any  # (periods, rows with an asset meter), I16 or I32: a period is written in one run
     boundary_day_wh: Any  # (periods, homes with a device), I16 or I32
     waiting: list[tuple[int, Message]] = field(default_factory=list)  # collected days, and when they are sent
 
@@ -91,20 +91,15 @@ class Meters:
         scenario: Scenario,
         population: Population,
         base: BaseLoad,
-        fleet: Fleets,
-        without: Fleets,
+        arms: Arms,
         first_day: date,
         people: Participants | None = None,
     ) -> None:
-        """`fleet` is what really happens, `without` the same devices on the same draws, never instructed.
-
-        `people` change the base load when they act by hand; without them nobody does.
-        """
+        """`people` change the base load when they act by hand; without them nobody does."""
         self._scenario = scenario
         self._population = population
         self._base = base
-        self._fleet = fleet
-        self.without = without
+        self.arms = arms
         homes = population.homes
         self.homes, first_row, self.home_place = _homes_by_first_row(population.home)
         """Homes that have a device, in the order of their first rows; the place there of each row's home.
@@ -122,6 +117,10 @@ class Meters:
         enrolled = np.flatnonzero(self._enrolled)
         self._enrolled_by_number = enrolled[np.argsort(self.homes[enrolled])]
         self._reachable = len(population.plant.device)
+        self.asset_rows = np.flatnonzero(
+            np.concatenate([np.full(len(part.drawn.home), self._reads(part)) for part in population.parts])
+        ).astype(np.int32)
+        """Rows with an asset meter that is read."""
         self._wh_type = _wh_type(population, self.home_place)
         self._cells = len(homes.gsp_names) * len(Service)
         self._gap_key = chance.stream(scenario.seed, Purpose.METER_GAP)
@@ -137,7 +136,7 @@ class Meters:
             metered_wh=np.zeros(rows, np.int64),
             true_wh=np.zeros(rows, np.int64),
             without_wh=np.zeros(rows, np.int64),
-            asset_day_wh=self._empty_day(self._reachable, first_day),
+            asset_day_wh=self._empty_day(len(self.asset_rows), first_day),
             boundary_day_wh=self._empty_day(len(self.homes), first_day),
         )
 
@@ -184,9 +183,9 @@ class Meters:
         asset_wh = np.full(rows, MISSING_WH, self._wh_type)
         sums = sum(
             self._read_part(place, now_ms, row_import_wh, row_without_wh, asset_wh)
-            for place in range(len(self._fleet.fleets))
+            for place in range(len(self._population.parts))
         )
-        state.asset_day_wh[column] = asset_wh[: self._reachable]
+        state.asset_day_wh[column] = asset_wh[self.asset_rows]
         base_without_wh = self.base_day_wh(state.day)[column]
         base_wh = self._lived_base_wh(base_without_wh, start_ms, end_ms)
         boundary_wh = np.zeros(self._cells, np.int64)
@@ -225,9 +224,9 @@ class Meters:
 
         Sums by cell (import, without, metered, missing).
         """
-        state, part, fleet = self.state, self._population.parts[place], self._fleet.fleets[place]
-        at, reads = part.rows, part.first_row < self._reachable
-        without_rows = self.without.fleets[place].state.rows
+        state, part = self.state, self._population.parts[place]
+        fleet, without = self.arms.of_part(place)
+        at, reads, without_rows = part.rows, self._reads(part), without.state.rows
         rows, spec, cell = fleet.state.rows, part.drawn.spec, self._population.cell[at]
 
         def read(low: int, high: int) -> I64:
@@ -241,6 +240,10 @@ class Meters:
 
         return np.asarray(sum(fleet.each_block(read)))
 
+    def _reads(self, part: Part) -> bool:
+        """Whether the rows of a part have asset meters that somebody reads."""
+        return part.first_row < self._reachable and has_asset_meter(part)
+
     def _missing_share(self, part: Part) -> float:
         cars = part.kind.technology is Technology.EV
         return self._scenario.evs.meter.missing_share if cars else 0.0
@@ -252,7 +255,7 @@ class Meters:
             self._close_day(state.day)
             state.day += timedelta(days=1)
             state.period = 1
-            state.asset_day_wh = self._empty_day(self._reachable, state.day)
+            state.asset_day_wh = self._empty_day(len(self.asset_rows), state.day)
             state.boundary_day_wh = self._empty_day(len(self.homes), state.day)
 
     def _empty_day(self, meters: int, day: date) -> Any:
@@ -264,12 +267,11 @@ class Meters:
 
     def _collected(self, day: date) -> tuple[BoundaryReadings, AssetReadings]:
         state = self.state
-        rows = np.arange(self._reachable, dtype=np.int32)
         state.boundary_day_wh[:, self._days_not_collected(day)] = MISSING_WH
         wanted = self._enrolled_by_number
         by_home = np.ascontiguousarray(state.boundary_day_wh[:, wanted].T)
         boundary = BoundaryReadings(day, self.homes[wanted].astype(np.int32), by_home)
-        return boundary, AssetReadings(day, rows, np.ascontiguousarray(state.asset_day_wh.T))
+        return boundary, AssetReadings(day, self.asset_rows, np.ascontiguousarray(state.asset_day_wh.T))
 
     def _days_not_collected(self, day: date) -> Any:
         share = self._scenario.homes.daily_missing_share

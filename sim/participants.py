@@ -87,7 +87,7 @@ class Participants:
         self._fleet = fleet
         self._heated = [
             place
-            for place, part in enumerate(population.parts)
+            for place, part in enumerate(population.within_reach)
             if part.kind.technology is Technology.HEAT_PUMP and scenario.people.comfort.complains_share > 0
         ]
         self._parts = population.parts

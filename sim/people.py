@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from devices.ev import Today, idle_diary
 from protocol.messages import I32, I64, Message, Technology
 from protocol.party import Envelope
 from sim.fleet import Fleet
-from sim.fleets import Fleets
+from sim.fleets import Arms
 from sim.households import deadline_ms, plan_moment_ms
 from sim.kinds.kind import HALF_HOUR_MS, Sky
 from sim.population import Population
@@ -50,13 +51,13 @@ class People:
         scenario: Scenario,
         population: Population,
         temperatures: Temperatures,
-        fleets: list[Fleets],
+        arms: Arms,
         first_day: date,
     ) -> None:
         self._scenario = scenario
         self._population = population
         self._temperatures = temperatures
-        self.fleets = fleets
+        self.arms = arms
         self.judged: list[list[Promises]] = []
         self.state = PeopleState(first_day)
 
@@ -74,8 +75,7 @@ class People:
         sky = self._sky(day)
         for place, part in enumerate(self._population.parts):
             diary, today = part.kind.diary(part.drawn, day, sky), part.kind.today(day, sky)
-            for fleets in self.fleets:
-                fleets.fleets[place].plan(diary.copy(), today)
+            self._plan(place, diary, today, look=False)
         self.state.day = day + timedelta(days=1)
 
     def begin(self) -> None:
@@ -92,8 +92,14 @@ class People:
             else:
                 diary, today = part.kind.diary(part.drawn, before, sky), part.kind.today(before, sky)
                 look = True
-            for fleets in self.fleets:
-                fleets.fleets[place].plan(diary.copy(), today, look=look)
+            self._plan(place, diary, today, look=look)
+
+    def _plan(self, place: int, diary: Any, today: Any, *, look: bool) -> None:
+        """Hand a part's day to whoever lives it, to each a copy of its own."""
+        first, *others = dict.fromkeys(self.arms.of_part(place))
+        for fleet in others:
+            fleet.plan(diary.copy(), today, look=look)
+        first.plan(diary, today, look=look)
 
     def _sky(self, day: date) -> Sky:
         """The weather of a diary; light and half-hours only where somebody but cars lives by them."""
@@ -113,7 +119,7 @@ class People:
     def judge(self) -> None:
         """Take what was judged since the last call from each fleet."""
         ready_by_ms = deadline_ms(self._scenario.evs, self.state.day - timedelta(days=1))
-        self.judged.append([_take_promises(fleets.cars, ready_by_ms) for fleets in self.fleets])
+        self.judged.append([_take_promises(fleets.cars, ready_by_ms) for fleets in self.arms.distinct])
 
     def take_outbox(self) -> list[Envelope]:
         """Nothing."""

@@ -85,6 +85,16 @@ class Population:
         return HomeRegistration(self.by_hand, np.ones(len(self.by_hand), np.int8))
 
     @property
+    def within_reach(self) -> tuple[Part, ...]:
+        """The parts whose rows somebody can reach: the first ones."""
+        return tuple(part for part in self.parts if part.first_row < max(len(self.plant.device), 1))
+
+    @property
+    def beyond_reach(self) -> tuple[Part, ...]:
+        """The other parts."""
+        return self.parts[len(self.within_reach) :]
+
+    @property
     def cars_home(self) -> I32:
         """The home of each car."""
         return self.parts[0].drawn.home
@@ -122,7 +132,8 @@ def make_population(scenario: Scenario) -> Population:
     home = np.concatenate([part.drawn.home for part in parts])
     plant = _make_plant(scenario.comms, scenario.seed, reachable, homes)
     service = np.full(len(home), Service.NONE, np.int8)
-    service[: len(plant.home)] = _services(scenario, homes, plant.home)
+    metered = np.concatenate([np.full(len(part.drawn.home), has_asset_meter(part)) for part in reachable])
+    service[: len(plant.home)] = _services(scenario, homes, plant.home, metered)
     registration = _register(scenario, homes, reachable, plant, service[: len(plant.home)])
     return Population(
         homes=homes,
@@ -199,11 +210,18 @@ def _make_parts(kinds: list[Kind], start_ms: int) -> tuple[tuple[Part, ...], lis
     return tuple(parts), reachable_parts
 
 
-def _services(scenario: Scenario, homes: HomeTable, home: I32) -> I8:
+def has_asset_meter(part: Part) -> bool:
+    """Whether the part's rows have meters of their own: white goods are asked, not metered or switched."""
+    return part.kind.technology is not Technology.APPLIANCE
+
+
+def _services(
+    scenario: Scenario, homes: HomeTable, home: I32, metered: np.ndarray[Any, np.dtype[np.bool_]]
+) -> I8:
     """One service per asset: all assets of a home are enrolled in the same one.
 
-    DFS needs a half-hourly boundary meter (unless it is metered at assets); the BM takes every asset's own
-    meter.
+    DFS needs a half-hourly boundary meter (unless it is metered at assets); the BM takes every asset with a
+    meter of its own (`metered`).
     """
     markets = scenario.markets
     key = chance.stream(scenario.seed, Purpose.ADDRESS)
@@ -211,7 +229,8 @@ def _services(scenario: Scenario, homes: HomeTable, home: I32) -> I8:
     dfs = u < markets.dfs.share
     balancing = ~dfs & (u < markets.dfs.share + markets.balancing.share)
     hh_metered = homes.status[home] != NOT_SMART
-    dfs &= hh_metered | (markets.dfs.metering == "asset")
+    balancing &= metered
+    dfs &= metered if markets.dfs.metering == "asset" else hh_metered
     return np.where(dfs, Service.DFS, np.where(balancing, Service.BALANCING, Service.NONE)).astype(np.int8)
 
 
@@ -223,7 +242,7 @@ def _by_hand(scenario: Scenario, homes: HomeTable, registration: AssetRegistrati
     every = np.arange(len(homes), dtype=np.int32)
     if scenario.people.by_hand.share == 0 or scenario.markets.dfs.metering == "asset":
         return every[:0]
-    wanted = _services(scenario, homes, every) == Service.DFS
+    wanted = _services(scenario, homes, every, np.ones(len(every), bool)) == Service.DFS
     wanted[registration.home[registration.technology != Technology.APPLIANCE]] = False
     return enrolled_by_hand(scenario.people.by_hand, every[wanted], scenario.seed)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ from protocol.party import Party
 from sim import checkpoint, invariants, party_settings
 from sim.faults import Fault
 from sim.fleet import MJ_PER_WH, Fleet
-from sim.fleets import Fleets
+from sim.fleets import Arms, Fleets
 from sim.gateway import Gateway
 from sim.head_ends import integrations
 from sim.homes import HH_SETTLED, NOT_SMART
@@ -185,16 +185,14 @@ class Run:
         lived_days = clock.history_days + clock.days + FORECAST_DAYS
         self.temperatures = make_weather(scenario.weather, first_day, lived_days, scenario.seed, data)
         threads = self.threads = Threads(workers)
-        self.fleet = self._fleet(periods.day_start_ms(first_day), threads)
-        self.without = self._fleet(periods.day_start_ms(first_day), threads)
+        within, beyond = self.population.within_reach, self.population.beyond_reach
+        self.fleet, self.without = (self._fleets(within, first_day) for _ in range(2))
+        self.beyond = self._fleets(beyond, first_day) if beyond else None
+        arms = Arms(self.fleet, self.without, self.beyond)
         base = BaseLoad(self.population.homes, scenario.homes, scenario.seed, workers)
         self.households = Participants(scenario, self.population, self.fleet, self.start_ms)
-        self.meters = Meters(
-            scenario, self.population, base, self.fleet, self.without, first_day, self.households
-        )
-        self.people = People(
-            scenario, self.population, self.temperatures, [self.fleet, self.without], first_day
-        )
+        self.meters = Meters(scenario, self.population, base, arms, first_day, self.households)
+        self.people = People(scenario, self.population, self.temperatures, arms, first_day)
         self.network = self._network(threads)
         self.recorder = Recorder(folder, self._layout(), scenario.record, workers)
         witness = self.recorder if self.recorder.wants("device_messages") else None
@@ -202,7 +200,7 @@ class Run:
         self.gateway = Gateway(self.network, self.population.registration, witness=witness, vendors=vendors)
         self.journal = Journal()
         self.world = World(
-            scenario, self.population, self.fleet, self.without, self.gateway, self.recorder,
+            scenario, self.population, arms, self.gateway, self.recorder,
             quiet_from_ms=self.end_ms + LAST_LOOK_MS, end_ms=self.end_ms,
         )  # fmt: skip
         self.parties = self._parties()
@@ -218,19 +216,19 @@ class Run:
 
     # ----------------------------------------------------------------------------------------------- building
 
-    def _fleet(self, start_ms: int, threads: Threads) -> Fleets:
+    def _fleets(self, parts: tuple[Part, ...], first_day: date) -> Fleets:
         engine: type[Fleet] = ReferenceFleet if self.scenario.engine == "reference" else Fleet
         population = self.population
         groups = len(population.homes.gsp_names) * len(Service)
         keep = self.scenario.record.level.value == "devices"
         return Fleets(
-            population.parts,
+            parts,
             population.cell,
             groups,
-            start_ms,
+            periods.day_start_ms(first_day),
             reachable=len(population.plant.device),
             engine=engine,
-            threads=threads,
+            threads=self.threads,
             keep_events=keep,
         )
 
@@ -310,11 +308,13 @@ class Run:
             self.parties["aggregator"].receive(self.population.home_registration, self.start_ms)
         for name in ("aggregator", "settlement"):
             self.parties[name].receive(registration, self.start_ms)
-        self.meters.without, self.people.fleets = self.fleet, [self.fleet]
+        arms = self.world.arms
+        self.meters.arms = self.people.arms = Arms(self.fleet, self.fleet, self.beyond)
         self.people.begin()
         while self.fleet.state.now_ms < self.start_ms:
             now_ms = min(self.meters.next_deadline_ms(), self.people.next_deadline_ms(), self.start_ms)
-            self.fleet.play(now_ms, Orders.none(), read=False, by_second=False)
+            for fleets in self.meters.arms.quiet:
+                fleets.play(now_ms, Orders.none(), read=False, by_second=False)
             for party in (self.meters, self.people):
                 if party.next_deadline_ms() <= now_ms:
                     party.on_deadline(now_ms)
@@ -322,7 +322,7 @@ class Run:
                 self.parties[envelope.to].receive(envelope.message, self.start_ms)
         self.people.take_judged()
         self.without.state = deepcopy(self.fleet.state)
-        self.meters.without, self.people.fleets = self.without, [self.fleet, self.without]
+        self.meters.arms = self.people.arms = arms
         self.recorder.outages(self.network.outage_rows())
         for warning in self._warnings():
             self.recorder.event(
@@ -381,10 +381,10 @@ class Run:
             self.state.unit_names.append(message.unit)
 
     def _watch(self) -> None:
-        for name, fleet in (("lived", self.fleet), ("without", self.without)):
-            for one, part in zip(fleet.fleets, self.population.parts, strict=True):
+        for place, part in enumerate(self.population.parts):
+            for name, fleet in zip(("lived", "without"), self.world.arms.of_part(place), strict=True):
                 invariants.watch_fleet(
-                    one, f"{part.kind.name} {name}", part.drawn.rating_w, self.state.broken
+                    fleet, f"{part.kind.name} {name}", part.drawn.rating_w, self.state.broken
                 )
 
     # ------------------------------------------------------------------------------------------------- saving
@@ -395,6 +395,7 @@ class Run:
             "post": self.post,
             "fleet": self.fleet,
             "without": self.without,
+            **({} if self.beyond is None else {"beyond": self.beyond}),
             "network": self.network,
             "world": self.world,
             "recorder": self.recorder,
@@ -500,7 +501,8 @@ class Run:
         meters = self.meters
         order = np.argsort(meters.homes)
         asset_wh, known = meters.latest_asset_wh, meters.latest_asset_wh != MISSING_WH
-        told = np.arange(len(known)) < len(self.population.plant.device)
+        told = np.zeros(len(known), bool)
+        told[meters.asset_rows] = True
         whole = (self._by_home(told & ~known) == 0) & (self._by_home(told) > 0)
         self.recorder.rows(
             "home_half_hourly",

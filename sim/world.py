@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from protocol.messages import I64, Service
-from sim.fleets import EVENT_NAMES, Fleets
+from sim.fleets import EVENT_NAMES, Arms, Fleets
 from sim.gateway import Gateway
 from sim.play import Orders, Polls
 from sim.population import Population
@@ -41,16 +41,14 @@ class World:
         self,
         scenario: Scenario,
         population: Population,
-        fleet: Fleets,
-        without: Fleets,
+        arms: Arms,
         gateway: Gateway,
         recorder: Recorder,
         *,
         quiet_from_ms: int,
         end_ms: int,
     ) -> None:
-        self.fleet = fleet
-        self.without = without
+        self.arms = arms
         self.gateway = gateway
         self.recorder = recorder
         self.quiet_from_ms = quiet_from_ms
@@ -63,11 +61,12 @@ class World:
     @property
     def import_w(self) -> int:
         """What all devices draw now, less what they give."""
-        return int(self.fleet.state.levels_w.sum())
+        lived = (self.arms.fleet, *([self.arms.beyond] if self.arms.beyond else []))
+        return int(sum(fleets.state.levels_w.sum() for fleets in lived))
 
     def live(self, until_ms: int) -> None:
         """Everything that devices, wires and meters do before `until_ms`."""
-        now_ms = self.fleet.state.now_ms
+        now_ms = self.arms.fleet.state.now_ms
         if until_ms <= now_ms or now_ms >= self._last_ms():
             return
         heard = now_ms < self.quiet_from_ms
@@ -75,11 +74,11 @@ class World:
         polls = Polls(*self.gateway.polls_due(until_ms))
         trip = self.gateway.listen(now_ms, until_ms) if heard else None
         hear = None if trip is None else trip.carry
-        played = self.fleet.play(until_ms, orders, polls=polls, read=heard, hear=hear)
+        played = self.arms.fleet.play(until_ms, orders, polls=polls, read=heard, hear=hear)
         self.gateway.report(played, trip, orders, until_ms)
         if now_ms < self.end_ms:
-            self.state.lived_w.append(self.fleet.seconds_w)
-            self._tell_devices(0, self.fleet)
+            self.state.lived_w.append(self.arms.fleet.seconds_w)
+            self._tell_devices(0, self.arms.fleet)
         if until_ms % CATCH_UP_MS == 0:
             self._catch_up(until_ms)
 
@@ -88,15 +87,21 @@ class World:
         return self.quiet_from_ms + MORNING_AFTER_MS
 
     def _catch_up(self, until_ms: int) -> None:
-        """Live the counterfactual up to now, in one go: nobody asks it anything in between."""
-        start_ms = self.without.state.now_ms
-        self.without.play(until_ms, Orders.none(), read=False)
+        """Live what nobody asks anything up to now in one go: the counterfactual and what is out of reach."""
+        without, beyond = self.arms.without, self.arms.beyond
+        start_ms = without.state.now_ms
+        for fleets in self.arms.quiet:
+            fleets.play(until_ms, Orders.none(), read=False)
         if start_ms < self.end_ms:
-            self._tell_devices(1, self.without)
-            lived = self._by_gsp(np.concatenate(self.state.lived_w, axis=1))
-            without = self._by_gsp(self.without.seconds_w)
-            self.recorder.seconds(start_ms, self._cells(lived), self._cells(without))
-            self.recorder.minutes(start_ms, _minute_means(lived), _minute_means(without))
+            lived_w, without_w = np.concatenate(self.state.lived_w, axis=1), without.seconds_w
+            self._tell_devices(1, without)
+            if beyond is not None:
+                lived_w, without_w = lived_w + beyond.seconds_w, without_w + beyond.seconds_w
+                self._tell_devices(0, beyond)
+                self._tell_devices(1, beyond)
+            by_gsp, without_by_gsp = self._by_gsp(lived_w), self._by_gsp(without_w)
+            self.recorder.seconds(start_ms, self._cells(by_gsp), self._cells(without_by_gsp))
+            self.recorder.minutes(start_ms, _minute_means(by_gsp), _minute_means(without_by_gsp))
             self.state.lived_w = []
 
     def _tell_devices(self, arm: int, fleet: Fleets) -> None:

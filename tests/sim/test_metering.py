@@ -10,7 +10,7 @@ from protocol import periods
 from protocol.messages import MISSING_WH, AssetReadings, BoundaryReadings, Service
 from protocol.party import NEVER_MS
 from sim.fleet import MJ_PER_WH
-from sim.fleets import Fleets
+from sim.fleets import Arms, Fleets
 from sim.homes import NOT_SMART
 from sim.households import BaseLoad, make_diary, plan_moment_ms, quiet_windows_ms
 from sim.metering import Meters
@@ -40,7 +40,7 @@ class Street:
         parts = (self.population.parts, self.population.cell, groups, start_ms)
         self.fleet, self.without = (Fleets(*parts) for _ in range(2))
         self.base = BaseLoad(self.population.homes, scenario.homes, scenario.seed)
-        self.meters = Meters(scenario, self.population, self.base, self.fleet, self.without, day)
+        self.meters = Meters(scenario, self.population, self.base, Arms(self.fleet, self.without, None), day)
         self.truths = []
         self.sent = []
         self.registers_mj = [self.fleet.registers_mj()]

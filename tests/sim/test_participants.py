@@ -24,7 +24,7 @@ HOMES = 200
 
 def household(people=None, homes=HOMES, by_hand=None):
     by_hand = np.arange(homes, dtype=np.int32) if by_hand is None else by_hand
-    population = SimpleNamespace(homes=range(homes), by_hand=by_hand, parts=())
+    population = SimpleNamespace(homes=range(homes), by_hand=by_hand, parts=(), within_reach=())
     scenario = SimpleNamespace(people=people or People(opt_in=KEEN), seed=1)
     return Participants(scenario, population, None, START_MS - DAY_MS)
 

@@ -99,12 +99,17 @@ def test_a_device_has_a_number_of_its_own_that_says_its_kind_and_home(everybody)
     assert np.array_equal(everybody.plant.device, numbers[: len(everybody.plant.device)])
 
 
-def test_all_that_can_be_reached_in_a_home_is_enrolled_in_one_service(everybody):
+def test_all_that_can_be_reached_in_a_home_is_enrolled_in_one_service_but_goods_without_a_meter(everybody):
     reachable = len(everybody.plant.home)
     assert (everybody.service[reachable:] == Service.NONE).all()
     of_home: dict[int, set[int]] = {}
-    for home, service in zip(everybody.plant.home, everybody.service, strict=False):
+    goods = everybody.registration.technology == Technology.APPLIANCE
+    who, served = everybody.plant.home, everybody.service[:reachable]
+    for home, service in zip(who[~goods], served[~goods], strict=True):
         of_home.setdefault(int(home), set()).add(int(service))
+    for home, service in zip(who[goods], served[goods], strict=True):
+        assert service != Service.BALANCING  # no meter of its own
+        assert {int(service)} <= of_home.get(int(home), {int(service)}) | {int(Service.NONE)}
     assert all(len(services) == 1 for services in of_home.values())
     assert {service for services in of_home.values() for service in services} == {0, 1, 2}
     assert np.array_equal(everybody.cell // len(Service), everybody.homes.gsp[everybody.home])

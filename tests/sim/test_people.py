@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from protocol import periods
-from sim.fleets import Fleets
+from sim.fleets import Arms, Fleets
 from sim.households import plan_moment_ms
 from sim.people import People
 from sim.play import Orders
@@ -39,7 +39,7 @@ def lived(days, scenario=SCENARIO):
         keep_events=True,
     )
     temperatures = make_weather(Weather(), first_day, days + 1, 1, None)
-    people = People(scenario, population, temperatures, [fleet], first_day)
+    people = People(scenario, population, temperatures, Arms(fleet, fleet, None), first_day)
     events = []
     for _ in range(days):
         now_ms = people.next_deadline_ms()

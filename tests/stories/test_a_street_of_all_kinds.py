@@ -66,7 +66,11 @@ def test_no_law_is_broken_and_everybody_lives(lived):
         Technology.EV, Technology.HEAT_PUMP, Technology.BATTERY, Technology.PV, Technology.FRIDGE,
     }  # fmt: skip
     assert len(parts) > 5  # fridges with and without a smart plug
-    for fleet, part in zip(lived.run.fleet.fleets, parts, strict=True):
+    for place, part in enumerate(parts):
+        fleet, without = lived.run.world.arms.of_part(place)
+        assert (fleet is without) == (
+            part in lived.run.population.beyond_reach
+        )  # they live once for both arms
         assert fleet.state.events_lived > len(part.drawn.home)
 
 
@@ -105,7 +109,8 @@ def test_asset_meters_are_of_reachable_devices_alone(lived):
 
 
 def test_import_less_export_of_each_battery_is_what_it_holds_and_lost(lived):
-    for fleet, part in zip(lived.run.fleet.fleets, lived.run.population.parts, strict=True):
+    for place, part in enumerate(lived.run.population.parts):
+        fleet, _ = lived.run.world.arms.of_part(place)
         if part.kind.technology is Technology.BATTERY:
             rows, drawn = fleet.state.rows, part.drawn.state
             gained_mj = rows["charge_mj"] - drawn["charge_mj"]
