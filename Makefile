@@ -14,7 +14,7 @@ PYTHON := $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help setup demo test check bench storm realism clean
+.PHONY: help setup demo test check bench storm realism oracle clean
 
 help:
 	@echo 'make setup   create .venv from requirements.lock and install the project into it'
@@ -24,6 +24,7 @@ help:
 	@echo 'make bench   speed of the engine on this machine'
 	@echo 'make realism the models held against published figures: docs/realism.md'
 	@echo 'make storm   every fault on, 2,000 worlds, invariants watching'
+	@echo 'make oracle  settlement against a slow, plain calculator, on thousands of portfolios'
 	@echo 'make clean   remove .venv and the caches'
 
 setup: $(STAMP)
@@ -54,6 +55,9 @@ test: check
 
 bench: setup
 	$(BIN)/python -m studies.bench
+
+oracle: setup
+	$(BIN)/python -m pytest tests/oracle --hypothesis-profile=thousands --timeout=3600
 
 realism: setup
 	$(BIN)/flextwin realism

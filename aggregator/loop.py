@@ -79,8 +79,9 @@ from aggregator.sending import (
     take_acks,
 )
 from aggregator.settings import AggregatorSettings, Assumptions, Rules
+from aggregator.sources import Sources, compare_day, new_sources, turn_day
 from aggregator.technologies import RESPONSE_MS, TABLE
-from aggregator.telemetry import Records, Store, begin_sessions, new_store, observe
+from aggregator.telemetry import COUNTS, QUARANTINED, Records, Store, begin_sessions, new_store, observe
 from protocol.instruction import Stage
 from protocol.messages import (
     I8,
@@ -121,9 +122,9 @@ from protocol.messages import (
     Telemetry,
 )
 from protocol.party import NEVER_MS, Envelope
-from protocol.periods import DAY_MS, HOUR_MS, PERIOD_MS, gate_closure_ms, local_date, period_of
+from protocol.periods import DAY_MS, HOUR_MS, PERIOD_MS, day_start_ms, gate_closure_ms, local_date, period_of
 from protocol.vendor_messages import VendorReadings
-from protocol.vendors import VendorIntegration
+from protocol.vendors import WATT_HOURS, VendorIntegration
 
 NAME = "aggregator"
 KEPT_MS = 3 * DAY_MS
@@ -163,6 +164,7 @@ class Portfolio:
     hold_until_ms: I64
     serving: list[str]
     intake: Intake
+    sources: Sources
 
 
 @dataclass(slots=True)
@@ -172,7 +174,8 @@ class AggregatorState:
     `now_ms` the latest moment it was told of, `loop_ms` its last turn, `next_period_ms` the next period to
     notify, `heard` the latest requirement of each DFS event and `requirements` those not bid for yet,
     `polls_day` the local day (ordinal) for which polls are counted. What was remarked on and is not to be
-    said again: units that offer nothing (`idle`) or are foreseen without history (`unforeseen`).
+    said again: units that offer nothing (`idle`) or are foreseen without history (`unforeseen`), readings and
+    sessions that cannot be (`quarantined`).
     `residue_mwh` what rounding moved in each unit's notifications of the local day `residue_day` (ordinal).
     """
 
@@ -194,6 +197,7 @@ class AggregatorState:
     residue_day: int = 0
     by_hand: HomeRegistration | None = None
     participation: Participation = field(default_factory=Participation)
+    quarantined: int = 0
     outbox: list[Envelope] = field(default_factory=list)
 
 
@@ -241,6 +245,7 @@ class Aggregator:
             SessionStarts: self._hear_sessions,
             Acks: self._hear_acks,
             AssetReadings: self._hear_readings,
+            BoundaryReadings: self._hear_boundary,
             DfsRequirement: self._hear_requirement,
             DfsResult: self._hear_result,
             DfsCancellation: self._hear_cancellation,
@@ -257,7 +262,7 @@ class Aggregator:
         handler = self._handlers.get(type(message))
         if handler is not None:
             handler(message)
-        elif not isinstance(message, BoundaryReadings | DayAheadPrices | SystemPrice | Statement):
+        elif not isinstance(message, DayAheadPrices | SystemPrice | Statement):
             self._remark("unexpected_message", f"{type(message).__name__} is no business of {NAME}: ignored")
 
     def next_deadline_ms(self) -> int:
@@ -281,7 +286,9 @@ class Aggregator:
         if portfolio is None:
             return
         self._publish_metering(portfolio)
-        self._count_polls_anew(portfolio)
+        self._turn_day(portfolio)
+        if now_ms // HOUR_MS != state.loop_ms // HOUR_MS:
+            self._tell_quarantined(portfolio)
         expire_waiting(state.book, now_ms, self.assumed, self._say)
         live = self._supersede(state.book.live())
         self._steer_all(portfolio, live)
@@ -331,6 +338,7 @@ class Aggregator:
             hold_until_ms=np.zeros(groups, np.int64),
             serving=[""] * groups,
             intake=new_intake(registry.count),
+            sources=new_sources(registration),
         )
         state.loop_ms = state.now_ms - 1
         # The first period whose gate is still open.
@@ -403,6 +411,15 @@ class Aggregator:
         if known is not None and self.state.portfolio is not None:
             observe(self.state.portfolio.store, known, self.assumed)
 
+    def _tell_quarantined(self, portfolio: Portfolio) -> None:
+        """Say how many readings could not be since the last time, if any: they are not corrected but left."""
+        counts = portfolio.store.counts[:, [COUNTS.index(name) for name in QUARANTINED]]
+        found = int(counts.sum())
+        if found > self.state.quarantined:
+            more = found - self.state.quarantined
+            self._remark("readings_quarantined", f"{more}: a clock, power or register that cannot be")
+            self.state.quarantined = found
+
     def _hear_sessions(self, told: SessionStarts) -> None:
         known = self._within(told)
         if known is not None and self.state.portfolio is not None:
@@ -426,8 +443,27 @@ class Aggregator:
         if known is None or portfolio is None:
             return
         lived = told.day >= local_date(portfolio.registered_ms)
+        if lived:
+            found = compare_day(portfolio.sources, known, self._register_step_wh())
+            if found:
+                self._remark("sources_disagree", f"{told.day}: {found}")
         sessions = None if lived else portfolio.store.sessions
         learn(self.state.history, known, portfolio.registry, sessions, self._disturbed(), self.assumed)
+
+    def _hear_boundary(self, told: BoundaryReadings) -> None:
+        """Kept until the assets' readings of the same day are there to be held against them."""
+        portfolio = self.state.portfolio
+        if portfolio is not None and told.day >= local_date(portfolio.registered_ms):
+            portfolio.sources.boundary = [told]
+
+    def _register_step_wh(self) -> float:
+        """The coarsest step in which a vendor tells a register."""
+        steps = [
+            vendor.energy_step * WATT_HOURS[vendor.energy_unit]
+            for vendor in self._vendors.values()
+            if vendor.energy_unit is not None
+        ]
+        return max(steps, default=0.0)
 
     def _disturbed(self) -> list[tuple[int, int, int]]:
         """When our own orders shaped the readings: while delivered, and as long again while energy comes
@@ -581,11 +617,13 @@ class Aggregator:
     def _bid_at_ms(self, requirement: DfsRequirement) -> int:
         return requirement.submit_by_ms - self.assumed.bid_before_window_ends_ms
 
-    def _count_polls_anew(self, portfolio: Portfolio) -> None:
-        day = local_date(self.state.now_ms).toordinal()
-        if day != self.state.polls_day:
-            self.state.polls_day = day
+    def _turn_day(self, portfolio: Portfolio) -> None:
+        """Once a local day: polls are counted anew, and registers noted."""
+        day = local_date(self.state.now_ms)
+        if day.toordinal() != self.state.polls_day:
+            self.state.polls_day = day.toordinal()
             portfolio.control["polls"] = 0
+            turn_day(portfolio.sources, portfolio.store.board, day.toordinal(), day_start_ms(day))
 
     def _forget(self) -> None:
         """Drop plans and declarations that nothing asks about any more; the ledger keeps every

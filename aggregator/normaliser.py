@@ -326,8 +326,8 @@ class Tolerance:
 
     share: float = 0.054
     """3.5 % of a CoP11 Type 5 asset meter and 1.9 % of a whole-current boundary meter (CrowdFlex WP5)."""
-    rounding_wh: float = 2.0
-    """Two registers, each of whole Wh, read at both ends."""
+    rounding_wh: float | NDArray[np.float64] = 2.0
+    """Two registers, each of whole Wh, read at both ends; of all intervals, or of each."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -80,6 +80,8 @@ UNPLUGGED, WAITING, CHARGING, LIMITED, FULL, OVERRIDDEN = 0, 1, 2, 3, 4, 5
 
 COUNTS = ("late", "duplicate", "overtaken", "implausible", "register", "after_publication")
 """The columns of `Store.counts`: readings per group and kind since the start."""
+QUARANTINED = ("implausible", "register")
+"""Those of readings that cannot be and were not taken."""
 
 
 @dataclass(slots=True)
@@ -227,6 +229,9 @@ def observe_kernel(
             if since == 0:
                 quality[row] |= DUPLICATE
                 counts[group, 1] += 1
+            elif delay > clock_behind_ms:  # a clock that has begun at its epoch again
+                quality[row] |= IMPLAUSIBLE
+                counts[group, 3] += 1
             else:
                 counts[group, 2] += 1
             continue

@@ -12,6 +12,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterable
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -132,6 +133,49 @@ def validate(file: File, data: Data = None, json_: Json = False) -> None:
     for fault in warnings:
         say(str(fault))
     say(f"{file}: good. {_in_words(scenario)}")
+
+
+@app.command()
+def eligible(
+    file: File,
+    on: Annotated[
+        str | None, typer.Option("--date", help="rules of this day, not the scenario's", show_default=False)
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option("--against", help="another day, or a derogation", show_default=False)
+    ] = None,
+    held: Annotated[
+        list[str] | None,
+        typer.Option("--with", help="service that all are in already; repeatable", show_default=False),
+    ] = None,
+    data: Data = None,
+    json_: Json = False,
+) -> None:
+    """Say what every asset may be sold as, or which clause forbids it."""
+    from flextwin import eligible as telling
+
+    told = telling.Told(file, data=data, held=tuple(held or ()))
+    rules = told.rules(_day(on))
+    other = None if against is None else told.judged(telling.against(told, rules, against))
+    found = told.judged(rules)
+    if json_:
+        say_json(telling.as_json(told, found, other))
+        return
+    for line in telling.lines(told, found):
+        say(line)
+    if other is not None:
+        for line in telling.moved_lines(found, other):
+            say(line)
+
+
+def _day(told: str | None) -> date | None:
+    """A day as scenarios spell it. Raises RuleError."""
+    from protocol.rulebook import RuleError
+
+    try:
+        return None if told is None else date.fromisoformat(told)
+    except ValueError:
+        raise RuleError(f"{told!r} is no day; write 2024-01-16") from None
 
 
 @app.command("import")

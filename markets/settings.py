@@ -16,8 +16,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from protocol.derogations import RulesOn, load_derogated
 from protocol.periods import PERIOD_MS
-from protocol.rulebook import Rulebook, load_rulebook
+from protocol.rulebook import Rulebook
 
 F64 = NDArray[np.float64]
 RuleValue = float | int | bool | str
@@ -32,21 +33,28 @@ class RulesInForce:
     """Which edition holds: that of the day itself (`on` is None) or of one date; single rules replaced by
     name.
 
-    `overrides`: (rulebook, rule, value).
+    `overrides`: (rulebook, rule, value). `derogations`: by name; they come before overrides, which win.
     """
 
     on: date | None
     overrides: tuple[tuple[str, str, RuleValue], ...]
+    derogations: tuple[str, ...] = ()
 
     def book(self, name: str, day: date) -> Rulebook:
         """The rulebook `name` for something that happens on `day`. Raises RuleError."""
-        return _book(name, self.on or day, self.overrides)
+        return _book(name, self.on or day, self.overrides, self.derogations)
+
+    def rules_on(self, day: date) -> RulesOn:
+        """All rulebooks for something that happens on `day`, as eligibility and stacking ask for them."""
+        return RulesOn(self.on or day, self.derogations, self.overrides)
 
 
 @lru_cache(maxsize=1024)
-def _book(name: str, on: date, overrides: tuple[tuple[str, str, RuleValue], ...]) -> Rulebook:
+def _book(
+    name: str, on: date, overrides: tuple[tuple[str, str, RuleValue], ...], derogations: tuple[str, ...]
+) -> Rulebook:
     replaced = {rule: value for book, rule, value in overrides if book == name}
-    return load_rulebook(name, on=on, overrides=replaced)
+    return load_derogated(name, on, derogations, replaced)
 
 
 # ----------------------------------------------------------------------------------------------------- faults

@@ -118,6 +118,7 @@ class Setpoints(Message):
     sequence: I32  # per asset, rising; an older one than the last applied is ignored
     response_dsr: bool  # SI 2021/1467: no random delay while providing response DSR
     instruction_id: str
+    lease: int = 1  # of the aggregator that leads, rising: the gateway refuses lower ones than it has seen
 
 
 @dataclass(frozen=True, slots=True, eq=False)

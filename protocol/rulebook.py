@@ -106,6 +106,12 @@ def rulebook_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
 
 
+def edition_on(name: str, on: date) -> Edition | None:
+    """The edition of a rulebook on a day; None between two of them. Raises RuleError for no such book."""
+    found: Edition | None = _in_force(_read(name).editions, on)
+    return found
+
+
 def load_rulebook(name: str, on: date, overrides: Mapping[str, Any] | None = None) -> Rulebook:
     """The rulebook `name` as it stood on a day, with single rules replaced by `overrides` (rule name: value).
 
@@ -114,7 +120,7 @@ def load_rulebook(name: str, on: date, overrides: Mapping[str, Any] | None = Non
     fit its rule.
     """
     book = _read(name)
-    edition = _edition_on(book, on)
+    edition = _required_edition(book, on)
     in_force = {rule_name: rule for rule_name, dated in book.rules.items() if (rule := _in_force(dated, on))}
     for rule_name, value in (overrides or {}).items():
         if rule_name not in book.rules:
@@ -131,7 +137,7 @@ def _in_force(dated: tuple[Rule, ...] | tuple[Edition, ...], on: date) -> Any:
     return None
 
 
-def _edition_on(book: _Book, on: date) -> Edition:
+def _required_edition(book: _Book, on: date) -> Edition:
     edition: Edition | None = _in_force(book.editions, on)
     if edition is None:
         known = "; ".join(f"{item.name} {_span(item)}" for item in book.editions)

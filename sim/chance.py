@@ -74,6 +74,8 @@ class Purpose(IntEnum):
     LIFE = 41
     KETTLE = 42
     RESISTIVE = 43
+    BURST = 60
+    DEVICE_CLOCK = 61
     BY_HAND = 70
     ANSWER = 71
     ACT = 72

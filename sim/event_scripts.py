@@ -22,7 +22,7 @@ def rules_for(scenario: Scenario) -> RulesInForce:
         for book, rules in sorted(scenario.markets.rules.items())
         for rule, value in sorted(rules.items())
     )
-    return RulesInForce(scenario.markets.rules_date, overrides)
+    return RulesInForce(scenario.markets.rules_date, overrides, scenario.markets.derogations)
 
 
 def dfs_script(scenario: Scenario, number: int, event: DfsEvent) -> DfsEventScript:

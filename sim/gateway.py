@@ -24,6 +24,7 @@ from protocol.messages import (
     EventNotice,
     Message,
     Polls,
+    Remark,
     SessionStarts,
     Setpoints,
     Telemetry,
@@ -59,7 +60,10 @@ class Witness(Protocol):
 
 @dataclass(slots=True, eq=False)
 class GatewayState:
-    """What is on its way, and whether the assets were told to those who need to know."""
+    """What is on its way, and whether the assets were told to those who need to know.
+
+    `lease` is the highest seen on a command, `fenced` how many set-points came under an older one.
+    """
 
     registered: bool = False
     orders: Flight = field(default_factory=Flight)
@@ -68,6 +72,8 @@ class GatewayState:
     sessions: Flight = field(default_factory=Flight)
     acks: Flight = field(default_factory=Flight)
     vendors: VendorState | None = None
+    lease: int = 0
+    fenced: int = 0
 
 
 class Gateway:
@@ -87,8 +93,10 @@ class Gateway:
         register_at_ms: int = NEVER_MS,
         witness: Witness | None = None,
         vendors: VendorClouds | None = None,
+        fences: bool = True,
     ) -> None:
         self.network = network
+        self._fences = fences
         self._vendors = vendors
         self._state = GatewayState(vendors=None if vendors is None else vendors.state)
         self._registration = registration
@@ -115,7 +123,8 @@ class Gateway:
         Raises TypeError for anything else: not for devices.
         """
         if isinstance(message, Setpoints):
-            self._send_setpoints(message, now_ms)
+            if self._leads(message, now_ms):
+                self._send_setpoints(message, now_ms)
         elif isinstance(message, Polls):
             self._send_polls(message, now_ms)
         elif type(message) in PASSED_ON:
@@ -139,6 +148,17 @@ class Gateway:
         return outbox
 
     # ------------------------------------------------------------------------------------------- downwards
+
+    def _leads(self, message: Setpoints, now_ms: int) -> bool:
+        """Whether a command comes from the aggregator with the newest lease: others are refused and told."""
+        state = self.state
+        if message.lease >= state.lease or not self._fences:
+            state.lease = max(state.lease, message.lease)
+            return True
+        state.fenced += len(message.rows)
+        detail = f"{len(message.rows)} set-points under lease {message.lease}; {state.lease} leads"
+        self._outbox.append(Envelope("journal", Remark(now_ms, "gateway", "fenced", detail)))
+        return False
 
     def _send_setpoints(self, message: Setpoints, now_ms: int) -> None:
         carried = self.network.carry_down(message.rows, now_ms, message.sequence, Kind.SETPOINTS)
@@ -182,6 +202,8 @@ class Gateway:
         due = self.state.orders.take_due(until_ms)
         if due is None:
             return Orders.none()
+        for name in ("from_ms", "until_ms"):
+            due[name] = self.network.by_true_clock(due["rows"], due[name], due["arrival_ms"])
         order = np.lexsort((due["sequence"], due["arrival_ms"], due["rows"]))
         return Orders(**{name: column[order] for name, column in due.items()})
 

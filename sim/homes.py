@@ -1,6 +1,7 @@
 """Where homes are, how they are metered and settled, how much they use.
 
-Every property is a keyed draw of the home's own number: adding homes or properties moves no other home.
+Every property that no file tells is a keyed draw of the home's own key: adding homes or properties moves no
+other home. The key is the home's number, or for a home of a registry the core of its MPAN.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from protocol.messages import I8, I16
+from protocol.messages import I8, I16, I64
 from sim import chance
 from sim.chance import Purpose
 from sim.network_tree import Feeders, feeders_of
@@ -39,6 +40,8 @@ GSP_GROUPS: dict[str, tuple[int, float]] = {
 Ids: MRA/REC MPAN standard; meters: assumed from DNO customer numbers [mem], overridden by `homes.gsp_groups`.
 """
 
+_MPAN_PRIMES = np.array([3, 5, 7, 13, 17, 19, 23, 29, 31, 37, 41, 43])
+
 NOT_SMART, HH_METERED, HH_SETTLED = 0, 1, 2
 """How a home is metered and settled.
 
@@ -50,6 +53,9 @@ No smart meter; half-hourly readings, but settled on a profile; settled on half-
 class HomeTable:
     """One row per home, in the order of their numbers."""
 
+    key: I64  # the entity of its draws, below 2**40
+    mpan: I64
+    own_id: tuple[str, ...] | None  # what a registry calls each; None: nobody does
     gsp_group: I8  # place in `group_names`
     gsp: I16  # place in `gsp_names`
     status: I8  # NOT_SMART, HH_METERED, HH_SETTLED
@@ -64,32 +70,76 @@ class HomeTable:
         return len(self.gsp)
 
 
-def make_homes(homes: Homes, seed: int) -> HomeTable:
-    """Where homes are, how they are metered, how much they use."""
-    number = np.arange(homes.count, dtype=np.int64)
-    names, share = _group_shares(homes)
-    u = chance.units(chance.stream(seed, Purpose.ADDRESS), number)
-    group = np.searchsorted(np.cumsum(share)[:-1], u[:, 0], side="right").astype(np.int8)
-    gsp = (
-        group.astype(np.int16) * homes.gsps_per_group + (u[:, 1] * homes.gsps_per_group).astype(np.int16)
-    ).astype(np.int16)
-    smart = u[:, 2] < homes.smart_share
-    settled = u[:, 3] * homes.smart_share < homes.hh_settled_share
-    status = np.where(~smart, NOT_SMART, np.where(settled, HH_SETTLED, HH_METERED)).astype(np.int8)
-    v = chance.units(chance.stream(seed, Purpose.HOME), number)
-    z = chance.normals(chance.stream(seed, Purpose.HOME), number, number=1)
+@dataclass(frozen=True, slots=True, eq=False)
+class ToldHomes:
+    """What a registry tells of its homes, in the order of its own names for them; shape (homes,)."""
+
+    own_id: tuple[str, ...]
+    mpan: I64
+    group: tuple[str, ...]  # GSP Group
+    gsp_in_group: I16  # -1: not told
+    status: I8
+
+
+def mpan_of(distributor: I64, number: I64) -> I64:
+    """13-digit MPANs: distributor id, ten digits, check digit.
+
+    Check digit: digits times the primes 3 to 43 without 11, summed, mod 11, mod 10 (REC, MPAN core).
+    """
+    core = distributor * 10**10 + number
+    digits = np.stack([(core // 10 ** (11 - k)) % 10 for k in range(12)])
+    check = (digits * _MPAN_PRIMES[:, None]).sum(axis=0) % 11 % 10
+    return np.asarray(core * 10 + check, dtype=np.int64)
+
+
+def make_homes(homes: Homes, seed: int, told: ToldHomes | None = None) -> HomeTable:
+    """Where homes are, how they are metered, how much they use: as `told`, or drawn."""
+    key = np.arange(homes.count, dtype=np.int64) if told is None else told.mpan // 10
+    u = chance.units(chance.stream(seed, Purpose.ADDRESS), key)
+    names, group = _groups(homes, u[:, 0]) if told is None else _told_groups(told)
+    in_group = (u[:, 1] * homes.gsps_per_group).astype(np.int16)
+    if told is not None:
+        in_group = np.where(told.gsp_in_group >= 0, told.gsp_in_group, in_group)
+    gsp = (group.astype(np.int16) * homes.gsps_per_group + in_group).astype(np.int16)
+    status = _status(homes, u[:, 2], u[:, 3]) if told is None else told.status
+    smart = status != NOT_SMART
+    v = chance.units(chance.stream(seed, Purpose.HOME), key)
+    z = chance.normals(chance.stream(seed, Purpose.HOME), key, number=1)
     gsp_names = tuple(f"{name}{k:02d}" for name in names for k in range(homes.gsps_per_group))
+    ids = np.array([GSP_GROUPS[name][0] for name in names])
     return HomeTable(
+        key=key,
+        mpan=mpan_of(ids[group], key * 97 + 1_000_000_000) if told is None else told.mpan,
+        own_id=None if told is None else told.own_id,
         gsp_group=group,
         gsp=gsp,
         status=status,
         communicating=(smart & (v[:, 0] >= homes.not_communicating_share)).astype(np.int8),
         annual_wh=homes.annual_median_wh * np.exp(homes.annual_log_sd * z[:, 0]),
         boundary_gain=1.0 + homes.meter_gain_sd * z[:, 1],
-        feeders=feeders_of(homes.network, gsp, homes.gsps_per_group, tuple(names), number, seed),
+        feeders=feeders_of(homes.network, gsp, homes.gsps_per_group, tuple(names), key, seed),
         group_names=tuple(names),
         gsp_names=gsp_names,
     )
+
+
+def _groups(homes: Homes, u: F64) -> tuple[list[str], I8]:
+    """The GSP Groups of a scenario, and one for each draw."""
+    names, share = _group_shares(homes)
+    return names, np.searchsorted(np.cumsum(share)[:-1], u, side="right").astype(np.int8)
+
+
+def _told_groups(told: ToldHomes) -> tuple[list[str], I8]:
+    """The GSP Groups of a registry, and that of each home."""
+    names, group = np.unique(np.array(told.group), return_inverse=True)
+    return names.tolist(), group.astype(np.int8)
+
+
+def _status(homes: Homes, u: F64, v: F64) -> I8:
+    """How homes are metered and settled."""
+    smart = u < homes.smart_share
+    settled = v * homes.smart_share < homes.hh_settled_share
+    return np.where(~smart, NOT_SMART, np.where(settled, HH_SETTLED, HH_METERED)).astype(np.int8)
 
 
 def _group_shares(homes: Homes) -> tuple[list[str], F64]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numba import njit
@@ -22,6 +22,7 @@ from sim import chance
 from sim.chance import Purpose
 from sim.fleet import MJ_PER_WH
 from sim.homes import HomeTable
+from sim.power_cuts import powered_share
 from sim.scenario import Evs, Homes
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
@@ -112,6 +113,17 @@ def _base_day(
             )
 
 
+class Readings(Protocol):
+    """What meters have read, which stands wherever it is known (`sim/home_readings.py`)."""
+
+    @property
+    def most_wh(self) -> int:
+        """In one half-hour."""
+
+    def put(self, numbers: I64, day: date, day_wh: I16) -> None:
+        """Write what was read on `day` over what was drawn for the homes `numbers`."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class BaseLoad:
     """The half-hourly base load of every home on any day: a pure function of (home, day)."""
@@ -120,6 +132,13 @@ class BaseLoad:
     settings: Homes
     seed: int
     workers: int = 1
+    cuts_ms: I64 | None = None  # power cuts (regions, cuts, 2) [UTC ms]
+    readings: Readings | None = None
+
+    @property
+    def most_wh(self) -> int:
+        """The most that a home uses in half an hour."""
+        return FUSE_WH if self.readings is None else max(FUSE_WH, self.readings.most_wh)
 
     def day_wh(self, numbers: I64, day: date) -> I16:
         """Base load of the homes `numbers` by settlement period of `day` [whole Wh], (homes, periods).
@@ -131,20 +150,26 @@ class BaseLoad:
         shape_wh = mean_shape_kw(day) * 500.0 / PROFILE_ANNUAL_WH
         memory = self.settings.day_autocorrelation ** np.arange(_DAY_MEMORY)
         memory = memory / np.sqrt((memory**2).sum())
-        keys = (chance.stream(self.seed, purpose) for purpose in (Purpose.BASE_DAY, Purpose.BASE_HALF_HOUR))
-        day_key, hour_key = keys
+        streams = (
+            chance.stream(self.seed, purpose) for purpose in (Purpose.BASE_DAY, Purpose.BASE_HALF_HOUR)
+        )
+        day_key, hour_key = streams
         factors = log_normal_factors(self.settings.half_hour_log_sd)
-        scale = self.homes.annual_wh[numbers]
+        keys, scale = self.homes.key[numbers], self.homes.annual_wh[numbers]
 
         def work(low: int, high: int) -> None:
             _base_day(
-                numbers[low:high], scale[low:high], shape_wh, clock, day.toordinal(), day_key, hour_key,
+                keys[low:high], scale[low:high], shape_wh, clock, day.toordinal(), day_key, hour_key,
                 self.settings.day_log_sd, memory, factors, out[low:high],
             )  # fmt: skip
 
         edges = np.linspace(0, len(numbers), self.workers + 1).astype(int).tolist()
         with ThreadPoolExecutor(self.workers) as pool:
             list(pool.map(work, edges[:-1], edges[1:]))
+        if self.readings is not None:
+            self.readings.put(numbers, day, out)
+        if self.cuts_ms is not None and self.cuts_ms.size:
+            return (out * powered_share(self.cuts_ms, day)[self.homes.gsp_group[numbers]]).astype(np.int16)
         return out
 
 

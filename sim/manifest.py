@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import zoneinfo
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from functools import lru_cache
@@ -34,9 +35,12 @@ def make_manifest(
     inputs: Iterable[Source] = (),
     degraded: Iterable[str] = (),
     invariants: Mapping[str, int] | None = None,
+    data: Path | None = None,
+    population: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The manifest of a run. `text` is the scenario as its author wrote it, `inputs` the data files read,
-    `degraded` why the result is less than asked for, `invariants` how often each law was violated.
+    `degraded` why the result is less than asked for, `invariants` how often each law was violated, `data` the
+    folder from which data files are named, `population` what a registry told of the homes.
     """
     reasons = sorted(set(degraded))
     return {
@@ -58,10 +62,26 @@ def make_manifest(
         "versions": versions(),
         "rulebooks": _rulebooks(scenario),
         "operational_metering": scenario.markets.balancing.operational_metering,
-        "inputs": {source.path.name: source.sha256 for source in sorted(inputs, key=lambda it: it.path)},
+        "inputs": _inputs(inputs, data),
+        **({} if population is None else {"population": dict(population)}),
         "invariants": dict(sorted((invariants or {}).items())),
         "tables": {name: asdict(file) for name, file in tables.items()},
     }
+
+
+def _inputs(inputs: Iterable[Source], data: Path | None) -> dict[str, str]:
+    """SHA-256 of each file by its path from the data folder; elsewhere by as much of it as sets it apart."""
+    digests = {source.path.resolve(): source.sha256 for source in inputs}
+    folder = None if data is None else data.resolve()
+    named: dict[str, str] = {}
+    for path in sorted(digests, key=lambda path: (folder is None or not path.is_relative_to(folder), path)):
+        if folder is not None and path.is_relative_to(folder):
+            name = path.relative_to(folder).as_posix()
+        else:
+            tails = (Path(*path.parts[-length:]).as_posix() for length in range(1, len(path.parts) + 1))
+            name = next(tail for tail in tails if tail not in named)
+        named[name] = digests[path]
+    return dict(sorted(named.items()))
 
 
 @lru_cache(maxsize=1)
@@ -79,6 +99,24 @@ def versions() -> dict[str, str]:
     """Versions of Python, of the libraries that results depend on, and of the calendars."""
     found = {name: _installed(name) for name in (*_LIBRARIES, "holidays", "tzdata")}
     return {"python": platform.python_version(), **{name: told for name, told in found.items() if told}}
+
+
+def made_with() -> dict[str, str]:
+    """All that a run must find again to go on: our code, the libraries, and the time zones in force."""
+    return {"flextwin": code_version(), **versions(), "time zones": _time_zones()}
+
+
+def _time_zones() -> str:
+    """The edition of the time zones that clocks follow: the host's where it has any, else the package's."""
+    for folder in map(Path, zoneinfo.TZPATH):
+        if not (folder / "Europe" / "London").is_file():
+            continue
+        edition = folder / "tzdata.zi"
+        if edition.is_file():
+            with edition.open(encoding="utf-8") as file:
+                return file.readline().removeprefix("# version ").strip()
+        return hashlib.sha256((folder / "Europe" / "London").read_bytes()).hexdigest()[:12]
+    return _installed("tzdata")
 
 
 def _installed(name: str) -> str:

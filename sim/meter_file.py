@@ -7,7 +7,6 @@ that no day of 46 or 50 periods can be mistaken for one of 48.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -97,10 +96,9 @@ def write_meters(readings: MeterReadings, out: Path) -> None:
 
 def load_meters(path: Path) -> MeterReadings:
     """The readings that `write_meters` wrote. Raises DataErrors for another or a damaged file."""
-    table = read_written(path, SCHEMA)
+    table, source = read_written(path, SCHEMA)
     mpans, start_ms, import_wh = (table[name].to_numpy() for name in ("mpan", "start_ms", "import_wh"))
     known, meter = np.unique(mpans, return_inverse=True)
-    source = Source(path, hashlib.sha256(path.read_bytes()).hexdigest(), len(mpans))
     return MeterReadings(
         source, known, meter.astype(np.int64), start_ms, import_wh, _missing(meter, start_ms)
     )

@@ -36,7 +36,7 @@ from sim.chance import Purpose
 from sim.fleet import MJ_PER_WH
 from sim.fleets import Arms
 from sim.homes import NOT_SMART
-from sim.households import FUSE_WH, BaseLoad
+from sim.households import BaseLoad
 from sim.kinds.kind import Part
 from sim.participants import Participants
 from sim.population import Population, has_asset_meter
@@ -121,7 +121,7 @@ class Meters:
             np.concatenate([np.full(len(part.drawn.home), self._reads(part)) for part in population.parts])
         ).astype(np.int32)
         """Rows with an asset meter that is read."""
-        self._wh_type = _wh_type(population, self.home_place)
+        self._wh_type = _wh_type(population, self.home_place, base.most_wh)
         self._cells = len(homes.gsp_names) * len(Service)
         self._gap_key = chance.stream(scenario.seed, Purpose.METER_GAP)
         self._base_day: tuple[date, I16] | None = None
@@ -277,7 +277,8 @@ class Meters:
         share = self._scenario.homes.daily_missing_share
         if share == 0:
             return np.zeros(len(self.homes), bool)
-        return chance.units(self._gap_key, self.homes, day.toordinal(), 1)[:, 0] < share
+        key = self._population.homes.key[self.homes]
+        return chance.units(self._gap_key, key, day.toordinal(), 1)[:, 0] < share
 
     def homes_base_wh(self, day: date) -> I64:
         """Base load of all homes by GSP and period of `day`, shape (GSPs, periods) [Wh]."""
@@ -370,10 +371,10 @@ def _homes_by_first_row(home: I32) -> tuple[I64, I64, I64]:
     return numbers[order].astype(np.int64), first[order], place_of[place]
 
 
-def _wh_type(population: Population, home_place: I64) -> Any:
+def _wh_type(population: Population, home_place: I64, most_base_wh: int) -> Any:
     """The type that half-hours of the largest home fit: two bytes, but for businesses."""
     rating_w = np.concatenate([part.drawn.rating_w for part in population.parts])
-    most_wh = np.bincount(home_place, weights=np.abs(rating_w)).max(initial=0.0) / 2 + FUSE_WH
+    most_wh = np.bincount(home_place, weights=np.abs(rating_w)).max(initial=0.0) / 2 + most_base_wh
     return np.int16 if most_wh * _GAIN_MARGIN < np.iinfo(np.int16).max else np.int32
 
 

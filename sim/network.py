@@ -8,7 +8,7 @@ other rows of a batch, nor on the length of a stretch, nor on the number of thre
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
@@ -19,10 +19,12 @@ from protocol.messages import I8, I32, I64, Telemetry
 from protocol.party import NEVER_MS
 from protocol.periods import MINUTE_MS, day_start_ms, local_date
 from sim.chance import Purpose, stream, units, words
+from sim.clocks import DeviceClocks
 from sim.flight import Columns
 from sim.outages import (
     CLOUDS,
     OutageWindow,
+    OwnOutageLaw,
     OwnOutages,
     domain_places,
     outage_windows,
@@ -106,6 +108,11 @@ ROUTE = np.dtype(
         ("begins", "f8"),
         ("mean_ms", "f8"),
         ("look_back", "i8"),
+        ("burst_loss", "u8", 2),  # up, down: share of 2**32
+        ("burst_block_ms", "i8"),
+        ("burst_begins", "f8"),
+        ("burst_mean_ms", "f8"),
+        ("burst_look_back", "i8"),
     ],
     align=True,
 )
@@ -363,6 +370,40 @@ def _settle(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _lose_in_bursts(  # type: ignore[no-untyped-def]
+    down, key, rows, sent_ms, first_minute, device, number, routes, route_of, arrival_ms, copy_ms, outcome,
+    messages, latency_ms,
+):  # fmt: skip
+    """Take back what `_carry_chunk` has delivered of messages sent in a burst of loss.
+
+    The bursts of a device and direction are a calendar of their own, as its outages are.
+    """
+    for i in range(rows.shape[0]):
+        row = rows[i]
+        r = np.int64(route_of[row])
+        route = routes[r]
+        if outcome[i] != _DELIVERED or route.burst_loss[down] == 0 or route.burst_begins == 0.0:
+            continue
+        word, _, _, _ = words(key, device[row], sent_ms[i], number[i])
+        if word >= route.burst_loss[down]:
+            continue
+        block = sent_ms[i] // route.burst_block_ms
+        since_before_ms, from_ms, to_ms = own_outages(
+            key, device[row] * 2 + down, block, route.burst_block_ms, route.burst_begins, route.burst_mean_ms,
+            route.burst_look_back,
+        )  # fmt: skip
+        if sent_ms[i] >= since_before_ms and not from_ms <= sent_ms[i] < to_ms:
+            continue
+        minute = sent_ms[i] // MINUTE_MS - first_minute
+        messages[minute, r, _DELIVERED] -= 1
+        latency_ms[minute, r, _DELIVERED] -= arrival_ms[i] - sent_ms[i]
+        if copy_ms[i] != 0:
+            messages[minute, r, _DUPLICATED] -= 1
+        messages[minute, r, _LOST] += 1
+        arrival_ms[i], copy_ms[i], outcome[i] = NEVER_MS, 0, _LOST
+
+
+@njit(cache=True, nogil=True)
 def _scratch():  # type: ignore[no-untyped-def]
     """Columns for one chunk: entity, number, place, four words, what is odd, and which are."""
     words_of = np.empty((4, _CHUNK), np.uint32)
@@ -406,7 +447,7 @@ def _carry_chunk(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _carry(  # type: ignore[no-untyped-def]
-    down, kind, rows, sent_ms, sequence, first_minute, key, own_key, drop_key, device, route_of,
+    down, kind, rows, sent_ms, sequence, first_minute, key, own_key, drop_key, burst_key, device, route_of,
     report_every_ms, routes, tables, hull_from_ms, hull_to_ms, calendar, suspect, windows, places, order,
     members, return_over_ms, arrival_ms, copy_ms, outcome, messages, latency_ms,
 ):  # fmt: skip
@@ -417,6 +458,7 @@ def _carry(  # type: ignore[no-untyped-def]
     most_loss = np.uint32(min(routes.loss[:, down].max(), _MOST))
     most_duplicate = np.uint32(min(routes.duplicate.max(), _MOST))
     block_from_ms = np.ascontiguousarray(routes.block_from_ms)
+    bursty = routes.burst_loss[:, down].max() > 0
     for start in range(0, rows.shape[0], _CHUNK):
         end = min(rows.shape[0], start + _CHUNK)
         if down:
@@ -428,6 +470,11 @@ def _carry(  # type: ignore[no-untyped-def]
             hull_from_ms, hull_to_ms, calendar, suspect, windows, places, order, members, return_over_ms,
             arrival_ms[start:end], copy_ms[start:end], outcome[start:end], messages, latency_ms,
         )  # fmt: skip
+        if bursty:
+            _lose_in_bursts(
+                down, burst_key, rows[start:end], sent_ms[start:end], first_minute, device, number, routes,
+                route_of, arrival_ms[start:end], copy_ms[start:end], outcome[start:end], messages, latency_ms,
+            )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
@@ -447,7 +494,7 @@ def _carry_quietly(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _carry_readings(  # type: ignore[no-untyped-def]
-    quiet, until_ms, skew_ms, readings, first_minute, key, own_key, drop_key, device, route_of,
+    quiet, until_ms, skew_ms, readings, first_minute, key, own_key, drop_key, burst_key, device, route_of,
     report_every_ms, routes, tables, median_ms, hull_from_ms, hull_to_ms, calendar, suspect, windows, places,
     order, members, return_over_ms, arrived, later_at, later_ms, messages, latency_ms,
 ):  # fmt: skip
@@ -462,6 +509,7 @@ def _carry_readings(  # type: ignore[no-untyped-def]
     most_loss = np.uint32(min(routes.loss[:, 0].max(), _MOST))
     most_duplicate = np.uint32(min(routes.duplicate.max(), _MOST))
     block_from_ms = np.ascontiguousarray(routes.block_from_ms)
+    bursty = routes.burst_loss[:, 0].max() > 0
     arrival_ms, copy_ms = np.empty(_CHUNK, np.int64), np.zeros(_CHUNK, np.int64)
     outcome = np.zeros(_CHUNK, np.int8)
     rows, event_ms, import_w, register_wh, status, soc_pct = readings
@@ -484,6 +532,11 @@ def _carry_readings(  # type: ignore[no-untyped-def]
                 members, return_over_ms, arrival_ms[:size], copy_ms[:size], outcome[:size], messages,
                 latency_ms,
             )  # fmt: skip
+            if bursty:
+                _lose_in_bursts(
+                    0, burst_key, rows[start:end], event_ms[start:end], first_minute, device, scratch[1],
+                    routes, route_of, arrival_ms[:size], copy_ms[:size], outcome[:size], messages, latency_ms,
+                )  # fmt: skip
         for k in range(size):
             i = np.uint64(start + k)  # unsigned, or every access below is checked for counting from the end
             comes_ms = arrival_ms[k]
@@ -579,6 +632,7 @@ class Network:
         self._report_every_ms = np.ascontiguousarray(report_every_ms, np.int64)
         self._key_up, self._key_down = stream(seed, Purpose.CARRY_UP), stream(seed, Purpose.CARRY_DOWN)
         self._drop_key = stream(seed, Purpose.CLOUD_OUTAGE)
+        self._burst_key = stream(seed, Purpose.BURST)
         self._tables = np.stack([latency_table(route) for route in self.routes])
         self._places = domain_places(plant)
         self._own = OwnOutages(plant, self.routes, seed)
@@ -593,6 +647,7 @@ class Network:
         self._limits = _Limits.of(self.routes)
         self.threads = threads or Threads(workers)
         self._skew_ms = _clock_skews(plant, self.routes, seed)
+        self._clocks = DeviceClocks.of(comms.clocks, plant.device, seed)
         self.state = self._fresh_state(clock)
 
     def _fresh_state(self, clock: Clock) -> NetworkState:
@@ -647,16 +702,20 @@ class Network:
         messages, latency_ms = trip.accounts()
         arrived = _room(2 * count)
         later_at, later_ms = np.empty(2 * count, np.int64), np.empty(2 * count, np.int64)
+        skew_ms = self._skew_ms if self._clocks is None else self._skew_ms[:0]
         now, later = _carry_readings(
-            trip.quiet, until_ms, self._skew_ms, readings.columns(), trip.first_minute, self._key_up,
-            self._own.key, self._drop_key, self.plant.device, self.plant.route, self._report_every_ms,
-            self._route, self._tables, self._limits.median_ms, self._own.hull_from_ms,
+            trip.quiet, until_ms, skew_ms, readings.columns(), trip.first_minute, self._key_up,
+            self._own.key, self._drop_key, self._burst_key, self.plant.device, self.plant.route,
+            self._report_every_ms, self._route, self._tables, self._limits.median_ms, self._own.hull_from_ms,
             self._own.hull_to_ms, self._own.calendar, trip.suspect, trip.windows, self._places,
             self._order, self._members, self._return_over_ms, arrived, later_at, later_ms,
             messages, latency_ms,
         )  # fmt: skip
         on_the_way = self._on_the_way(readings, later_at[:later], later_ms[:later])
-        return CarriedReadings(_telemetry(arrived, int(now)), on_the_way, messages, latency_ms)
+        told = _telemetry(arrived, int(now))
+        if self._clocks is not None:
+            told = replace(told, event_ms=self.by_own_clock(told.rows, told.event_ms))
+        return CarriedReadings(told, on_the_way, messages, latency_ms)
 
     def _on_the_way(self, readings: Readings, at: I64, arrival_ms: I64) -> Columns:
         """Readings that are still to arrive, as they will."""
@@ -673,7 +732,12 @@ class Network:
 
     def by_own_clock(self, rows: I32, event_ms: I64) -> I64:
         """What the devices' own clocks say of a moment."""
-        return event_ms + self._skew_ms[rows] if len(self._skew_ms) else event_ms
+        shown_ms = event_ms if self._clocks is None else self._clocks.shown_ms(rows, event_ms)
+        return shown_ms + self._skew_ms[rows] if len(self._skew_ms) else shown_ms
+
+    def by_true_clock(self, rows: I32, own_ms: I64, now_ms: I64) -> I64:
+        """When devices take it to be the moment `own_ms` that an order of `now_ms` names."""
+        return own_ms if self._clocks is None else self._clocks.true_ms(rows, own_ms, now_ms)
 
     def _travel(self, rows: I32, sent_ms: I64, sequence: I32, kind: Kind, outcome: I8) -> Carried:
         count = len(rows)
@@ -699,7 +763,8 @@ class Network:
                 _carry(
                     int(down), int(kind), rows[part], sent_ms[part], sequence[part], trip.first_minute,
                     self._key_down if down else self._key_up, self._own.key, self._drop_key,
-                    self.plant.device, self.plant.route, self._report_every_ms, self._route, self._tables,
+                    self._burst_key, self.plant.device, self.plant.route, self._report_every_ms,
+                    self._route, self._tables,
                     self._own.hull_from_ms, self._own.hull_to_ms, self._own.calendar, trip.suspect,
                     trip.windows, self._places, self._order, self._members, self._return_over_ms,
                     arrival_ms[part], copy_ms[part], outcome[part], messages, latency_ms,
@@ -876,7 +941,8 @@ class _Limits:
 
 def _is_quiet(route: Route) -> bool:
     chancy = (route.latency_log_sd, route.tail_share, route.loss_up, route.loss_down, route.duplicate)
-    return not any(chancy) and not (route.offline_every_ms and route.offline_for_ms)
+    bursts = route.burst_loss_up or route.burst_loss_down
+    return not any(chancy) and not bursts and not (route.offline_every_ms and route.offline_for_ms)
 
 
 def _column(values: list[int]) -> I64:
@@ -889,6 +955,12 @@ def _route_records(routes: tuple[Route, ...], own: OwnOutages) -> NDArray[np.voi
         records["loss"][place] = round(route.loss_up * _CERTAIN), round(route.loss_down * _CERTAIN)
         records["duplicate"][place] = round(route.duplicate * _CERTAIN)
         records["depth"][place] = route.backfill_depth
+        bursts = OwnOutageLaw.of_bursts(route)
+        records["burst_loss"][place] = (
+            round(route.burst_loss_up * _CERTAIN), round(route.burst_loss_down * _CERTAIN),
+        )  # fmt: skip
+        for name in ("block_ms", "begins", "mean_ms", "look_back"):
+            records[f"burst_{name}"][place] = getattr(bursts, name)
     for name in ("block_ms", "block", "begins", "mean_ms", "look_back"):
         records[name] = getattr(own, name)
     return records

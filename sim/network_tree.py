@@ -8,6 +8,7 @@ the sizes here are parameters, and guesses where they say so.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,18 +44,23 @@ def feeders_of(
     u = chance.units(key, number, number=_BELOW_GSP)
     primary = _child(gsp.astype(np.int32), sizes.primaries_per_gsp, u[:, 0])
     hv_feeder = _child(primary, sizes.hv_feeders_per_primary, u[:, 1])
-    zone = zone_of_primaries(sizes, len(group_names), gsps_per_group, seed)
+    zone = zone_of_primaries(sizes, [ord(name[-1]) for name in group_names], gsps_per_group, seed)
     names = tuple(f"{group}/cmz{k:02d}" for group in group_names for k in range(sizes.zones_per_group))
     return Feeders(
         primary, hv_feeder, _child(hv_feeder, sizes.lv_feeders_per_hv_feeder, u[:, 2]), zone[primary], names
     )
 
 
-def zone_of_primaries(sizes: NetworkTree, groups: int, gsps_per_group: int, seed: int) -> I16:
-    """The zone of every primary, NO_ZONE for most; neighbouring GSPs share a zone."""
-    primary = np.arange(groups * gsps_per_group * sizes.primaries_per_gsp, dtype=np.int64)
+def zone_of_primaries(sizes: NetworkTree, groups: Sequence[int], gsps_per_group: int, seed: int) -> I16:
+    """The zone of every primary, NO_ZONE for most; neighbouring GSPs share a zone.
+
+    `groups` are numbers by which the groups' draws are keyed, so that one more group moves no other's zones.
+    """
+    of_a_group = gsps_per_group * sizes.primaries_per_gsp
+    primary = np.arange(len(groups) * of_a_group, dtype=np.int64)
     key = chance.stream(seed, Purpose.ADDRESS)
-    short_of_room = chance.units(key, primary, number=_ZONES)[:, 0] < sizes.zone_share
+    entity = np.repeat(np.array(groups, np.int64), of_a_group) * of_a_group + primary % of_a_group
+    short_of_room = chance.units(key, entity, number=_ZONES)[:, 0] < sizes.zone_share
     group, gsp_in_group = np.divmod(primary // sizes.primaries_per_gsp, gsps_per_group)
     zone = group * sizes.zones_per_group + gsp_in_group * sizes.zones_per_group // gsps_per_group
     return np.where(short_of_room, zone, NO_ZONE).astype(np.int16)

@@ -60,17 +60,34 @@ class OwnOutageLaw:
     def of(route: Route) -> OwnOutageLaw:
         """The law by which a device is up offline_every / (offline_every + offline_for) of the time.
 
-        The block is halved from a day until less than half the blocks have to see an outage begin.
         Raises ValueError if devices would be down for most of the time.
         """
         every_ms, for_ms = route.offline_every_ms, route.offline_for_ms
-        if every_ms == 0 or for_ms == 0:
-            return OwnOutageLaw(DAY_MS, 0.0, 0.0, 0)
-        if for_ms > every_ms:
+        if for_ms > every_ms > 0:
             raise ValueError(
                 f"devices are offline for {for_ms} ms every {every_ms} ms: more down than up is no route; "
                 "lower offline_for"
             )
+        return OwnOutageLaw._between(every_ms, for_ms)
+
+    @staticmethod
+    def of_bursts(route: Route) -> OwnOutageLaw:
+        """The law of its bursts of loss, by `burst_every_ms` and `burst_for_ms`; ValueError as `of`."""
+        every_ms, for_ms = route.burst_every_ms, route.burst_for_ms
+        if for_ms > every_ms > 0:
+            raise ValueError(
+                f"bursts of {for_ms} ms every {every_ms} ms: more burst than not is no burst; lower burst_for"
+            )
+        return OwnOutageLaw._between(every_ms, for_ms)
+
+    @staticmethod
+    def _between(every_ms: int, for_ms: int) -> OwnOutageLaw:
+        """The law by these mean times up and down.
+
+        The block is halved from a day until less than half the blocks have to see an outage begin.
+        """
+        if every_ms == 0 or for_ms == 0:
+            return OwnOutageLaw(DAY_MS, 0.0, 0.0, 0)
         block_ms = DAY_MS
         while block_ms > MINUTE_MS and _block_share_up(block_ms, for_ms, 0.5) > every_ms / (
             every_ms + for_ms
@@ -282,15 +299,19 @@ def _written(outage: Outage, clock: Clock, members: dict[str, dict[str, int]]) -
     if place is None:
         known = ", ".join(members[outage.kind])
         raise ValueError(f"comms.outages: there is no {outage.kind} {outage.name!r}; there are {known}")
-    day = clock.start + timedelta(days=outage.day)
-    if outage.start == _FULL_DAY_MIN:
-        from_ms = day_end_ms(day)
-    else:
-        from_ms = local_clock_ms(day, outage.start // 60, outage.start % 60)
+    from_ms = outage_start_ms(outage, clock)
     return OutageWindow(
         outage.kind, outage.name, from_ms, from_ms + outage.duration_ms, outage.directions, outage.messages,
         outage.drop, outage.extra_latency_ms, DOMAIN_KINDS.index(outage.kind), place,
     )  # fmt: skip
+
+
+def outage_start_ms(outage: Outage, clock: Clock) -> int:
+    """When a scenario's outage begins [UTC ms]."""
+    day = clock.start + timedelta(days=outage.day)
+    if outage.start == _FULL_DAY_MIN:
+        return day_end_ms(day)
+    return local_clock_ms(day, outage.start // 60, outage.start % 60)
 
 
 def _drawn(

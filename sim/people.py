@@ -19,6 +19,7 @@ from sim.fleets import Arms
 from sim.households import deadline_ms, plan_moment_ms
 from sim.kinds.kind import HALF_HOUR_MS, Sky
 from sim.population import Population
+from sim.power_cuts import power_cuts_ms
 from sim.scenario import Scenario
 from sim.sky import make_sky
 from sim.weather import Temperatures
@@ -58,6 +59,7 @@ class People:
         self._population = population
         self._temperatures = temperatures
         self.arms = arms
+        self._cuts_ms = power_cuts_ms(scenario.comms, scenario.clock, population.homes.group_names)
         self.judged: list[list[Promises]] = []
         self.state = PeopleState(first_day)
 
@@ -75,6 +77,8 @@ class People:
         sky = self._sky(day)
         for place, part in enumerate(self._population.parts):
             diary, today = part.kind.diary(part.drawn, day, sky), part.kind.today(day, sky)
+            if isinstance(today, Today):
+                today = today._replace(cuts_ms=self._cuts_ms)
             self._plan(place, diary, today, look=False)
         self.state.day = day + timedelta(days=1)
 

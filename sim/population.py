@@ -29,8 +29,11 @@ from protocol.messages import (
 from sim import chance
 from sim.chance import Purpose
 from sim.event_response import enrolled_by_hand
-from sim.homes import GSP_GROUPS, NOT_SMART, HomeTable, make_homes
+from sim.head_ends import profile_names
+from sim.home_readings import HomeReadings, home_readings
+from sim.homes import NOT_SMART, HomeTable, make_homes
 from sim.households import BaseLoad, Drivers
+from sim.importers import Source
 from sim.kinds.appliances import Appliances
 from sim.kinds.batteries import HomeBatteries
 from sim.kinds.businesses import BusinessSites, Generators
@@ -40,13 +43,19 @@ from sim.kinds.heat_pumps import HeatPumpKind
 from sim.kinds.hot_water import HotWaterCylinders
 from sim.kinds.kind import Kind, Part
 from sim.kinds.pv import Roofs
+from sim.kinds.registered_kind import REACHED_BY, RegisteredKind, RegisteredRoofs
 from sim.kinds.resistive_heaters import ResistiveHeaterHomes
 from sim.kinds.storage_heaters import StorageHeaterHomes
-from sim.ownership import Ownership, make_ownership
+from sim.ownership import Bools, Ownership, make_ownership
 from sim.play import Plant
+from sim.registered import Registered, registered, two_rate_homes, with_count
+from sim.registry_file import NOT_TOLD
 from sim.routes import routes_of
 from sim.scenario import ROUTE_NAMES, Comms, Scenario
+from sim.scenario_device_checks import SECTIONS
 
+KINDS = ("evs", *SECTIONS)
+"""The kinds' sections in the order of their parts."""
 CYCLE_WH = MappingProxyType({
     "washing_machines": 930,
     "washer_dryers": 2_610,
@@ -58,7 +67,6 @@ CYCLE_WH = MappingProxyType({
 FRIDGE_CYCLES_PER_YEAR = 6_116
 """CREST."""
 LEAST_BASE_LOAD = 0.25
-_MPAN_PRIMES = np.array([3, 5, 7, 13, 17, 19, 23, 29, 31, 37, 41, 43])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,6 +78,7 @@ class Population:
 
     homes: HomeTable
     heat: I8  # of each home: sim.ownership.Heat
+    two_rate: Bools  # of each home: its meter has two rates (Economy 7)
     parts: tuple[Part, ...]  # part 0: the cars
     home: I32  # place in the HomeTable
     service: I8  # NONE where nobody can be reached
@@ -77,12 +86,21 @@ class Population:
     plant: Plant  # reachable rows
     registration: AssetRegistration  # reachable rows
     drivers: Drivers  # of the cars
+    vendors: tuple[str, ...] | None  # the profile told of each reachable row, "" of none; None: no registry
+    registry: Registered | None
+    readings: HomeReadings | None
     by_hand: I32  # homes enrolled in DFS with nothing but their people, rising
 
     @property
     def home_registration(self) -> HomeRegistration:
         """What the aggregator is told of the homes that act by hand: all have half-hourly meters."""
         return HomeRegistration(self.by_hand, np.ones(len(self.by_hand), np.int8))
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The files that it was made from."""
+        registry = () if self.registry is None else (self.registry.registry.source,)
+        return registry if self.readings is None else (*registry, self.readings.source)
 
     @property
     def within_reach(self) -> tuple[Part, ...]:
@@ -110,42 +128,51 @@ class Population:
         return np.ascontiguousarray(self.parts[0].drawn.state["charge_mj"])
 
 
-def mpan_of(distributor: I64, number: I64) -> I64:
-    """13-digit MPANs: distributor id, ten digits, check digit.
-
-    Check digit: digits times the primes 3 to 43 without 11, summed, mod 11, mod 10 (REC, MPAN core).
-    """
-    core = distributor * 10**10 + number
-    digits = np.stack([(core // 10 ** (11 - k)) % 10 for k in range(12)])
-    check = (digits * _MPAN_PRIMES[:, None]).sum(axis=0) % 11 % 10
-    return np.asarray(core * 10 + check, dtype=np.int64)
-
-
 def make_population(scenario: Scenario) -> Population:
-    """The population of a scenario, a pure function of its parameters and seed."""
-    owned = make_ownership(scenario)
-    homes = _without_goods(make_homes(scenario.homes, scenario.seed), scenario, owned)
-    cars = Cars(scenario.evs, homes, owned.numbers("evs"), scenario.seed)
+    """The population of a scenario, a pure function of its parameters, seed, registry and meter data.
+
+    Raises DataErrors for files that do not hold.
+    """
+    registry = registered(scenario)
+    scenario = with_count(scenario, registry)
+    owned = make_ownership(scenario) if registry is None else registry.ownership()
+    homes = make_homes(scenario.homes, scenario.seed, None if registry is None else registry.homes)
+    homes = _without_goods(homes, scenario, owned)
+    readings = home_readings(scenario, homes)
+    if readings is not None:
+        homes = replace(homes, annual_wh=readings.annual_wh(homes.annual_wh))
+    tariff = None if registry is None else registry.tariff
+    two_rate = two_rate_homes(homes, owned.has["storage_heaters"], scenario, tariff)
+    told_two_rate = owned.has["storage_heaters"] | (False if tariff is None else tariff == 1)
+    make = _Maker(scenario, homes, told_two_rate, readings)
+    kinds = make.drawn(owned) if registry is None else make.told(registry)
     first_day = scenario.clock.start - timedelta(days=scenario.clock.history_days)
-    kinds = [cars, *_other_kinds(scenario, homes, owned)]
     parts, reachable = _make_parts(kinds, periods.day_start_ms(first_day))
     home = np.concatenate([part.drawn.home for part in parts])
     plant = _make_plant(scenario.comms, scenario.seed, reachable, homes)
+    vendors = None
+    if registry is not None:
+        vendors = registry.vendors_of(plant.device)
+        plant = replace(plant, vendor=_clouds_of(vendors, plant, scenario.comms))
     service = np.full(len(home), Service.NONE, np.int8)
     metered = np.concatenate([np.full(len(part.drawn.home), has_asset_meter(part)) for part in reachable])
-    service[: len(plant.home)] = _services(scenario, homes, plant.home, metered)
+    service[: len(plant.home)] = _services(scenario, homes, plant.home, metered, registry)
     registration = _register(scenario, homes, reachable, plant, service[: len(plant.home)])
     return Population(
         homes=homes,
         heat=owned.heat,
+        two_rate=two_rate,
         parts=parts,
         home=home,
         service=service,
         cell=(homes.gsp[home] * len(Service) + service).astype(np.int16),
         plant=plant,
         registration=registration,
-        drivers=cars.drivers(parts[0].drawn.spec["device"]),
-        by_hand=_by_hand(scenario, homes, registration),
+        drivers=make.cars(make.no_homes).drivers(parts[0].drawn.spec["device"]),
+        vendors=vendors,
+        registry=registry,
+        readings=readings,
+        by_hand=_by_hand(scenario, homes, registration, registry),
     )
 
 
@@ -165,31 +192,82 @@ def _without_goods(homes: HomeTable, scenario: Scenario, owned: Ownership) -> Ho
     return replace(homes, annual_wh=left_wh)
 
 
-def _other_kinds(scenario: Scenario, homes: HomeTable, owned: Ownership) -> list[Kind]:
-    """Every kind but cars that somebody has, in the order of their numbers."""
-    seed, has = scenario.seed, owned.numbers
-    roofs = Roofs(scenario.pv, homes, has("pv"), seed)
-    base_load = BaseLoad(homes, scenario.homes, seed)
-    kinds: dict[str, Kind] = {
-        "heat_pumps": HeatPumpKind(scenario.heat_pumps, homes, has("heat_pumps"), seed),
-        "storage_heaters": StorageHeaterHomes(scenario.storage_heaters, homes, has("storage_heaters"), seed),
-        "resistive_heaters": ResistiveHeaterHomes(
-            scenario.resistive_heaters, homes, has("resistive_heaters"), seed
-        ),
-        "hot_water": HotWaterCylinders(
-            scenario.hot_water, homes, has("hot_water"), seed, owned.has["storage_heaters"]
-        ),
-        "batteries": HomeBatteries(scenario.batteries, homes, has("batteries"), seed, base_load, roofs),
-        "pv": roofs,
-        "washing_machines": Appliances(scenario.washing_machines, homes, has("washing_machines"), seed),
-        "washer_dryers": Appliances(scenario.washer_dryers, homes, has("washer_dryers"), seed),
-        "tumble_dryers": Appliances(scenario.tumble_dryers, homes, has("tumble_dryers"), seed),
-        "dishwashers": Appliances(scenario.dishwashers, homes, has("dishwashers"), seed),
-        "fridges": FridgeFreezers(scenario.fridges, homes, has("fridges"), seed),
-        "businesses": BusinessSites(scenario.businesses, homes, has("businesses"), seed),
-        "generators": Generators(scenario.generators, homes, has("generators"), seed),
-    }
-    return [kind for section, kind in kinds.items() if owned.has[section].any()]
+class _Maker:
+    """Makes the kinds of a scenario for their owners."""
+
+    no_homes: I32 = np.empty(0, np.int32)
+
+    def __init__(
+        self, scenario: Scenario, homes: HomeTable, two_rate: Bools, readings: HomeReadings | None
+    ) -> None:
+        self._scenario, self._homes, self._two_rate = scenario, homes, two_rate
+        self._base_load = BaseLoad(homes, scenario.homes, scenario.seed, readings=readings)
+
+    def drawn(self, owned: Ownership) -> list[Kind]:
+        """Cars, and every other kind that somebody has, in the order of their numbers."""
+        scenario, has = self._scenario, owned.numbers
+        roofs = Roofs(scenario.pv, self._homes, has("pv"), scenario.seed)
+        return [
+            self._kind(section, has(section), scenario, roofs)
+            for section in KINDS
+            if section == "evs" or owned.has[section].any()
+        ]
+
+    def told(self, registry: Registered) -> list[Kind]:
+        """As `drawn`; what can be reached and what cannot are two kinds where the device differs."""
+        scenario = self._scenario
+        kinds: list[Kind] = []
+        roofs = Roofs(scenario.pv, self._homes, self.no_homes, scenario.seed)
+        all_roofs = RegisteredRoofs(roofs, registry.told["pv"], scenario)
+        for section in KINDS:
+            told = registry.told[section]
+            for reached in (True, False):
+                rows = told.among((told.route >= 0) == reached)
+                if len(rows.home) or (section == "evs" and reached):
+                    kind = self._kind(
+                        section, rows.home, _reached(scenario, section, float(reached)), all_roofs
+                    )
+                    kinds.append(RegisteredKind(kind, section, rows, scenario))
+        return kinds
+
+    def cars(self, numbers: I32) -> Cars:
+        """The cars of these homes."""
+        return Cars(self._scenario.evs, self._homes, numbers, self._scenario.seed)
+
+    def _kind(self, section: str, numbers: I32, scenario: Scenario, roofs: Roofs) -> Kind:
+        homes, seed = self._homes, scenario.seed
+        given = getattr(scenario, section)
+        match section:
+            case "evs":
+                return self.cars(numbers)
+            case "heat_pumps":
+                return HeatPumpKind(given, homes, numbers, seed)
+            case "storage_heaters":
+                return StorageHeaterHomes(given, homes, numbers, seed)
+            case "resistive_heaters":
+                return ResistiveHeaterHomes(given, homes, numbers, seed)
+            case "hot_water":
+                return HotWaterCylinders(given, homes, numbers, seed, self._two_rate)
+            case "batteries":
+                return HomeBatteries(given, homes, numbers, seed, self._base_load, roofs)
+            case "pv":
+                return Roofs(given, homes, numbers, seed)
+            case "fridges":
+                return FridgeFreezers(given, homes, numbers, seed)
+            case "businesses":
+                return BusinessSites(given, homes, numbers, seed)
+            case "generators":
+                return Generators(given, homes, numbers, seed)
+            case _:
+                return Appliances(given, homes, numbers, seed)
+
+
+def _reached(scenario: Scenario, section: str, share: float) -> Scenario:
+    """The scenario with so many of a section's devices in reach."""
+    if section not in REACHED_BY:
+        return scenario
+    settings = getattr(scenario, section).model_copy(update={REACHED_BY[section]: share})
+    return scenario.model_copy(update={section: settings})
 
 
 def _make_parts(kinds: list[Kind], start_ms: int) -> tuple[tuple[Part, ...], list[Part]]:
@@ -216,25 +294,44 @@ def has_asset_meter(part: Part) -> bool:
 
 
 def _services(
-    scenario: Scenario, homes: HomeTable, home: I32, metered: np.ndarray[Any, np.dtype[np.bool_]]
+    scenario: Scenario,
+    homes: HomeTable,
+    home: I32,
+    metered: np.ndarray[Any, np.dtype[np.bool_]],
+    registry: Registered | None,
 ) -> I8:
-    """One service per asset: all assets of a home are enrolled in the same one.
+    """One service per asset: all assets of a home are enrolled in the same one, as told or drawn.
 
     DFS needs a half-hourly boundary meter (unless it is metered at assets); the BM takes every asset with a
     meter of its own (`metered`).
     """
     markets = scenario.markets
     key = chance.stream(scenario.seed, Purpose.ADDRESS)
-    u = chance.units(key, home.astype(np.int64), number=1)[:, 0]
+    u = chance.units(key, homes.key[home], number=1)[:, 0]
     dfs = u < markets.dfs.share
     balancing = ~dfs & (u < markets.dfs.share + markets.balancing.share)
     hh_metered = homes.status[home] != NOT_SMART
     balancing &= metered
     dfs &= metered if markets.dfs.metering == "asset" else hh_metered
-    return np.where(dfs, Service.DFS, np.where(balancing, Service.BALANCING, Service.NONE)).astype(np.int8)
+    drawn = np.where(dfs, Service.DFS, np.where(balancing, Service.BALANCING, Service.NONE)).astype(np.int8)
+    if registry is None:
+        return drawn
+    told = registry.service[home]
+    wanted = np.where(told == NOT_TOLD, drawn, told)
+    return np.where(metered | (wanted != Service.BALANCING), wanted, Service.NONE).astype(np.int8)
 
 
-def _by_hand(scenario: Scenario, homes: HomeTable, registration: AssetRegistration) -> I32:
+def _clouds_of(told: tuple[str, ...], plant: Plant, comms: Comms) -> I8:
+    """The vendor cloud of each row: one vendor's assets share theirs; where none is told, as drawn."""
+    clouds = np.array([route.vendors for route in routes_of(comms)])[plant.route]
+    number = {name: place for place, name in enumerate(profile_names())}
+    vendor = np.array([number.get(name, -1) for name in told], np.int64)
+    return np.where(vendor >= 0, vendor % clouds, plant.vendor).astype(np.int8)
+
+
+def _by_hand(
+    scenario: Scenario, homes: HomeTable, registration: AssetRegistration, registry: Registered | None
+) -> I32:
     """Homes drawn for DFS that have nothing to be steered and are enrolled with their people alone.
 
     White goods are nothing to be steered: their owners are asked. Asset meters would see nothing of it.
@@ -242,7 +339,7 @@ def _by_hand(scenario: Scenario, homes: HomeTable, registration: AssetRegistrati
     every = np.arange(len(homes), dtype=np.int32)
     if scenario.people.by_hand.share == 0 or scenario.markets.dfs.metering == "asset":
         return every[:0]
-    wanted = _services(scenario, homes, every, np.ones(len(every), bool)) == Service.DFS
+    wanted = _services(scenario, homes, every, np.ones(len(every), bool), registry) == Service.DFS
     wanted[registration.home[registration.technology != Technology.APPLIANCE]] = False
     return enrolled_by_hand(scenario.people.by_hand, every[wanted], scenario.seed)
 
@@ -276,12 +373,11 @@ def _register(
         np.array([part.kind.technology for part in parts], np.int8), [len(part.drawn.home) for part in parts]
     )
     cars = technology == Technology.EV
-    ids = np.array([GSP_GROUPS[name][0] for name in homes.group_names])
     every_ms = np.concatenate([part.drawn.spec["read_every_ms"] for part in parts])
     evs = scenario.evs
     return AssetRegistration(
         home=home,
-        mpan=mpan_of(ids[homes.gsp_group[home]], home.astype(np.int64) * 97 + 1_000_000_000),
+        mpan=homes.mpan[home],
         unit=homes.gsp_group[home].astype(np.int16),
         gsp=homes.gsp[home],
         route=plant.route,

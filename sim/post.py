@@ -22,7 +22,7 @@ from sim.chance import Purpose
 
 ROUNDS_AT_ONE_MOMENT = 1000
 """More rounds of mail than this within one millisecond are two parties answering each other for ever."""
-AT_HAND = frozenset({"gateway", "households", "journal", "meters", "people"})
+AT_HAND = frozenset({"gateway", "households", "journal", "meters", "people", "stale_leader"})
 """Mail to and from these takes no time: they are part of the world, or the paper that it is written on."""
 SEES_DEVICES = ("aggregator", "gateway", "households", "meters", "people")
 """Before one of these is spoken to, every device has lived up to that moment.

@@ -83,7 +83,7 @@ class HalfHourlyWeather:
     outdoor_c: F64
     global_w_per_m2: F64
 
-    def sky(self, places: Sequence[Place], first_ms: int, half_hours: int) -> Sky:
+    def sky(self, places: Sequence[tuple[float, float]], first_ms: int, half_hours: int) -> Sky:
         """The same weather over every place. Raises DataErrors where the file lacks a half-hour."""
         begin = (first_ms - self.first_ms) // HALF_HOUR_MS
         if begin < 0 or begin + half_hours > len(self.outdoor_c):
@@ -94,7 +94,7 @@ class HalfHourlyWeather:
         part = slice(begin, begin + half_hours)
         outdoor_c = np.tile(self.outdoor_c[part], (len(places), 1))
         light = np.tile(self.global_w_per_m2[part], (len(places), 1))
-        return sky_of(first_ms, outdoor_c, light, places)
+        return sky_of(first_ms, outdoor_c, light, [Place(*place) for place in places])
 
 
 def read_pvgis(path: Path) -> PvgisHours:
@@ -185,14 +185,13 @@ def write_weather(weather: HalfHourlyWeather, out: Path) -> None:
     write_parquet(table, out, SCHEMA)
 
 
-def load_weather(path: Path) -> HalfHourlyWeather:
-    """The weather that `write_weather` wrote. Raises DataErrors for another or a damaged file."""
-    table = read_written(path, SCHEMA)
+def load_weather(path: Path) -> tuple[HalfHourlyWeather, Source]:
+    """What `write_weather` wrote, and its source. Raises DataErrors for another or a damaged file."""
+    table, source = read_written(path, SCHEMA)
     columns = {name: table[name].to_numpy() for name in table.column_names}
     place = Place(float(columns["latitude"][0]), float(columns["longitude"][0]))
-    return HalfHourlyWeather(
-        place, int(columns["start_ms"][0]), columns["outdoor_c"], columns["global_w_per_m2"]
-    )
+    first_ms = int(columns["start_ms"][0])
+    return HalfHourlyWeather(place, first_ms, columns["outdoor_c"], columns["global_w_per_m2"]), source
 
 
 # ---------------------------------------------------------------------------------------------------- reading

@@ -21,11 +21,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from protocol.messages import I8, I32, I64, UNKNOWN, Technology
+from protocol.messages import I8, I32, I64, UNKNOWN, Service, Technology
 from sim.faults import Fault, Kind, quoted
 from sim.head_ends import profile_names
+from sim.homes import mpan_of
 from sim.importers import DataErrors, Sheet, Source, header_of, read_sheet
-from sim.population import mpan_of
 from sim.scenario import ROUTE_NAMES
 from sim.scenario_words import nearest
 from sim.sky import PLACES
@@ -47,6 +47,7 @@ CODES: Mapping[str, Kind] = MappingProxyType({
     "D049": Kind("one MPAN under two homes", "an MPAN belongs to one home"),
     "D050": Kind("the same asset twice", "remove the row; two assets alike need their own `device`"),
     "D051": Kind("a vendor on an asset that nobody reaches", "give its route, or leave the vendor empty"),
+    "D054": Kind("an unknown service or tariff", "see the words allowed; empty where it is not known"),
     "D052": Kind("not a Parquet file, or a damaged one", "copy it again; compare its size and hash"),
     "W104": Kind("MPANs whose check digit is wrong", "correct them, unless they are made up on purpose"),
     "W105": Kind("values that look like another unit", "the unit is in the column's name"),
@@ -56,6 +57,11 @@ CODES: Mapping[str, Kind] = MappingProxyType({
 TECHNOLOGIES = tuple(technology.name.lower() for technology in Technology)
 SETTLEMENTS = ("not_smart", "hh_metered", "hh_settled")
 """In the order of `HomeTable.status`: no smart meter; half-hourly readings; settled on them."""
+SERVICES = tuple(service.name.lower() for service in Service)
+TARIFFS = ("single_rate", "economy_7")
+"""What a meter's registers are for."""
+NOT_TOLD = -1
+_MAY_MISS = ("device", "service", "tariff")
 _SIZES: Mapping[str, Mapping[str, int]] = MappingProxyType({
     "rating": MappingProxyType({"rating_w": 1, "rating_kw": 1_000}),
     "capacity": MappingProxyType({"capacity_wh": 1, "capacity_kwh": 1_000}),
@@ -90,6 +96,9 @@ class Registry:
     route: I8  # place in ROUTE_NAMES; -1: nobody reaches it
     vendor: tuple[str, ...]  # a vendor profile, or "" for a plain interface
     settlement: I8  # place in SETTLEMENTS, as `HomeTable.status`
+    service: I8  # Service, or NOT_TOLD
+    tariff: I8  # place in TARIFFS, or NOT_TOLD
+    line: I32  # where the row stands in the file
 
     def __len__(self) -> int:
         return len(self.home)
@@ -108,6 +117,8 @@ def read_registry(path: Path) -> Registry:
         "mpan": [row.shaped("mpan", "D041", _MPAN, "13 digits") for row in rows],
         "home": [row.shaped("home", "D040", _HOME, "letters, digits, `_`, `-`") for row in rows],
         "device": [row.device() for row in rows],
+        "service": [row.if_told("service", SERVICES) for row in rows],
+        "tariff": [row.if_told("tariff", TARIFFS) for row in rows],
     }
     rating_w = _figures(sheet, *sizes["rating"], lowest=1, highest=_HIGHEST_W, may_miss=False)
     capacity_wh = _figures(sheet, *sizes["capacity"], lowest=0, highest=_HIGHEST_WH, may_miss=True)
@@ -133,6 +144,8 @@ def write_registry(registry: Registry, out: Path) -> None:
             "route": pa.array([(*ROUTE_NAMES, NOBODY)[place] for place in registry.route], pa.string()),
             "vendor": pa.array(registry.vendor, pa.string()),
             "settlement": pa.array([SETTLEMENTS[place] for place in registry.settlement], pa.string()),
+            "service": pa.array([(*SERVICES, "")[place] for place in registry.service], pa.string()),
+            "tariff": pa.array([(*TARIFFS, "")[place] for place in registry.tariff], pa.string()),
         }
     )
     write_parquet(table, out, SCHEMA)
@@ -145,10 +158,11 @@ def write_parquet(table: Any, out: Path, schema: str) -> None:
     unfinished.replace(out)
 
 
-def read_written(path: Path, schema: str) -> Any:
-    """The table that `write_parquet` wrote. Raises DataErrors for another or a damaged file."""
+def read_written(path: Path, schema: str) -> tuple[Any, Source]:
+    """What `write_parquet` wrote, and its source. Raises DataErrors for another or a damaged file."""
     try:
-        table = pq.read_table(path)
+        raw = path.read_bytes()
+        table = pq.read_table(pa.BufferReader(raw))
     except (OSError, pa.ArrowInvalid) as error:
         what = f"cannot be read: {str(error).splitlines()[0]}"
         raise DataErrors([Fault("D052", str(path), 1, 1, what, "", "a whole Parquet file")]) from None
@@ -156,7 +170,7 @@ def read_written(path: Path, schema: str) -> Any:
     if written != schema:
         what, allowed = "not what `flextwin import` writes for this", f"`{schema}`"
         raise DataErrors([Fault("D052", str(path), 1, 1, what, quoted(written), allowed)])
-    return table
+    return table, Source(path, hashlib.sha256(raw).hexdigest(), table.num_rows)
 
 
 # --------------------------------------------------------------------------------------------------- sheets
@@ -167,7 +181,7 @@ def _csv_sheet(path: Path) -> tuple[Sheet, dict[str, tuple[str, int]]]:
     names = header_of(path)
     sizes = _sizes(path, names)
     wanted = [*_PLAIN, *(column for column, _ in sizes.values())]
-    sheet = read_sheet(path, [*wanted, "device"] if "device" in names else wanted)
+    sheet = read_sheet(path, [*wanted, *(name for name in _MAY_MISS if name in names)])
     if sheet.units is not None:
         what, allowed = "a row without an MPAN under the header", "one row per asset; units in column names"
         sheet.fault("D041", 2, "mpan", what, "", allowed)
@@ -244,6 +258,11 @@ class _Row:
             self._wrong(code, column, f"unknown {column}", text, ", ".join(known), nearest(text, known))
         return text
 
+    def if_told(self, column: str, known: Sequence[str]) -> str:
+        """One of the words known, or nothing."""
+        there = column in self.sheet.places and self.sheet.cell(self.cells, column)
+        return self.word(column, "D054", known) if there else ""
+
     def vendor(self) -> str:
         """A vendor profile, or nothing."""
         text = self.sheet.cell(self.cells, "vendor")
@@ -299,7 +318,7 @@ def _figures(sheet: Sheet, column: str, size: int, *, lowest: int, highest: int,
 
 def _check_homes(sheet: Sheet, columns: Mapping[str, Sequence[str]]) -> None:
     """Faults where a home has two MPANs, GSPs or statuses, or an MPAN two homes."""
-    _check_one(sheet, columns, "home", ("mpan", "gsp", "settlement"), "D048")
+    _check_one(sheet, columns, "home", ("mpan", "gsp", "settlement", "service", "tariff"), "D048")
     _check_one(sheet, columns, "mpan", ("home",), "D049")
 
 
@@ -360,7 +379,7 @@ def _sorted(
         return (columns["home"][k], technology, *told, rating_w[k], capacity_wh[k])
 
     order = sorted(range(len(sheet.rows)), key=key)
-    routes = {name: place for place, name in enumerate(ROUTE_NAMES)} | {NOBODY: -1}
+    routes = _places(ROUTE_NAMES) | {NOBODY: -1}
 
     def texts(name: str) -> tuple[str, ...]:
         return tuple(columns[name][k] for k in order)
@@ -373,11 +392,18 @@ def _sorted(
         home=texts("home"),
         device=texts("device"),
         mpan=np.array([int(text) for text in texts("mpan")], np.int64),
-        technology=numbers("technology", {name: place for place, name in enumerate(TECHNOLOGIES)}),
+        technology=numbers("technology", _places(TECHNOLOGIES)),
         rating_w=np.array([rating_w[k] for k in order], np.int32),
         capacity_wh=np.array([capacity_wh[k] for k in order], np.int32),
         gsp=texts("gsp"),
         route=numbers("route", routes),
         vendor=texts("vendor"),
-        settlement=numbers("settlement", {name: place for place, name in enumerate(SETTLEMENTS)}),
+        settlement=numbers("settlement", _places(SETTLEMENTS)),
+        service=numbers("service", _places(SERVICES) | {"": NOT_TOLD}),
+        tariff=numbers("tariff", _places(TARIFFS) | {"": NOT_TOLD}),
+        line=np.array([sheet.rows[k][0] for k in order], np.int32),
     )
+
+
+def _places(words: Sequence[str]) -> dict[str, int]:
+    return {word: place for place, word in enumerate(words)}

@@ -46,23 +46,28 @@ from sim.importers import DataErrors, Source
 from sim.invariants import Broken
 from sim.journal import Journal
 from sim.kinds.kind import Part
-from sim.manifest import SCENARIO_FILE, make_manifest
+from sim.manifest import SCENARIO_FILE, made_with, make_manifest
 from sim.metering import Meters, PeriodTruth
+from sim.named_faults import named_faults
 from sim.network import Network
+from sim.ownership import Heat
 from sim.participants import Participants
 from sim.people import People
 from sim.play import Orders
 from sim.population import Population, make_population
 from sim.post import Mail, Post
+from sim.power_cuts import power_cuts_ms
 from sim.prices import make_prices
 from sim.recorder import Layout, Recorder
 from sim.reference import ReferenceFleet
-from sim.run_folder import MANIFEST, RunFolder
+from sim.registered import with_count
+from sim.run_folder import MANIFEST, RunFolder, RunFolderError
 from sim.scenario import Scenario
 from sim.scenario_file import load_scenario
+from sim.stale_leader import StaleLeader
 from sim.threads import Threads
 from sim.vendor_clouds import make_vendor_clouds
-from sim.weather import make_weather
+from sim.weather_files import weather_of
 from sim.world import MORNING_AFTER_MS, World
 
 CHECKPOINTS = "checkpoints"
@@ -131,6 +136,7 @@ def run_scenario(
                 "data": None if data is None else str(data.resolve()),
                 "seed": scenario.seed,
                 "files": run.digests(),
+                "made_with": made_with(),
             },
         )
         run.live_history()
@@ -143,11 +149,13 @@ def resume_run(
 ) -> RunOutcome:
     """Go on with an interrupted run; the tables are those of a run that was never interrupted.
 
-    Raises DataErrors when a data file is no longer the one that the run began with.
+    Raises DataErrors when a data file is no longer the one that the run began with, RunFolderError when our
+    code, a library or the time zones are not.
     """
     folder = RunFolder(out)
     text = (out / SCENARIO_FILE).read_text(encoding="utf-8")
     inputs = folder.read_json(INPUTS)
+    _refuse_other_versions(out, inputs.get("made_with", {}))
     data = None if inputs["data"] is None else Path(inputs["data"])
     scenario = load_scenario(out / SCENARIO_FILE, data_folder=data, overrides={"seed": inputs["seed"]})
     with folder.locked():
@@ -155,6 +163,20 @@ def resume_run(
         _refuse_changed(inputs["files"], run.digests())
         run.restore()
         return run.go(text, progress, stop)
+
+
+def _refuse_other_versions(out: Path, began_with: dict[str, str]) -> None:
+    """A resumed run has the bytes of one that was never stopped: so it goes on with what it began with."""
+    here = made_with()
+    others = [
+        f"{name} {began_with.get(name) or 'none'} (here {here.get(name) or 'none'})"
+        for name in sorted({*began_with, *here})
+        if began_with.get(name) != here.get(name)
+    ]
+    if others:
+        raise RunFolderError(
+            f"{out} cannot go on: it began with {', '.join(others)}; install what it began with, or run anew"
+        )
 
 
 def _refuse_changed(began_with: dict[str, str], found: dict[str, str]) -> None:
@@ -170,34 +192,45 @@ class Run:
     def __init__(
         self, scenario: Scenario, folder: RunFolder, *, workers: int = 1, data: Path | None = None
     ) -> None:
-        self.scenario = scenario
+        self.population = make_population(scenario)
+        scenario = with_count(scenario, self.population.registry)
+        self.scenario, self.data = scenario, data
         self.folder = folder
         clock = scenario.clock
         self.days = party_settings.run_days(scenario)
         self.start_ms = periods.day_start_ms(self.days[0])
         self.end_ms = periods.day_end_ms(self.days[-1])
         first_day = clock.start - timedelta(days=clock.history_days)
-        self.population = make_population(scenario)
         unit = scenario.prices.system_file_unit
         self.prices = make_prices(
             scenario.prices, self.days[0], len(self.days), scenario.seed, data, price_unit=unit
         )
         lived_days = clock.history_days + clock.days + FORECAST_DAYS
-        self.temperatures = make_weather(scenario.weather, first_day, lived_days, scenario.seed, data)
+        self.temperatures = weather_of(scenario.weather, first_day, lived_days, scenario.seed, data)
         threads = self.threads = Threads(workers)
         within, beyond = self.population.within_reach, self.population.beyond_reach
         self.fleet, self.without = (self._fleets(within, first_day) for _ in range(2))
         self.beyond = self._fleets(beyond, first_day) if beyond else None
         arms = Arms(self.fleet, self.without, self.beyond)
-        base = BaseLoad(self.population.homes, scenario.homes, scenario.seed, workers)
+        homes = self.population.homes
+        cuts_ms = power_cuts_ms(scenario.comms, clock, homes.group_names)
+        readings = self.population.readings
+        base = BaseLoad(homes, scenario.homes, scenario.seed, workers, cuts_ms, readings)
         self.households = Participants(scenario, self.population, self.fleet, self.start_ms)
         self.meters = Meters(scenario, self.population, base, arms, first_day, self.households)
         self.people = People(scenario, self.population, self.temperatures, arms, first_day)
         self.network = self._network(threads)
         self.recorder = Recorder(folder, self._layout(), scenario.record, workers)
         witness = self.recorder if self.recorder.wants("device_messages") else None
-        vendors = make_vendor_clouds(scenario.comms.vendors, self.population.plant, scenario.seed)
-        self.gateway = Gateway(self.network, self.population.registration, witness=witness, vendors=vendors)
+        vendors = make_vendor_clouds(
+            scenario.comms.vendors, self.population.plant, scenario.seed, self.population.vendors
+        )
+        split = scenario.comms.split_brain
+        self.gateway = Gateway(
+            self.network, self.population.registration, witness=witness, vendors=vendors,
+            fences=split is None or split.fenced,
+        )  # fmt: skip
+        self.stale_leader = None if split is None else StaleLeader(split, clock)
         self.journal = Journal()
         self.world = World(
             scenario, self.population, arms, self.gateway, self.recorder,
@@ -266,7 +299,7 @@ class Run:
             party_settings.aggregator_settings(scenario),
             party_settings.aggregator_rules(scenario),
             each=self.threads.each,
-            vendors=integrations(scenario.comms.vendors),
+            vendors=integrations(self._vendors()),
         )
         parties: list[Any] = [
             aggregator,
@@ -280,7 +313,14 @@ class Run:
             self.people,
             Settlement(party_settings.settlement_settings(scenario)),
         ]
+        if self.stale_leader is not None:
+            parties.append(self.stale_leader)
         return {party.name: party for party in parties}
+
+    def _vendors(self) -> dict[str, tuple[str, ...]]:
+        """Vendor profiles by route, and those that a registry tells."""
+        told = tuple(sorted({name for name in self.population.vendors or () if name}))
+        return {**self.scenario.comms.vendors, "registry": told}
 
     def _post(self) -> Post:
         comms = self.scenario.comms
@@ -324,6 +364,8 @@ class Run:
         self.without.state = deepcopy(self.fleet.state)
         self.meters.arms = self.people.arms = arms
         self.recorder.outages(self.network.outage_rows())
+        for kind, detail in named_faults(self.scenario):
+            self.recorder.event(self.start_ms, kind, "scenario", detail=detail)
         for warning in self._warnings():
             self.recorder.event(
                 self.start_ms, warning.code, "importer", Path(warning.file).name, warning.what
@@ -369,6 +411,8 @@ class Run:
     def _hear(self, mail: Mail) -> None:
         """What the record keeps of messages on their way."""
         message = mail.message
+        if self.stale_leader is not None and mail.sender == "aggregator" and mail.to == "gateway":
+            self.stale_leader.receive(message, mail.due_ms)
         if isinstance(message, MARKET_TALK) and mail.to in TRADERS:
             self.journal.receive(message, mail.due_ms)
         if isinstance(message, OperationalMetering) and mail.to == "balancing":
@@ -420,7 +464,10 @@ class Run:
     def _write_homes(self) -> None:
         homes, population = self.population.homes, self.population
         if self.recorder.wants("homes"):
-            cars = np.bincount(population.cars_home, minlength=len(homes))
+            owners = [part.drawn.home for part in population.parts if part.kind.technology is Technology.EV]
+            cars = np.bincount(np.concatenate(owners), minlength=len(homes))
+            feeders, heats = homes.feeders, [heat.name.lower() for heat in Heat]
+            zone_names = (*feeders.zone_names, "")
             self.recorder.rows(
                 "homes",
                 home=np.arange(len(homes)),
@@ -431,6 +478,13 @@ class Run:
                 hh_metered=(homes.status != NOT_SMART) & (homes.communicating == 1),
                 hh_settled=homes.status == HH_SETTLED,
                 evs=cars,
+                economy_7=population.two_rate,
+                heat=[heats[k] for k in population.heat],
+                primary=feeders.primary,
+                hv_feeder=feeders.hv_feeder,
+                lv_feeder=feeders.lv_feeder,
+                zone=[zone_names[k] for k in feeders.zone],
+                own_id=homes.own_id or [""] * len(homes),
             )
         if self.recorder.wants("devices"):
             self._write_devices()
@@ -531,7 +585,7 @@ class Run:
         degraded = self._degraded()
         manifest = make_manifest(
             self.scenario, text, self.recorder.layout, tables, inputs=self._sources(), degraded=degraded,
-            invariants=self.state.broken.counts,
+            invariants=self.state.broken.counts, data=self.data, population=self._told(),
         )  # fmt: skip
         self.folder.write_json(MANIFEST, manifest)
         self.folder.remove_tree(CHECKPOINTS)
@@ -566,8 +620,19 @@ class Run:
     def _degraded(self) -> tuple[str, ...]:
         return tuple(f"law broken: {law}: {words}" for law, words in sorted(self.state.broken.first.items()))
 
+    def _told(self) -> dict[str, Any] | None:
+        """What the manifest says of a registry: its homes, its assets, and what was drawn all the same."""
+        registry = self.population.registry
+        if registry is None:
+            return None
+        return {
+            "homes": len(registry.homes.own_id),
+            "assets": len(registry.registry),
+            "drawn": list(registry.drawn_columns()),
+        }
+
     def _sources(self) -> Iterable[Source]:
-        return (*self.prices.sources, *self.temperatures.sources)
+        return (*self.prices.sources, *self.temperatures.sources, *self.population.sources)
 
     def digests(self) -> dict[str, str]:
         """SHA-256 of every data file as it was read, by path."""

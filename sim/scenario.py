@@ -72,6 +72,13 @@ class Record(Model):
     csv_rows: int = Field(default=200_000, ge=0, le=1_000_000_000)
 
 
+class PopulationSource(Model):
+    """Who lives there with what: drawn, or an asset registry of one's own (docs/bring-your-own.md)."""
+
+    source: Literal["synthetic", "file"] = "synthetic"
+    file: str | None = Field(default=None, description="a registry, CSV or Parquet: its homes and assets")
+
+
 class NetworkTree(Model):
     """The network below a GSP, and where it is short of room."""
 
@@ -120,6 +127,17 @@ class Homes(Model):
     )
     meter_gain_sd: Share = Field(default=0.0, description="boundary-meter gain error, drawn once per meter")
     network: NetworkTree = NetworkTree()
+    history_file: str | None = Field(
+        default=None,
+        description="half-hourly meter data, CSV or imported: the base load of its homes",
+    )
+    economy_7_with_storage_heaters: Share = Field(
+        default=1.0, description="homes with storage heaters whose meter has two rates; assumed"
+    )
+    economy_7_otherwise: Share = Field(
+        default=0.05,
+        description="other homes; 10-12 % of meters have two rates, 6 % of homes storage heaters [mem]",
+    )
 
 
 class EvMeter(Model):
@@ -276,6 +294,12 @@ class Route(Model):
     clock_skew_ms: Duration = Field(
         default=0, description="devices' clocks are wrong by up to this, either way"
     )
+    burst_every_ms: Duration = Field(
+        default=0, description="mean time between bursts of loss, per device and direction; 0: never"
+    )
+    burst_for_ms: Duration = Field(default=0, description="their mean length (Gilbert-Elliott, bad state)")
+    burst_loss_up: Share = Field(default=0.0, description="of messages sent in a burst, lost")
+    burst_loss_down: Share = Field(default=0.0, description="as above, downwards: bursts of their own")
 
 
 ROUTE_NAMES = (
@@ -308,6 +332,10 @@ class Outage(Model):
     messages: Literal["all", "setpoints", "telemetry", "acks"] = "all"
     drop: Share = Field(default=1.0, description="share of messages stopped meanwhile")
     extra_latency_ms: Duration = 0
+    power: bool = Field(
+        default=False,
+        description="of a region: a power cut; cars come back with their random delay (reg. 11)",
+    )
 
 
 class RandomOutages(Model):
@@ -325,6 +353,45 @@ class RandomOutages(Model):
     region_for_ms: Duration = 0
 
 
+class Clocks(Model):
+    """Devices' own clocks, which stamp readings and by which orders begin and end. By default right."""
+
+    skew_sd_ms: Duration = Field(
+        default=0, le=3_600_000, description="constant error of each clock, normal and cut at 3 sd"
+    )
+    drift_ppm: float = Field(
+        default=0.0, ge=0, le=1_000, description="even over +- this; quartz has 20-50 ppm [mem]"
+    )
+    set_every_ms: Duration = Field(
+        default=604_800_000, ge=60_000, description="a drifting clock is set so often; assumed"
+    )
+    jump_back_share: Share = Field(
+        default=0.0, description="of clocks, a day: jump back by jump_back, until set right again"
+    )
+    jump_back_ms: Duration = Field(
+        default=3_600_000, ge=1, description="an hour: local time for UTC; assumed"
+    )
+    reset_share: Share = Field(
+        default=0.0, description="of clocks, a day: begin at 1970 or 2000 again, until set right again"
+    )
+    wrong_for_ms: Duration = Field(
+        default=7_200_000,
+        ge=1_000,
+        le=86_400_000,
+        description="mean time until a clock that jumped is set right, cut at a day; assumed",
+    )
+
+
+class SplitBrain(Model):
+    """A second aggregator that has lost its lease goes on commanding, a while behind the one that leads."""
+
+    day: EveryDay = 0
+    start: ClockTime
+    duration_ms: Duration = Field(ge=1)
+    lag_ms: Duration = Field(default=300_000, ge=1, description="how far it is behind; assumed")
+    fenced: bool = Field(default=True, description="the gateway refuses commands under an older lease")
+
+
 class Comms(Model):
     """The plant of wires between the aggregator and the devices."""
 
@@ -338,6 +405,8 @@ class Comms(Model):
     )
     outages: Annotated[tuple[Outage, ...], Field(max_length=10_000)] = ()
     random_outages: RandomOutages | None = Field(default=None, description="None: the profile's")
+    clocks: Clocks = Clocks()
+    split_brain: SplitBrain | None = Field(default=None, description="None: one aggregator only")
     isps: int = Field(default=5, ge=1, le=50)
     mobile_operators: int = Field(default=4, ge=1, le=20)
     market_latency_ms: Duration = Field(default=200, description="between markets and aggregator; assumed")
@@ -487,6 +556,9 @@ class Markets(Model):
         default_factory=dict, description="overrides of single rules, by rulebook: {dfs: {min_unit_mw: 0.1}}"
     )
     rules_date: Day | None = Field(default=None, description="None: the rules in force on each day")
+    derogations: Annotated[tuple[str, ...], Field(max_length=100)] = Field(
+        default=(), description="named exemptions from rules, each for its dates (docs/eligibility.md)"
+    )
 
 
 class Prices(Model):
@@ -502,10 +574,19 @@ class Prices(Model):
 
 
 class Weather(Model):
-    """Daily temperature: synthetic climate, or a daily file."""
+    """Weather: a synthetic climate; a daily file of temperatures; or hours of temperature and light."""
 
-    source: Literal["synthetic", "files"] = "synthetic"
+    source: Literal["synthetic", "files", "pvgis", "hourly"] = Field(
+        default="synthetic",
+        description="files: daily CSV; pvgis: PVGIS hours, JSON or imported; hourly: CSV (bring-your-own.md)",
+    )
     file: str | None = None
+    of_year: int | None = Field(
+        default=None,
+        ge=2000,
+        le=2099,
+        description="the file's year whose days stand for the scenario's; None: the very days of the run",
+    )
     climate: Literal["london", "manchester", "glasgow"] = "london"
     offset_c: float = Field(
         default=0.0, ge=-20, le=20, description="added to the synthetic climate, for cold snaps"
@@ -531,6 +612,7 @@ class Scenario(Model):
     engine: Literal["fast", "reference"] = "fast"
     clock: Clock
     record: Record = Record()
+    population: PopulationSource = PopulationSource()
     homes: Homes = Homes()
     evs: Evs = Evs()
     ownership: Ownership = Ownership()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 
+from protocol.derogations import derogation, derogation_names
 from protocol.periods import (
     NORMAL_PERIOD_COUNT,
     LocalTimeError,
@@ -169,6 +170,32 @@ def vendors_are_known(scenario: Scenario) -> Iterator[Finding]:
                 yield Finding("S024", at, "no such vendor", ", ".join(names), candidates=names)
 
 
+def power_cuts_are_whole(scenario: Scenario) -> Iterator[Finding]:
+    """A power cut is a region's and leaves nothing through; what does not feel it is told."""
+    cuts = [(i, outage) for i, outage in enumerate(scenario.comms.outages) if outage.power]
+    for i, cut in cuts:
+        whole = (cut.kind, cut.directions, cut.messages, cut.drop) == ("region", "both", "all", 1.0)
+        if not whole:
+            what = "a power cut that is not a whole outage of a region"
+            allowed = "`kind: region`, both directions, all messages, drop 100 %"
+            yield Finding("S077", (*_OUTAGES, i, "power"), what, allowed, ((*_OUTAGES, i),))
+    others = [section for section in SECTIONS if getattr(scenario, section).share]
+    if cuts and others:
+        what = f"{', '.join(others)} do not feel it: only cars and homes' base load do"
+        yield Finding("W006", (*_OUTAGES, cuts[0][0], "power"), what)
+
+
+def routes_are_up_more_than_down(scenario: Scenario) -> Iterator[Finding]:
+    """Outages and bursts of loss are the exception: shorter than the time between them."""
+    for name, route in scenario.comms.routes.items():
+        for every, last in (("offline_every", "offline_for"), ("burst_every", "burst_for")):
+            every_ms, for_ms = getattr(route, f"{every}_ms"), getattr(route, f"{last}_ms")
+            if for_ms > every_ms > 0:
+                at: Where = ("comms", "routes", name)
+                what = "longer than the time between two"
+                yield Finding("S076", (*at, last), what, f"at most `{every}`", ((*at, every),))
+
+
 def outage_names_are_known(scenario: Scenario) -> Iterator[Finding]:
     """What is down must be there: a vendor of a route, a numbered ISP or operator, a GSP Group with homes."""
     for i, outage in enumerate(scenario.comms.outages):
@@ -239,6 +266,22 @@ def rules_are_known(scenario: Scenario) -> Iterator[Finding]:
         yield from _rulebook_fault((*_EVENTS, i), "dfs", day, {}, reads)
 
 
+def derogations_are_known(scenario: Scenario) -> Iterator[Finding]:
+    """Derogations are ones there are, and hold on some day of the run."""
+    markets, clock = scenario.markets, scenario.clock
+    lived = [clock.start + timedelta(days=day) for day in range(clock.days)]
+    days = [markets.rules_date] if markets.rules_date else lived
+    for i, name in enumerate(markets.derogations):
+        at: Where = ("markets", "derogations", i)
+        if name not in derogation_names():
+            known = derogation_names()
+            yield Finding("S072", at, "no such derogation", f"one of {', '.join(known)}", candidates=known)
+        elif not any(derogation(name).holds(day) for day in days):
+            dates = derogation(name).dates
+            reads: tuple[Where, ...] = (("clock", "start"), ("markets", "rules_date"))
+            yield Finding("W004", at, "a derogation that changes nothing on these days", dates, reads)
+
+
 def dfs_events_can_be_held(scenario: Scenario) -> Iterator[Finding]:
     """Whole settlement periods that a baseline is known of, and time for bids and results before them."""
     for i, event in enumerate(scenario.markets.dfs.events):
@@ -270,19 +313,25 @@ def engines_are_able(scenario: Scenario) -> Iterator[Finding]:
 
 def files_are_named(scenario: Scenario) -> Iterator[Finding]:
     """`source: files` needs files, and files need it."""
-    prices, weather = scenario.prices, scenario.weather
+    prices, weather, population = scenario.prices, scenario.weather, scenario.population
     named = {
-        ("prices", "system_file"): (prices.source, prices.system_file),
-        ("weather", "file"): (weather.source, weather.file),
+        ("prices", "system_file"): (prices.source, prices.system_file, "files"),
+        ("weather", "file"): (weather.source, weather.file, "files"),
+        ("population", "file"): (population.source, population.file, "file"),
     }
-    for at, (source, file) in named.items():
+    for at, (source, file, other) in named.items():
         reads = ((at[0], "source"),)
-        if source == "files" and file is None:
-            yield Finding("S021", at, f"`source: files` needs `{at[1]}`", "the path of a file", reads)
+        if source != "synthetic" and file is None:
+            yield Finding("S021", at, f"`source: {source}` needs `{at[1]}`", "the path of a file", reads)
         elif source == "synthetic" and file is not None:
             yield Finding(
-                "W004", at, "a file that `source: synthetic` does not read", "`source: files`", reads
+                "W004", at, "a file that `source: synthetic` does not read", f"`source: {other}`", reads
             )
+    if weather.of_year is not None and weather.source not in {"pvgis", "hourly"}:
+        what, allowed = "a year that only hourly weather has", "`source: pvgis` or `source: hourly`"
+        yield Finding("W004", ("weather", "of_year"), what, allowed, (("weather", "source"),))
+    if population.source == "file" and "count" in scenario.homes.model_fields_set:
+        yield Finding("W004", ("homes", "count"), "homes are those of the registry", "no `homes.count`")
 
 
 def bands_can_be_met(scenario: Scenario) -> Iterator[Finding]:
@@ -350,11 +399,14 @@ RULES: tuple[Callable[[Scenario], Iterator[Finding]], ...] = (
     no_car_is_sold_twice,
     gsp_groups_are_known,
     routes_are_known,
+    routes_are_up_more_than_down,
+    power_cuts_are_whole,
     outage_names_are_known,
     vendors_are_known,
     mixes_are_whole,
     cars_are_possible,
     rules_are_known,
+    derogations_are_known,
     dfs_events_can_be_held,
     engines_are_able,
     files_are_named,
@@ -380,6 +432,9 @@ def _happenings(scenario: Scenario) -> Iterator[tuple[Where, int, list[tuple[str
         yield at, window.day, [(key, minutes) for key, minutes in times.items() if minutes is not None]
     for i, outage in enumerate(scenario.comms.outages):
         yield (*_OUTAGES, i), outage.day, [("start", outage.start)]
+    split = scenario.comms.split_brain
+    if split is not None:
+        yield ("comms", "split_brain"), split.day, [("start", split.start)]
 
 
 def _local_time(at: Where, day: date, minutes: int, reads: tuple[Where, ...]) -> Iterator[Finding]:

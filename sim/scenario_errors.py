@@ -77,10 +77,12 @@ CODES: Mapping[str, Kind] = MappingProxyType({
     "S069": Kind("contradictory cars", "what is asked for must be physically possible"),
     "S070": Kind("too many homes for the reference engine", "at most 20,000 homes, or `engine: fast`"),
     "S071": Kind("a key figure's band that nothing can meet", "give `equals`, or `at_least` and `at_most`"),
-    "S072": Kind("a rule that the rulebook does not have, or no edition on the day", "see the rulebook"),
+    "S072": Kind("a rule or derogation that there is not, or no edition on the day", "see the rulebook"),
     "S073": Kind("a DFS event that cannot be held", "half hours with a baseline, time for bids and results"),
     "S074": Kind("homes with more devices than fit", "one source of heat; see what excludes what"),
     "S075": Kind("bounds upside down", "the lower one first"),
+    "S076": Kind("a route that is down more than up", "outages and bursts are shorter than the time between"),
+    "S077": Kind("a power cut that is not whole", "a region's outage of all messages, both ways"),
     # Warnings: the run goes on
     "W001": Kind(
         "a local time that occurs twice, or a deadline in the hour left out",
@@ -90,6 +92,7 @@ CODES: Mapping[str, Kind] = MappingProxyType({
     "W003": Kind("asked for more than the cars can give", "a check of units: MW, shares, number of homes"),
     "W004": Kind("something set that nothing uses", "remove it, or switch on what uses it"),
     "W005": Kind("a tight deadline", "drivers may find their cars short of the target"),
+    "W006": Kind("a power cut that some devices do not feel", "their power is not to be trusted meanwhile"),
 })  # fmt: skip
 """Codes starting with S stop before anything is done; codes starting with W are counted in the report."""
 

@@ -10,7 +10,13 @@ from sim.scenario import Scenario
 from sim.scenario_words import nearest
 from sim.yaml_nodes import Node
 
-FILE_FIELDS = (("prices", "system_file"), ("prices", "net_imbalance_file"), ("weather", "file"))
+FILE_FIELDS = (
+    ("prices", "system_file"),
+    ("prices", "net_imbalance_file"),
+    ("weather", "file"),
+    ("population", "file"),
+    ("homes", "history_file"),
+)
 """Section and field of every value that is a path."""
 
 

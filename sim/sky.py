@@ -387,9 +387,12 @@ def make_sky(
 ) -> Sky:
     """The sky over GSP Groups (letters such as `_A`) in consecutive half-hours of UTC from `first_ms`.
 
-    A half-hour is the same whatever stretch it is asked for in. Raises KeyError for a group without a place.
+    A half-hour is the same whatever stretch it is asked for in; where a file tells the hours, every group has
+    its weather. Raises KeyError for a group without a place.
     """
     places = [PLACES[group] for group in groups]
+    if temperatures.hours is not None:
+        return temperatures.hours.sky(places, first_ms, half_hours)
     clear = sun_track(places, first_ms, half_hours).clear_w_per_m2
     light = clear * clear_sky_index(groups, first_ms, half_hours, seed)
     return sky_of(first_ms, outdoor_c(temperatures, groups, first_ms, half_hours, seed), light, places)

@@ -209,13 +209,16 @@ class VendorClouds:
 _TOLD = ("rows", "event_ms", "import_w", "register_wh", "status", "soc_pct")
 
 
-def make_vendor_clouds(vendors: Mapping[str, Sequence[str]], plant: Plant, seed: int) -> VendorClouds | None:
+def make_vendor_clouds(
+    vendors: Mapping[str, Sequence[str]], plant: Plant, seed: int, told: Sequence[str] | None = None
+) -> VendorClouds | None:
     """The clouds of a scenario's `comms.vendors` (profile names by route); None where it names none.
 
-    A route's vendor clouds take its profiles in turn, so that one cloud's outage is one vendor's. Where a
-    route has fewer clouds than profiles, each device's is drawn. Raises KeyError for an unknown name.
+    A row's own vendor is `told` (rows,), where that is not empty. Otherwise a route's vendor clouds take its
+    profiles in turn, so that one cloud's outage is one vendor's. Where a route has fewer clouds than
+    profiles, each device's is drawn. Raises KeyError for an unknown name.
     """
-    names = sorted({name for each in vendors.values() for name in each})
+    names = sorted({name for each in vendors.values() for name in each} | (set(told or ()) - {""}))
     if not names:
         return None
     drawn = units(stream(seed, Purpose.HEAD_END), plant.device)[:, 0]
@@ -229,6 +232,8 @@ def make_vendor_clouds(vendors: Mapping[str, Sequence[str]], plant: Plant, seed:
         turn = by_cloud if clouds >= len(listed) else (drawn * len(listed)).astype(np.int64)
         places = np.array([names.index(name) for name in listed], np.int8)
         place[on_route] = places[turn[on_route]]
+    for number, name in enumerate(names if told else ()):
+        place[np.array(told) == name] = number
     return VendorClouds([head_ends()[name] for name in names], place, plant, seed)
 
 

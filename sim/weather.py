@@ -8,11 +8,12 @@ that any day can be drawn alone and no other draw moves it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from sim import chance
 from sim.chance import Purpose
 from sim.faults import Fault
 from sim.importers import DataErrors, Source, read_daily_weather
+from sim.kinds.kind import Sky
 from sim.scenario import Weather
 
 F64 = NDArray[np.float64]
@@ -65,6 +67,13 @@ RANGE_LAG_1 = 0.42
 """Lag-1 correlation of the log range about its fit, in all three places; same source."""
 
 
+class SkyHours(Protocol):
+    """Weather of a file by half-hour."""
+
+    def sky(self, places: Sequence[tuple[float, float]], first_ms: int, half_hours: int) -> Sky:
+        """The weather over each place in consecutive half-hours of UTC. Raises DataErrors beyond the file."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Temperatures:
     """Consecutive days: `day` (days,) [ordinal of the date]; mean, minimum and maximum (days,) [C]."""
@@ -74,6 +83,7 @@ class Temperatures:
     min_c: F64
     max_c: F64
     sources: tuple[Source, ...] = ()  # files read, for the manifest and the report
+    hours: SkyHours | None = None  # what a file tells of light and temperature by half-hour
 
 
 def make_weather(

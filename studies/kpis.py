@@ -67,6 +67,7 @@ MEANINGS: dict[str, str] = {
     "opmetering_compliant": "1: all of these seconds; 0: not all",
     "opmetering_published_share": "seconds of BM Units for which something was published",
     "outages": "outages that began",
+    "sources_disagree": "days on which two sources of an asset's or home's energy disagreed (see events)",
     "remarks": "things worth telling that somebody told",
     "invariants_violated": "laws of the world that did not hold: must be 0",
     "homes": "homes",
@@ -302,7 +303,8 @@ def _events(folder: RunFolder) -> Kpis:
     }
     outages = kinds["outage_start"]
     told = sum(count for kind, count in kinds.items() if kind not in market and not kind.startswith("outage"))
-    return {"outages": outages, "remarks": told}
+    disagreed = {"sources_disagree": kinds["sources_disagree"]} if kinds["sources_disagree"] else {}
+    return {"outages": outages, "remarks": told, **disagreed}
 
 
 def _retries(folder: RunFolder) -> Kpis:

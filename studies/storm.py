@@ -55,6 +55,9 @@ INTERESTING = frozenset(
         "clock:46", "clock:48", "clock:50",
         "service:dfs", "service:balancing", "money:paid", "money:charged",
         "promise:kept", "promise:broken",
+        "event:fault_bursts", "event:fault_clock_skew", "event:fault_clock_drift", "event:fault_clock_jump",
+        "event:fault_clock_reset", "event:fault_split_brain", "event:fenced", "event:fault_power_cut",
+        "event:readings_quarantined",
     }
 )  # fmt: skip
 """States that a storm of full length must have reached at least once."""
@@ -120,6 +123,7 @@ def make_world(seed: int) -> Scenario:
                 "daily_missing_share": dice.up_to(0.2, 0.5),
             },
             "evs": _evs(dice),
+            **_other_devices(dice),
             "comms": _comms(dice),
             "aggregator": _aggregator(dice),
             "markets": _markets(dice, day),
@@ -150,8 +154,32 @@ def _evs(dice: Dice) -> dict[str, Any]:
     }
 
 
+def _other_devices(dice: Dice) -> dict[str, Any]:
+    """Other technologies at small shares, in a third of the worlds."""
+    if not dice.happens(0.35):
+        return {}
+    sections = (
+        "heat_pumps", "storage_heaters", "resistive_heaters", "hot_water", "batteries", "pv",
+        "washing_machines", "dishwashers", "fridges",
+    )  # fmt: skip
+    return {section: {"share": dice.up_to(0.2, 0.6)} for section in sections}
+
+
+_VENDORS = {
+    "evcp_4g": ("ocpp_charger", "ampere_charger"),
+    "evcp_wifi_cloud": ("cloud_charger", "pause_ignoring_car"),
+    "ev_telematics_cloud": ("car_telematics",),
+    "heat_pump_cloud": ("heat_pump_cloud",),
+    "inverter_cloud": ("home_battery_site", "microinverter_cloud", "quarter_hour_inverter"),
+}
+"""Profiles that a world may put on a route."""
+
+
 def _comms(dice: Dice) -> dict[str, Any]:
     return {
+        "vendors": {route: names for route, names in _VENDORS.items() if dice.happens(0.15)},
+        "clocks": _clocks(dice),
+        "split_brain": _split_brain(dice),
         "profile": dice.pick("perfect", "realistic"),
         "routes": {
             name: _route(dice)
@@ -164,8 +192,29 @@ def _comms(dice: Dice) -> dict[str, Any]:
     }
 
 
+def _clocks(dice: Dice) -> dict[str, Any]:
+    return {
+        "skew_sd_ms": dice.pick(0, 0, 5_000, 150_000),
+        "drift_ppm": dice.up_to(50.0, 0.3),
+        "jump_back_share": dice.up_to(0.3, 0.3),
+        "reset_share": dice.up_to(0.3, 0.3),
+        "wrong_for_ms": dice.whole(60_000, 43_200_000),
+    }
+
+
+def _split_brain(dice: Dice) -> dict[str, Any] | None:
+    if not dice.happens(0.3):
+        return None
+    return {
+        "start": dice.whole(15 * 60, 20 * 60),
+        "duration_ms": dice.whole(600_000, 10_800_000),
+        "lag_ms": dice.whole(1, 900_000),
+    }
+
+
 def _route(dice: Dice) -> dict[str, Any]:
     offline_every_ms = dice.pick(0, 3_600_000, 86_400_000)
+    burst_every_ms = dice.pick(0, 0, 600_000, 21_600_000)
     return {
         "latency_median_ms": dice.whole(0, 20_000),
         "latency_log_sd": dice.share() * 2,
@@ -183,12 +232,21 @@ def _route(dice: Dice) -> dict[str, Any]:
         "token_life_ms": dice.pick(0, 3_600_000),
         "token_renewal_ms": dice.whole(0, 600_000),
         "vendors": dice.whole(1, 4),
+        "burst_every_ms": burst_every_ms,
+        "burst_for_ms": dice.whole(1, max(burst_every_ms, 1)),
+        "burst_loss_up": dice.share(),
+        "burst_loss_down": dice.share(),
     }
 
 
 def _outage(dice: Dice) -> dict[str, Any]:
     kind = dice.pick("vendor_cloud", "isp", "mobile_operator", "region")
     name = {"vendor_cloud": "evcp_wifi_cloud/0", "isp": "0", "mobile_operator": "0", "region": "_C"}[kind]
+    if kind == "region" and dice.happens(0.5):
+        return {
+            "kind": kind, "name": name, "start": dice.whole(15 * 60, 22 * 60), "power": True,
+            "duration_ms": dice.whole(60_000, 10_800_000),
+        }  # fmt: skip
     return {
         "kind": kind,
         "name": name,

@@ -67,14 +67,14 @@ class Appliances:
     def draw(self, start_ms: int) -> Drawn:
         """Keyed by (home, appliance) alone."""
         settings, programme = self._settings, self._sort.programme
-        home = self._owners.astype(np.int64)
+        home = self._homes.key[self._owners]
         entity = home * _ID_STEP + programme
         key = chance.stream(self._seed, Purpose.APPLIANCE)
         u, z = chance.units(key, entity), chance.normals(key, entity, number=1)
         spec = np.zeros(len(home), SPEC)
         spec["device"] = device_number(self._sort.number, home)
         spec["programme"], spec["wh_per_mj"] = programme, 1.0 / _MJ_PER_WH
-        spec["region"] = self._homes.gsp_group[home]
+        spec["region"] = self._homes.gsp_group[self._owners]
         spec["read_every_ms"] = settings.report_every_ms
         spec["read_at_ms"] = (u[:, 0] * settings.report_every_ms).astype(np.int32)
         spec["traits"] = np.where(u[:, 1] < settings.timer_share, HAS_TIMER, 0)
@@ -102,7 +102,7 @@ class Appliances:
     def diary(self, drawn: Drawn, day: date, sky: Sky) -> np.ndarray[Any, Any]:  # noqa: ARG002 - as all kinds
         """What each owner does on `day`, keyed by (home, appliance, day); how it answers by (home, day)."""
         settings, ordinal = self._settings, day.toordinal()
-        entity = drawn.home.astype(np.int64) * _ID_STEP + self._sort.programme
+        entity = self._homes.key[drawn.home] * _ID_STEP + self._sort.programme
         key = chance.stream(self._seed, Purpose.APPLIANCE_DAY)
         u, v, w = (chance.units(key, entity, ordinal, number) for number in range(3))
         diary = np.zeros(len(entity), DIARY)
@@ -114,7 +114,7 @@ class Appliances:
             diary[f"load{k + 1}_ms"] = np.where(loads[:, k], load_ms, NEVER_MS)
             start_ms = load_ms + steps * settings.timer_step_ms
             diary[f"start{k + 1}_ms"] = np.where(loads[:, k], start_ms, NEVER_MS)
-        home = drawn.home.astype(np.int64)
+        home = self._homes.key[drawn.home]
         x = chance.units(chance.stream(self._seed, Purpose.OPT_IN), home, ordinal, 1)
         acts = np.where(x[:, 1] < settings.by_hand_share, BY_HAND, BY_TIMER)
         diary["acts"] = np.where(x[:, 0] < settings.acts_share, acts, IGNORES)

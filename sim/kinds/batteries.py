@@ -49,10 +49,10 @@ class HomeBatteries:
 
     def draw(self, start_ms: int) -> Drawn:
         """Who has which battery, set to what; a pure function of settings and seed."""
-        spec = self._spec(self._numbers.astype(np.int64))
+        spec = self._spec(self._homes.key[self._numbers])
         order = np.lexsort((spec["device"], spec["read_at_ms"], spec["read_every_ms"]))
         home, spec = self._numbers[order], spec[order]
-        u = chance.units(self._key, home.astype(np.int64), number=2)
+        u = chance.units(self._key, self._homes.key[home], number=2)
         state = np.zeros(len(spec), battery.STATE)
         state["at_ms"] = start_ms
         state["limit_w"] = NO_LIMIT_W
@@ -76,7 +76,7 @@ class HomeBatteries:
         size = np.searchsorted(np.cumsum(share / share.sum())[:-1], u[:, 0], side="right")
         spec = np.zeros(len(number), battery.SPEC)
         spec["device"] = device_number(KindNumber.BATTERY, number)
-        spec["region"] = self._homes.gsp_group[number]
+        spec["region"] = self._homes.gsp_group[self._numbers]
         spec["wh_per_mj"] = (1.0 + settings.meter_gain_sd * z[:, 0]) / MJ_PER_WH
         spec["read_every_ms"] = settings.report_every_ms
         spec["read_at_ms"] = (u[:, 1] * settings.report_every_ms).astype(np.int32)
@@ -109,7 +109,7 @@ class HomeBatteries:
     def diary(self, drawn: Drawn, day: date, sky: Sky) -> np.ndarray[Any, Any]:
         """What each home needs of the grid by half-hour, were there no battery, and when windows begin."""
         diary = np.zeros(len(drawn.spec), battery.DIARY)
-        u = chance.units(self._key, drawn.home.astype(np.int64), day.toordinal(), number=4)
+        u = chance.units(self._key, self._homes.key[drawn.home], day.toordinal(), number=4)
         diary["jitter_s"] = (u[:, 0] * (self._settings.jitter_ms / 1000)).astype(np.int32)
         half_hours = sky.outdoor_c.shape[1]
         net_w = self._demand_w(drawn.home, day, sky.first_ms, half_hours) - self._sun_w(drawn.home, day, sky)
@@ -131,10 +131,14 @@ class HomeBatteries:
         if self._roofs is None:
             return np.zeros((len(home), half_hours), np.int64)
         drawn = self._roofs.draw(sky.first_ms)
-        given_w = np.zeros((len(drawn.home) + 1, half_hours), np.int64)  # the last row: no roof
-        given_w[:-1] = self._roofs.generated_w(drawn, day, sky)
+        order = np.argsort(drawn.home, kind="stable")
+        owners, first = np.unique(drawn.home[order], return_index=True)
+        given_w = np.zeros((len(owners) + 1, half_hours), np.int64)  # the last row: no roof
+        if len(owners):
+            roofs_w = self._roofs.generated_w(drawn, day, sky)[order].astype(np.int64)
+            given_w[:-1] = np.add.reduceat(roofs_w, first, axis=0)
         place = np.full(len(self._homes), -1, np.int64)
-        place[drawn.home] = np.arange(len(drawn.home))
+        place[owners] = np.arange(len(owners))
         return np.asarray(given_w[place[home]])
 
     def today(self, day: date, sky: Sky) -> battery.Today:

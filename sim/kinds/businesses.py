@@ -70,12 +70,12 @@ class BusinessSites:
     def draw(self, start_ms: int) -> Drawn:
         """Keyed by the place alone."""
         settings = self._settings
-        home = self._owners.astype(np.int64)
+        home = self._homes.key[self._owners]
         key = chance.stream(self._seed, Purpose.BUSINESS)
         u, z = chance.units(key, home), chance.normals(key, home, number=1)
         spec = np.zeros(len(home), building.SPEC)
         spec["device"], spec["wh_per_mj"] = device_number(KindNumber.BUILDING, home), 1.0 / _MJ_PER_WH
-        spec["region"] = self._homes.gsp_group[home]
+        spec["region"] = self._homes.gsp_group[self._owners]
         spec["read_every_ms"] = settings.report_every_ms
         spec["read_at_ms"] = (u[:, 0] * settings.report_every_ms).astype(np.int32)
         names = list(TRADES)
@@ -97,7 +97,7 @@ class BusinessSites:
     def diary(self, drawn: Drawn, day: date, sky: Sky) -> np.ndarray[Any, Any]:  # noqa: ARG002 - as all kinds
         """How busy each site is, keyed by (place, day)."""
         key = chance.stream(self._seed, Purpose.BUSINESS_DAY)
-        z = chance.normals(key, drawn.home.astype(np.int64), day.toordinal())[:, 0]
+        z = chance.normals(key, self._homes.key[drawn.home], day.toordinal())[:, 0]
         diary = np.zeros(len(z), building.DIARY)
         diary["scale_permille"] = np.clip(1000.0 * (1.0 + self._settings.day_sd * z), 500, 1500)
         return diary
@@ -143,11 +143,11 @@ class Generators:
     def draw(self, start_ms: int) -> Drawn:
         """Keyed by the place alone; tanks begin full."""
         settings = self._settings
-        home = self._owners.astype(np.int64)
+        home = self._homes.key[self._owners]
         u = self._units(home)
         spec = np.zeros(len(home), generator.SPEC)
         spec["device"], spec["wh_per_mj"] = device_number(KindNumber.GENERATOR, home), 1.0 / _MJ_PER_WH
-        spec["region"] = self._homes.gsp_group[home]
+        spec["region"] = self._homes.gsp_group[self._owners]
         spec["read_every_ms"] = settings.report_every_ms
         spec["read_at_ms"] = (u[:, 0] * settings.report_every_ms).astype(np.int32)
         spec["rating_w"] = settings.rating_w
@@ -165,13 +165,13 @@ class Generators:
         On days off a test is left out.
         """
         settings = self._settings
-        first = (self._units(drawn.home.astype(np.int64))[:, 1] * settings.test_every_days).astype(int)
+        first = (self._units(self._homes.key[drawn.home])[:, 1] * settings.test_every_days).astype(int)
         diary = np.zeros(len(first), generator.DIARY)
         test_ms = periods.local_clock_ms(day, *divmod(settings.test_at, 60))
         tests = self._tests(first, day)
         diary["test_from_ms"] = np.where(tests, test_ms, generator.NEVER_MS)
         diary["test_until_ms"] = np.where(tests, test_ms + settings.test_for_ms, generator.NEVER_MS)
-        diary["test_w"] = round(settings.rating_w * settings.test_share)
+        diary["test_w"] = np.rint(drawn.spec["rating_w"] * settings.test_share)
         refuel_ms = periods.local_clock_ms(day, *divmod(settings.refuel_at, 60))
         refuels = self._tests(first, day - timedelta(days=1))
         diary["refuel_ms"] = np.where(refuels, refuel_ms, generator.NEVER_MS)

@@ -32,7 +32,7 @@ class Cars:
 
     def draw(self, start_ms: int) -> Drawn:
         """Cars, charge points and routes; all away until the first diary, with 55-95 % in the battery."""
-        device = self._numbers.astype(np.int64)
+        device = self._homes.key[self._numbers]
         route = self._routes(device)
         spec = self._spec(device, route)
         order = np.lexsort((device, spec["read_at_ms"], spec["read_every_ms"]))
@@ -104,6 +104,7 @@ class Cars:
         telematics = routes == ROUTE_NAMES.index("ev_telematics_cloud")
         spec = np.zeros(len(device), ev.SPEC)
         spec["device"] = device
+        spec["region"] = self._homes.gsp_group[device]
         battery_wh = np.clip(evs.battery_mean_wh + evs.battery_sd_wh * z[:, 0], 20_000, 120_000)
         spec["battery_mj"] = (battery_wh / evs.charge_efficiency).astype(np.int64) * MJ_PER_WH
         for field, share in (

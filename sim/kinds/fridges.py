@@ -39,14 +39,14 @@ class FridgeFreezers:
     def draw(self, start_ms: int) -> Drawn:
         """Keyed by the home alone; every fridge is somewhere in its cycle."""
         settings = self._settings
-        home = self._owners.astype(np.int64)
+        home = self._homes.key[self._owners]
         entity = home * _ID_STEP + _ID
         key = chance.stream(self._seed, Purpose.APPLIANCE)
         u, v = (chance.units(key, entity, number=number) for number in (0, 1))
         z = chance.normals(key, entity, number=2)
         spec = np.zeros(len(home), SPEC)
         spec["device"], spec["wh_per_mj"] = device_number(KindNumber.FRIDGE, home), 1.0 / _MJ_PER_WH
-        spec["region"] = self._homes.gsp_group[home]
+        spec["region"] = self._homes.gsp_group[self._owners]
         spec["read_every_ms"] = settings.report_every_ms
         spec["read_at_ms"] = (u[:, 0] * settings.report_every_ms).astype(np.int32)
         plugged = u[:, 1] < settings.plug_share

@@ -71,10 +71,10 @@ class HeatPumpKind:
 
     def draw(self, start_ms: int) -> Drawn:
         """Who owns one, of what make, in what house."""
-        number = np.asarray(self.numbers, np.int64)
+        number = self.homes.key[self.numbers]
         spec = np.zeros(len(number), SPEC)
         spec["device"] = device_number(KindNumber.HEAT_PUMP, number)
-        spec["region"] = self.homes.gsp_group[number]
+        spec["region"] = self.homes.gsp_group[self.numbers]
         self._draw_meter(spec, number)
         self._draw_machine(spec, number)
         self._draw_house(spec, number)
@@ -84,7 +84,7 @@ class HeatPumpKind:
         order = np.lexsort((spec["device"], spec["read_at_ms"], spec["read_every_ms"]))
         spec = spec[order]
         return Drawn(
-            home=number[order].astype(np.int32),
+            home=self.numbers[order],
             spec=spec,
             state=first_state(spec, start_ms),
             rating_w=spec["max_w"].astype(np.int32),
@@ -184,7 +184,7 @@ class HeatPumpKind:
     def diary(self, drawn: Drawn, day: date, sky: Sky) -> np.ndarray[Any, Any]:
         """When it shall be warm and when hot water is drawn on `day`; keyed by (home, day) alone."""
         diary = np.zeros(len(drawn.spec), DIARY)
-        number = drawn.home.astype(np.int64)
+        number = self.homes.key[drawn.home]
         last_s = (plan_moment_ms(day + timedelta(days=1)) - plan_moment_ms(day)) // 1000 - 1
         diary["warm_s"] = self._warm_s(number, day, last_s)
         diary["draw_s"], diary["draw_wh"] = self._draws(number, day, last_s)

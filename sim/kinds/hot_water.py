@@ -58,7 +58,7 @@ class HotWaterCylinders:
     def draw(self, start_ms: int) -> Drawn:
         """Cylinder, timer and switch of every home; the tanks are as hot as their thermostats leave them."""
         settings = self._settings
-        number = self._numbers.astype(np.int64)
+        number = self._homes.key[self._numbers]
         key = chance.stream(self._seed, Purpose.HOT_WATER)
         u, w, z = (
             chance.units(key, number),
@@ -66,7 +66,7 @@ class HotWaterCylinders:
             chance.normals(key, number, number=2),
         )
         smart = w[:, 0] < settings.smart_share
-        night_only = (w[:, 1] < settings.night_only_share) | self._two_rate[number]
+        night_only = (w[:, 1] < settings.night_only_share) | self._two_rate[self._numbers]
         switches = make_switches(settings.switch, number, self._seed)
         litres = _between(settings.litres, u[:, 0])
         spec = np.zeros(len(number), hot_water.SPEC)
@@ -105,7 +105,7 @@ class HotWaterCylinders:
 
     def diary(self, drawn: Drawn, day: date, sky: Sky) -> np.ndarray[Any, Any]:  # noqa: ARG002 - taps see none
         """When people draw how much, and whether the cylinder purges today."""
-        settings, device = self._settings, drawn.home.astype(np.int64)
+        settings, device = self._settings, self._homes.key[drawn.home]
         plan_ms = plan_moment_ms(day)
         diary = np.zeros(len(device), hot_water.DIARY)
         diary["plan_ms"] = plan_ms

@@ -41,24 +41,24 @@ class Roofs:
     device: ModuleType = pv
 
     def __init__(self, settings: Pv, homes: HomeTable, numbers: I32, seed: int) -> None:
-        self._settings, self._homes, self._numbers, self._seed = settings, homes, numbers, seed
+        self.settings, self.homes, self._numbers, self._seed = settings, homes, numbers, seed
         self._key = chance.stream(seed, Purpose.PV)
 
     def among(self, numbers: I32) -> Roofs:
         """The same roofs, of these homes alone."""
         shared = np.intersect1d(self._numbers, numbers).astype(np.int32)
-        return Roofs(self._settings, self._homes, shared, self._seed)
+        return Roofs(self.settings, self.homes, shared, self._seed)
 
     def draw(self, start_ms: int) -> Drawn:
         """Who has which roof; a pure function of settings and seed."""
-        spec = self._spec(self._numbers.astype(np.int64))
+        spec = self._spec(self.homes.key[self._numbers])
         order = np.lexsort((spec["device"], spec["read_at_ms"], spec["read_every_ms"]))
         home, spec = self._numbers[order], spec[order]
         state = np.zeros(len(spec), pv.STATE)
         state["at_ms"] = start_ms
         state["limit_w"] = NO_LIMIT_W
-        u = chance.units(self._key, home.astype(np.int64), number=4)
-        reached = u[:, 0] < self._settings.reachable_share
+        u = chance.units(self._key, self.homes.key[home], number=4)
+        reached = u[:, 0] < self.settings.reachable_share
         return Drawn(
             home=home,
             spec=spec,
@@ -69,12 +69,12 @@ class Roofs:
         )
 
     def _spec(self, number: I64) -> np.ndarray[Any, Any]:
-        settings = self._settings
+        settings = self.settings
         z0, z1, z2 = (chance.normals(self._key, number, number=k) for k in (0, 1, 2))
         u = chance.units(self._key, number, number=3)
         spec = np.zeros(len(number), pv.SPEC)
         spec["device"] = device_number(KindNumber.PV, number)
-        spec["region"] = self._homes.gsp_group[number]
+        spec["region"] = self.homes.gsp_group[self._numbers]
         peak_w = settings.peak_mean_w + settings.peak_sd_w * z0[:, 0]
         spec["peak_w"] = np.clip(peak_w, settings.peak_mean_w / 3, 3 * settings.peak_mean_w)
         spec["inverter_w"] = settings.inverter_limit_w
@@ -96,8 +96,8 @@ class Roofs:
     def diary(self, drawn: Drawn, day: date, sky: Sky) -> np.ndarray[Any, Any]:  # noqa: ARG002
         """Which clouds pass over each roof today."""
         diary = np.zeros(len(drawn.spec), pv.DIARY)
-        if self._settings.flicker_sd:
-            u = chance.units(self._key, drawn.home.astype(np.int64), day.toordinal(), number=5)
+        if self.settings.flicker_sd:
+            u = chance.units(self._key, self.homes.key[drawn.home], day.toordinal(), number=5)
             diary["flicker"] = (u[:, 0] * _FLICKER_PATTERNS).astype(np.uint16)
         return diary
 
@@ -107,7 +107,7 @@ class Roofs:
 
     def _light(self, sky: Sky) -> pv.Today:
         half_hours = sky.outdoor_c.shape[1]
-        track = sun_track([PLACES[name] for name in self._homes.group_names], sky.first_ms, half_hours)
+        track = sun_track([PLACES[name] for name in self.homes.group_names], sky.first_ms, half_hours)
         return pv.Today(
             sky.first_ms,
             sky.outdoor_c,
@@ -123,7 +123,7 @@ class Roofs:
 
     def _flicker(self, first_ms: int, half_hours: int) -> F64:
         """Factors of the light of mean one (patterns, steps); no steps where none are asked for."""
-        sd = self._settings.flicker_sd
+        sd = self.settings.flicker_sd
         if not sd:
             return np.ones((1, 0))
         at = first_ms * _STEPS // HALF_HOUR_MS + np.arange(half_hours * _STEPS, dtype=np.int64)

@@ -38,7 +38,7 @@ class ResistiveHeaterHomes:
     def draw(self, start_ms: int) -> Drawn:
         """House, heaters and thermostat of every home; rooms are as the night's set-back leaves them."""
         settings = self._settings
-        number = self._numbers.astype(np.int64)
+        number = self._homes.key[self._numbers]
         key = chance.stream(self._seed, Purpose.RESISTIVE)
         u, z, w = (
             chance.units(key, number),
@@ -79,7 +79,7 @@ class ResistiveHeaterHomes:
 
     def diary(self, drawn: Drawn, day: date, sky: Sky) -> np.ndarray[Any, Any]:
         """When each home wants to be warm, and whether it heats at all in this weather."""
-        settings, device = self._settings, drawn.home.astype(np.int64)
+        settings, device = self._settings, self._homes.key[drawn.home]
         key, ordinal = chance.stream(self._seed, Purpose.HEAT_DAY), day.toordinal()
         u = chance.units(key, device, ordinal, 50)
         diary = np.zeros(len(device), resistive_heater.DIARY)

@@ -137,7 +137,7 @@ class StorageHeaterHomes:
     def draw(self, start_ms: int) -> Drawn:
         """Heaters, charge control and switch of every home; the cores are cold at first."""
         settings = self._settings
-        number = self._numbers.astype(np.int64)
+        number = self._homes.key[self._numbers]
         key = chance.stream(self._seed, Purpose.STORAGE_HEATER)
         u, z = chance.units(key, number), chance.normals(key, number, number=1)
         smart = u[:, 2] < settings.smart_share
@@ -180,7 +180,7 @@ class StorageHeaterHomes:
     def diary(self, drawn: Drawn, day: date, sky: Sky) -> np.ndarray[Any, Any]:
         """Tonight's target from the weather, the owner's dampers and patience."""
         settings = self._settings
-        number = drawn.home.astype(np.int64)
+        number = self._homes.key[drawn.home]
         key, ordinal = chance.stream(self._seed, Purpose.HEAT_DAY), day.toordinal()
         u = chance.units(key, number, ordinal, 40)
         z = chance.normals(key, number, ordinal, 41)
@@ -214,7 +214,7 @@ class StorageHeaterHomes:
         """
         settings = self._settings
         key = chance.stream(self._seed, Purpose.STORAGE_HEATER)
-        spec, number = drawn.spec, drawn.home.astype(np.int64)
+        spec, number = drawn.spec, self._homes.key[drawn.home]
         u, w = chance.units(key, number, number=2), chance.normals(key, number, number=3)
         sizing = settings.sizing_median * np.exp(settings.sizing_log_sd * w[:, 0])
         mean_c = sky.outdoor_c.mean(axis=1)[spec["region"]]

@@ -42,7 +42,10 @@ class Twin:
     def take(self, row, event_ms, arrival_ms, import_w, register_wh, status):
         one = self.held[row]
         if event_ms < one.event_ms:
-            self.counts["overtaken"] += 1
+            gone_back = arrival_ms - event_ms > 172_800_000
+            self.counts["implausible" if gone_back else "overtaken"] += 1
+            if gone_back:
+                one.quality |= Quality.IMPLAUSIBLE
             return
         if event_ms == one.event_ms:
             self.counts["duplicate"] += 1

@@ -50,7 +50,7 @@ def diary(**day):
 class Car:
     """A car that lives from 04:30 on and is asked what happened."""
 
-    def __init__(self, kind, *, charge_wh=48_000, traits=0, quiet=(), **day):
+    def __init__(self, kind, *, charge_wh=48_000, traits=0, quiet=(), cuts=(), **day):
         spec = make_spec(1)
         spec["battery_mj"], spec["stop_mj"], spec["taper_mj"] = 60_000 * WH, 60_000 * WH, 58_200 * WH
         spec["target_mj"], spec["floor_mj"] = 48_000 * WH, 6_000 * WH
@@ -68,7 +68,8 @@ class Car:
             keep_events=True,
         )
         quiet_ms = np.array([[at(begin), at(end)] for begin, end in quiet], np.int64).reshape(-1, 2)
-        self.today = ev.Today(quiet_ms)
+        cuts_ms = np.array([[at(begin), at(end)] for begin, end in cuts], np.int64).reshape(1, -1, 2)
+        self.today = ev.Today(quiet_ms, cuts_ms=cuts_ms)
         self.fleet.plan(diary(**{"return_ms": "18:00", **day}), self.today)
         self.orders = []
         self.outcomes = []
@@ -277,6 +278,33 @@ def test_an_order_to_a_car_that_is_not_plugged_in_is_refused(kind):
     car.order("18:00", 0, "20:00", sequence=2)
     car.live("18:01")
     assert car.outcomes == [AckOutcome.UNPLUGGED, AckOutcome.APPLIED]  # at a tie the plug goes first
+
+
+def test_a_power_cut_stops_the_car_and_it_returns_after_its_random_delay(kind):
+    car = Car(kind, cuts=[("19:00", "20:00")], delay_s=300)
+    assert car.live("21:00")[2:] == [
+        ("18:00:00.000", "CHARGING", 7_000),
+        ("19:00:00.000", "STOPPED", 45_000),
+        ("20:05:00.000", "CHARGING", 7_000),
+    ]
+    assert car.imported_wh == pytest.approx(7_000 * (1 + 55 / 60), abs=7 / 3600)
+
+
+def test_neither_boost_nor_an_order_to_charge_beats_a_power_cut(kind):
+    car = Car(kind, cuts=[("19:00", "20:00")], look_ms="19:30", traits=ev.IGNORES_PAUSE)
+    car.order("19:10", 7_000, "21:00")
+    car.live("19:59")
+    assert car.import_w == 0
+    assert car.status == AssetStatus.WAITING
+    assert car.live("20:10") == [("20:00:00.000", "CHARGING", 7_000)]
+
+
+def test_who_comes_home_in_a_power_cut_plugs_in_and_charges_afterwards(kind):
+    car = Car(kind, cuts=[("17:30", "18:30")])
+    assert car.live("19:00")[1:] == [
+        ("18:00:00.000", "PLUGGED_IN", 38_000),
+        ("18:30:00.000", "CHARGING", 7_000),
+    ]
 
 
 def test_a_driver_who_looks_and_finds_the_car_held_back_presses_boost(kind):

@@ -13,7 +13,7 @@ from sim.scenario_file import load_scenario
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
-    "demo", "new", "validate", "run", "resume", "rerun", "diff", "trace", "report", "check",
+    "demo", "new", "validate", "eligible", "run", "resume", "rerun", "diff", "trace", "report", "check",
     "realism", "doctor",
 )  # fmt: skip
 HEAVY = ("matplotlib", "numba", "pandas", "pyarrow", "scipy", "simpy", "highspy", "pyomo", "jinja2")

@@ -144,7 +144,7 @@ def test_a_day_between_two_editions_is_refused_with_those_there_are():
 
 def test_an_unknown_rulebook_is_refused_with_those_there_are():
     with pytest.raises(
-        RuleError, match=r"no rulebook 'dsf'; there are bm, bsc, charge_points, dfs, operational_metering"
+        RuleError, match=r"no rulebook 'dsf'; there are bm, bsc, .*dfs, .*operational_metering"
     ):
         load_rulebook("dsf", on=WINTER_2022)
 

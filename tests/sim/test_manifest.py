@@ -56,6 +56,15 @@ def test_inputs_are_told_by_their_hash_and_the_scenario_word_by_word():
     assert told["scenario"]["text"] == "flextwin: 1\n"
 
 
+def test_files_of_one_name_are_told_apart_by_their_folders():
+    paths = ("/data/a/x.csv", "/data/b/x.csv", "/else/b/x.csv", "/else/c/x.csv", "/else/y.csv")
+    read = [Source(Path(path), f"{k:02d}", 48) for k, path in enumerate(paths)]
+    told = make_manifest(SCENARIO, "flextwin: 1\n", LAYOUT, TABLES, inputs=read, data=Path("/data"))
+    assert told["inputs"] == {
+        "a/x.csv": "00", "b/x.csv": "01", "x.csv": "02", "c/x.csv": "03", "y.csv": "04",
+    }  # fmt: skip
+
+
 def test_the_code_version_is_one_for_one_tree():
     assert code_version() == code_version()
     assert len(code_version().partition("+")[2]) == 12

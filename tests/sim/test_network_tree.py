@@ -44,17 +44,23 @@ def test_more_low_voltage_feeders_move_nobody_to_another_primary():
 
 def test_the_share_of_primaries_in_a_zone_is_the_one_asked_for():
     sizes = NetworkTree(primaries_per_gsp=20, zone_share=0.15)
-    zone = zone_of_primaries(sizes, 14, 20, 1)
+    zone = zone_of_primaries(sizes, range(14), 20, 1)
     expected = 14 * 20 * 20 * 0.15
     assert abs((zone != NO_ZONE).sum() - expected) < 4.5 * np.sqrt(expected)
-    assert (zone_of_primaries(NetworkTree(zone_share=0.0), 2, 6, 1) == NO_ZONE).all()
+    assert (zone_of_primaries(NetworkTree(zone_share=0.0), range(2), 6, 1) == NO_ZONE).all()
 
 
 def test_a_zone_lies_in_one_group_and_is_made_of_neighbours():
     sizes = NetworkTree(primaries_per_gsp=4, zone_share=1.0, zones_per_group=3)
-    zone = zone_of_primaries(sizes, 2, 6, 1).reshape(2, 6, 4)
+    zone = zone_of_primaries(sizes, range(2), 6, 1).reshape(2, 6, 4)
     assert zone.tolist() == [[[group * 3 + gsp // 2] * 4 for gsp in range(6)] for group in range(2)]
     homes = make_homes(SETTINGS.model_copy(update={"network": sizes}), 1)
     names = np.array(homes.feeders.zone_names)[homes.feeders.zone]
     groups = np.array(homes.group_names)[homes.gsp_group]
     assert all(name.startswith(group) for name, group in zip(names, groups, strict=True))
+
+
+def test_another_group_moves_no_zone():
+    sizes = NetworkTree(primaries_per_gsp=8, zone_share=0.4)
+    alone, beside = (zone_of_primaries(sizes, groups, 5, 1) != NO_ZONE for groups in ([67], [65, 67]))
+    assert np.array_equal(alone, beside[40:])

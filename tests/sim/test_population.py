@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from devices import ev
 from protocol.messages import Service
-from sim.homes import GSP_GROUPS, HH_METERED, HH_SETTLED, NOT_SMART
-from sim.population import make_population, mpan_of
+from sim.homes import GSP_GROUPS, HH_METERED, HH_SETTLED, NOT_SMART, mpan_of
+from sim.population import make_population
 from sim.scenario import ROUTE_NAMES, Balancing, Clock, Comms, Dfs, EvMeter, Evs, Homes, Markets, Scenario
 
 MANY = 40_000

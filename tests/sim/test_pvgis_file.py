@@ -83,7 +83,8 @@ def test_a_years_sky_gives_back_the_light_and_air_that_pvgis_tells(name):
 def test_what_is_written_comes_back_whole_and_asks_for_days_it_lacks_are_refused(tmp_path):
     weather = half_hourly(read_pvgis(SHARED / "pvgis" / "london_2019.json"))
     write_weather(weather, tmp_path / "w.parquet")
-    again = load_weather(tmp_path / "w.parquet")
+    again, source = load_weather(tmp_path / "w.parquet")
+    assert source.rows == len(weather.outdoor_c)
     assert (again.place, again.first_ms) == (weather.place, weather.first_ms)
     assert np.array_equal(again.global_w_per_m2, weather.global_w_per_m2)
     places = [PLACES["_C"], PLACES["_N"]]

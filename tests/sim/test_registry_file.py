@@ -9,8 +9,8 @@ import pytest
 
 from protocol.messages import UNKNOWN, Technology
 from sim.faults import table_of_codes
+from sim.homes import mpan_of
 from sim.importers import DataErrors
-from sim.population import mpan_of
 from sim.registry_file import CODES, SETTLEMENTS, read_registry, write_registry
 
 HEADER = "home,mpan,technology,rating_kw,capacity_kwh,gsp,route,vendor,settlement"

@@ -7,7 +7,9 @@ from datetime import date, timedelta
 import pytest
 
 from sim.importers import DataErrors
+from sim.manifest import made_with
 from sim.run import resume_run, run_scenario
+from sim.run_folder import RunFolderError
 from sim.scenario_file import parse_scenario
 
 TEXT = """
@@ -49,6 +51,28 @@ def test_a_run_whose_data_file_has_changed_is_not_resumed(stopped):
     assert not (out / "manifest.json").exists()
     file.write_text(before)
     assert not resume_run(out).interrupted
+
+
+def test_a_run_begun_with_other_versions_is_not_resumed_and_both_are_told(stopped):
+    out, _ = stopped
+    inputs = json.loads((out / "inputs.json").read_text())
+    numpy_here, zones_here = inputs["made_with"]["numpy"], inputs["made_with"]["time zones"]
+    began_with = {**inputs["made_with"], "numpy": "1.0", "time zones": "1999a"}
+    (out / "inputs.json").write_text(json.dumps({**inputs, "made_with": began_with}))
+    with pytest.raises(RunFolderError) as caught:
+        resume_run(out)
+    assert f"began with numpy 1.0 (here {numpy_here}), time zones 1999a (here {zones_here});" in str(
+        caught.value
+    )
+    assert not (out / "manifest.json").exists()
+    (out / "inputs.json").write_text(json.dumps(inputs))
+    assert not resume_run(out).interrupted
+
+
+def test_what_a_run_was_made_with_names_code_libraries_and_time_zones():
+    named = made_with()
+    assert {"flextwin", "python", "numpy", "numba", "time zones"} <= set(named)
+    assert all(named.values())
 
 
 def test_the_manifest_tells_the_file_as_it_was_read(stopped):
