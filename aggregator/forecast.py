@@ -212,7 +212,8 @@ class Availability:
     obey.
 
     `stored_w`: what its batteries could give on top, for as long as an asset may be held. `warm`: the share
-    of import that is not too near a comfort floor to be turned down.
+    of import that is not too near a comfort floor to be turned down. `taking_part`: the part of its homes
+    that will be in, where they are asked; `by_hand_w`: what people will leave off.
     """
 
     forecast: Forecast
@@ -220,8 +221,10 @@ class Availability:
     response: float
     stored_w: float = 0.0
     warm: float = 1.0
+    taking_part: float = 1.0
+    by_hand_w: float = 0.0
 
     def turn_down_w(self, confidence: float) -> float:
         """What can be turned down with this confidence [W]."""
         drawn_w = self.forecast.quantile_w(1 - confidence) * self.reached * self.warm
-        return (drawn_w + self.stored_w) * self.response
+        return (drawn_w + self.stored_w) * self.response * self.taking_part + self.by_hand_w

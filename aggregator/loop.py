@@ -26,7 +26,7 @@ from aggregator.belief import Moment, View, look, wall_table
 from aggregator.bidding import dfs_megawatts, dfs_price, dynamics, period_starts, position
 from aggregator.boundary import Boundary, base_load_w, hear_reads, learn_homes, new_boundary
 from aggregator.dispatch import choose, keep_holding, spread_release, to_poll, want
-from aggregator.forecast import Availability, History, foresee, foreseen_now_w, learn, revision
+from aggregator.forecast import Availability, Forecast, History, foresee, foreseen_now_w, learn, revision
 from aggregator.instructions import (
     BALANCING,
     Bid,
@@ -45,6 +45,7 @@ from aggregator.instructions import (
 )
 from aggregator.normaliser import Intake, new_intake, take_in
 from aggregator.operational_metering import publish
+from aggregator.participation import Participation
 from aggregator.places import (
     ACKED_W,
     BUSY,
@@ -56,6 +57,7 @@ from aggregator.places import (
     HOLDABLE,
     IS_HELD,
     IS_RAISED,
+    NO_PART,
     PENDING_RISE_W,
     PENDING_W,
     RAISABLE,
@@ -100,8 +102,10 @@ from protocol.messages import (
     I8,
     I32,
     I64,
+    NO_LIMIT_W,
     UNKNOWN,
     Acks,
+    Answer,
     AssetReadings,
     AssetRegistration,
     BidOfferAcceptance,
@@ -109,13 +113,20 @@ from protocol.messages import (
     BoundaryReadings,
     BoundaryReads,
     Change,
+    Channel,
+    Complaints,
     DayAheadPrices,
     DeliveryBelief,
     DfsBid,
     DfsCancellation,
+    DfsParticipants,
     DfsRequirement,
     DfsResult,
+    EventAnswers,
+    EventCalledOff,
+    EventNotice,
     ExportLimits,
+    HomeRegistration,
     Message,
     PhysicalNotification,
     Point,
@@ -123,8 +134,10 @@ from protocol.messages import (
     RegistryChange,
     Service,
     SessionStarts,
+    Setpoints,
     Statement,
     SystemPrice,
+    Technology,
     Telemetry,
 )
 from protocol.party import NEVER_MS, Envelope
@@ -135,6 +148,8 @@ from protocol.vendors import WATT_HOURS, VendorIntegration
 NAME = "aggregator"
 KEPT_MS = 3 * DAY_MS
 """How long plans and declarations are remembered after they ended: the meters' days come later than they."""
+
+_NOBODY = np.empty(0, np.int32)
 
 Each = Callable[[Callable[[int, int], Any], int], list[Any]]
 """Gives `[work(worker, part) for part in range(parts)]`, done in any order and by any number of workers."""
@@ -202,6 +217,8 @@ class AggregatorState:
     residue_mwh: dict[str, float] = field(default_factory=dict)
     residue_day: int = 0
     began_anew: int = 0
+    by_hand: HomeRegistration | None = None
+    participation: Participation = field(default_factory=Participation)
     quarantined: int = 0
     outbox: list[Envelope] = field(default_factory=list)
 
@@ -257,6 +274,9 @@ class Aggregator:
             DfsResult: self._hear_result,
             DfsCancellation: self._hear_cancellation,
             BidOfferAcceptance: self._hear_acceptance,
+            HomeRegistration: self._register_homes,
+            EventAnswers: self._hear_answers,
+            Complaints: self._hear_complaints,
         }
 
     # ----------------------------------------------------------------------------------- the party
@@ -324,7 +344,8 @@ class Aggregator:
         if state.portfolio is not None:
             self._remark("registered_twice", "assets are registered once, at the start: ignored")
             return
-        registry = enrol(registration, self.rules, self.assumed)
+        by_hand_w = self.settings.dfs.expected_by_hand_w * self.settings.dfs.expected_opt_in
+        registry = enrol(registration, self.rules, self.assumed, state.by_hand, by_hand_w)
         groups = len(registry.groups)
         seconds = max(self.settings.loop_idle_ms, self.settings.loop_active_ms) // 1000 + 64
         state.portfolio = Portfolio(
@@ -353,16 +374,22 @@ class Aggregator:
         state.next_period_ms = (state.now_ms // PERIOD_MS + 1) * PERIOD_MS
         while gate_closure_ms(state.next_period_ms) <= state.now_ms:
             state.next_period_ms += PERIOD_MS
-        self._introduce(registration, registry)
+        self._introduce(registry)
+
+    def _register_homes(self, homes: HomeRegistration) -> None:
+        if self.state.portfolio is not None:
+            self._remark("registered_twice", "homes are registered once, before the assets: ignored")
+            return
+        self.state.by_hand = homes
 
     def _lead_ms(self, registration: AssetRegistration) -> int:
         """The owner's lead, or the time that the slowest technology takes and a turn of the loop."""
         slowest_ms = int(TABLE[registration.technology, RESPONSE_MS].max(initial=0))
         return max(self.settings.lead_ms, slowest_ms + self.settings.loop_active_ms if slowest_ms else 0)
 
-    def _introduce(self, registration: AssetRegistration, registry: Registry) -> None:
+    def _introduce(self, registry: Registry) -> None:
         """Tell the markets which units there are."""
-        for unit in dfs_registrations(registration, registry):
+        for unit in dfs_registrations(registry):
             self._say("dfs", unit)
         if registry.excluded:
             self._remark(
@@ -561,6 +588,8 @@ class Aggregator:
         if bid is not None and bid.unit == result.unit:
             bid.refused = not result.accepted
         take_result(state.book, result, bid, group, state.now_ms, self._say)
+        if state.portfolio is not None and self.settings.dfs.ask and result.bid_id in state.book.plans:
+            self._ask(state.portfolio, state.book.plans[result.bid_id], result.event_id)
 
     def _hear_cancellation(self, cancellation: DfsCancellation) -> None:
         state, name = self.state, cancellation.event_id
@@ -568,6 +597,94 @@ class Aggregator:
             self._remark("event_cancelled_before_bid", f"event {name}: {cancellation.reason}; no bid")
         ours = [bid_id for bid_id, bid in state.bids.items() if bid.event_id == name and not bid.refused]
         take_cancellation(state.book, cancellation, ours, state.now_ms, self._say)
+        for instruction_id in ours:
+            self._call_off(instruction_id)
+
+    # --------------------------------------------------------------------------------------- people
+
+    def _ask(self, portfolio: Portfolio, plan: Plan, event_id: str) -> None:
+        """Ask the unit's homes whether they take part, once; in an event that has begun nobody does."""
+        participation, name = self.state.participation, plan.instruction_id
+        if name in participation.asked:
+            return
+        homes = participation.ask(name, event_id, portfolio.registry.homes_of(plan.group))
+        channel = Channel[self.settings.dfs.ask_by.upper()]
+        if len(homes) and self.state.now_ms < plan.start_ms:
+            self._say("gateway", EventNotice(name, homes, plan.start_ms, plan.end_ms, int(channel)))
+
+    def _hear_answers(self, told: EventAnswers) -> None:
+        newly_in = self.state.participation.take(told)
+        plan, portfolio = self.state.book.plans.get(told.instruction_id), self.state.portfolio
+        if portfolio is not None and plan is not None and len(newly_in) and self.state.now_ms < plan.end_ms:
+            self._tell_of_goods(portfolio, plan, newly_in, limit_w=0)
+
+    def _call_off(self, instruction_id: str) -> None:
+        """Tell whoever was asked for an event that it does not take place."""
+        asked, portfolio = self.state.participation.asked.get(instruction_id), self.state.portfolio
+        if asked is None or portfolio is None or asked.participants is not None:
+            return
+        self._say("gateway", EventCalledOff(instruction_id))
+        homes = asked.homes[asked.answer == Answer.IN]
+        self._tell_of_goods(portfolio, self.state.book.plans[instruction_id], homes, limit_w=NO_LIMIT_W)
+
+    def _tell_of_goods(self, portfolio: Portfolio, plan: Plan, homes: I32, limit_w: int) -> None:
+        """Tell the owners of white goods in these homes not to start them meanwhile, or that they may."""
+        goods = np.flatnonzero(portfolio.registry.technology == Technology.APPLIANCE)
+        rows = goods[np.isin(portfolio.registry.home[goods], homes)].astype(np.int32)
+        if not len(rows):
+            return
+        portfolio.control["sequence"][rows] += 1
+        self._say(
+            "gateway",
+            Setpoints(
+                rows=rows,
+                limit_w=np.full(len(rows), limit_w, np.int32),
+                from_ms=np.full(len(rows), plan.start_ms, np.int64),
+                until_ms=np.full(len(rows), plan.end_ms, np.int64),
+                sequence=portfolio.control["sequence"][rows].astype(np.int32),
+                response_dsr=True,
+                instruction_id=plan.instruction_id,
+            ),
+        )
+
+    def _hear_complaints(self, told: Complaints) -> None:
+        self.state.participation.withdraw(told)
+
+    def _leave_alone(self, portfolio: Portfolio, place: int, leading: list[Plan], view: View) -> None:
+        """Whoever is not in is not chosen; whoever has gone out since is let go."""
+        participation, names = self.state.participation, [plan.instruction_id for plan in leading]
+        if not participation.concerns(names):
+            return
+        rows = portfolio.registry.rows_of(place)
+        out = participation.stays_out(portfolio.registry.home[rows], names)
+        under_orders = (view.part == IS_HELD) | (view.part == IS_RAISED)
+        portfolio.control["release_s"][rows[out & under_orders]] = self.state.now_ms // 1000
+        view.part[out & ~under_orders] = NO_PART
+
+    def _believe_by_hand(self, portfolio: Portfolio, near: list[Plan]) -> None:
+        """Count, in units that act by hand, what the owner expects of each home that is in."""
+        for plan in near:
+            asked = self.state.participation.asked.get(plan.instruction_id)
+            if plan.group in portfolio.registry.by_hand and asked is not None:
+                homes = int(asked.says_yes(asked.homes).sum()) if plan.start_ms <= self.state.now_ms else 0
+                portfolio.believed_w[plan.group] = homes * self.settings.dfs.expected_by_hand_w
+
+    def _begin_taking_part(self, plan: Plan, unit: str) -> None:
+        """Close the event's list and hand it to settlement."""
+        if plan.instruction_id in self.state.participation.asked:
+            self.state.participation.begin(plan.instruction_id)
+            self._say("settlement", self._participants(plan, unit))
+
+    def _end_taking_part(self, plan: Plan, unit: str) -> None:
+        asked = self.state.participation.asked.get(plan.instruction_id)
+        if asked is not None and asked.participants is not None:
+            self._say("journal", self._participants(plan, unit))
+
+    def _participants(self, plan: Plan, unit: str) -> DfsParticipants:
+        asked = self.state.participation.asked[plan.instruction_id]
+        homes = self.state.participation.begin(plan.instruction_id)
+        now_ms = self.state.now_ms
+        return DfsParticipants(asked.event_id, unit, now_ms, homes, len(asked.homes), asked.opted_out)
 
     # ----------------------------------------------------------------------------------- the clock
 
@@ -787,12 +904,13 @@ class Aggregator:
             if self._promised(unit, requirement):
                 self._remark("already_promised", f"{unit}: a bid for the same time stands; none for {name}")
                 continue
-            bid_mw = self._bid_unit(place, unit, requirement, left_mw, degraded)
+            bid_mw = self._bid_unit(portfolio, place, unit, requirement, left_mw, degraded)
             left_mw = [left - bid for left, bid in zip(left_mw, bid_mw, strict=True)]
         self._remark_degraded(degraded)
 
     def _bid_unit(
         self,
+        portfolio: Portfolio,
         place: int,
         unit: str,
         requirement: DfsRequirement,
@@ -801,7 +919,7 @@ class Aggregator:
     ) -> tuple[float, ...]:
         """Bid one unit; gives its megawatts by period, all 0 where it does not bid."""
         name, starts = requirement.event_id, period_starts(requirement)
-        available, _ = self.availability(place, starts)
+        available = self._offered(portfolio, place, starts)
         if 1 - available[0].reached > self.assumed.degraded_stale_share:
             degraded.append((unit, 1 - available[0].reached))
         share = self._held_share(place, requirement)
@@ -815,6 +933,18 @@ class Aggregator:
             self._remark("bid_in_part", f"{unit} offers nothing for event {name} in period {periods}")
         self._send_bid(unit, requirement, bid_mw)
         return bid_mw
+
+    def _offered(self, portfolio: Portfolio, place: int, starts: list[int]) -> list[Availability]:
+        """What a DFS Unit can do in each period, less whoever will not take part when asked."""
+        homes, dfs = portfolio.registry.by_hand.get(place), self.settings.dfs
+        participation = self.state.participation
+        share = participation.expected_share(self.settings, self.assumed) if dfs.ask else 1.0
+        if homes is None:
+            available, _ = self.availability(place, starts)
+            return [replace(one, taking_part=share) for one in available]
+        willing = len(np.setdiff1d(homes, participation.withdrawn)) if dfs.ask else 0
+        by_hand_w = share * willing * dfs.expected_by_hand_w
+        return [Availability(Forecast(0.0, 0.0, 0), 1.0, 1.0, by_hand_w=by_hand_w)] * len(starts)
 
     def _held_share(self, place: int, requirement: DfsRequirement) -> float:
         """The part of a unit's power that can be held at any time of an event."""
@@ -868,11 +998,13 @@ class Aggregator:
 
     def _steer_all(self, portfolio: Portfolio, live: list[Plan]) -> None:
         near = self._near(portfolio, live)
+        self._believe_by_hand(portfolio, near)
         room = self.settings.send_per_loop
         places = [
             place
             for place in range(1, len(portfolio.registry.groups))
-            if portfolio.busy[place] or any(plan.group == place for plan in near)
+            if place not in portfolio.registry.by_hand
+            and (portfolio.busy[place] or any(plan.group == place for plan in near))
         ]
         # Whoever is first when set-points run short changes from turn to turn.
         first = self.state.now_ms // self.settings.loop_active_ms % max(len(places), 1)
@@ -894,6 +1026,7 @@ class Aggregator:
         hold_ms = min(end_ms - now_ms, self.settings.maximum_hold_ms)
         up = sum(plan.turn_down_w(at_ms) for plan in leading) < 0
         view = self._look(portfolio, place, active=bool(leading), hold_ms=hold_ms, up=up)
+        self._leave_alone(portfolio, place, leading, view)
         return Turn(place, leading, at_ms, end_ms, view)
 
     def _steer(self, portfolio: Portfolio, turn: Turn, room: int) -> int:
@@ -1026,8 +1159,10 @@ class Aggregator:
             entry = self.state.book.ledger.entries[plan.instruction_id]
             if entry.stage is Stage.ACCEPTED:
                 move(entry, Stage.DELIVERING, now_ms, "", self._say)
+                self._begin_taking_part(plan, entry.unit)
             self._report(plan, live, entry.unit)
             if now_ms >= plan.end_ms:
+                self._end_taking_part(plan, entry.unit)
                 self._close(plan)
 
     def _report(self, plan: Plan, live: list[Plan], unit: str) -> None:

@@ -2,7 +2,7 @@
 
 Group 0 holds whatever is sold nowhere. Then come the DFS Units, each a run of homes between the rulebook's
 least and greatest size, then one BM Unit per unit name that has assets in the Balancing Mechanism. A row
-is in one group.
+is in one group. Last come the DFS Units of homes that act by hand: they have homes and no rows.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from protocol.messages import (
     I64,
     AssetRegistration,
     DfsUnitRegistration,
+    HomeRegistration,
     Service,
     Technology,
 )
@@ -99,8 +100,9 @@ class Group:
 class Registry:
     """The trading units, and whom each can tell what to do: `members[offsets[g]:offsets[g + 1]]`, rising.
 
-    `group` of each row, and its `technology` (`protocol.messages.Technology`). What is its owner's alone to
-    switch belongs to a group, but is nobody's member. `entries`: by row, what is not as it was enrolled.
+    `group` of each row, its `technology` (`protocol.messages.Technology`) and its `home`. What is its owner's
+    alone to switch belongs to a group, but is nobody's member. `by_hand`: the homes of each group that
+    acts by hand. `entries`: by row, what is not as it was enrolled.
     """
 
     groups: tuple[Group, ...]
@@ -108,6 +110,8 @@ class Registry:
     members: I32
     offsets: I64
     technology: I8
+    home: I32
+    by_hand: dict[int, I32]
     excluded: int
     """DFS assets in no unit: no half-hourly meter, home also in the Balancing Mechanism, or too few."""
     entries: dict[int, Entry] = field(default_factory=dict)
@@ -120,6 +124,11 @@ class Registry:
     def rows_of(self, group: int) -> I32:
         """The rows of a group that can be told what to do, rising: a view."""
         return self.members[int(self.offsets[group]) : int(self.offsets[group + 1])]
+
+    def homes_of(self, group: int) -> I32:
+        """The homes of a group, rising."""
+        by_hand = self.by_hand.get(group)
+        return np.unique(self.home[self.group == group]) if by_hand is None else by_hand
 
     def groups_of(self, service: Service) -> list[int]:
         """Places of the groups of one service."""
@@ -175,12 +184,21 @@ def _with(group: Group, sign: int, technology: I8, rating_w: I32, planned_w: I64
     )
 
 
-def enrol(registration: AssetRegistration, rules: Rules, assumed: Assumptions) -> Registry:
-    """Sort all assets into trading units."""
+def enrol(
+    registration: AssetRegistration,
+    rules: Rules,
+    assumed: Assumptions,
+    by_hand: HomeRegistration | None = None,
+    by_hand_w: float = 0.0,
+) -> Registry:
+    """Sort all assets into trading units, and homes that act by hand into units of their own.
+
+    `by_hand_w`: what is expected of one of these when it is asked. White goods of theirs are in no unit.
+    """
     group = np.zeros(len(registration.home), dtype=np.int16)
     services = [Service.NONE]
     names = [""]
-    dfs_rows, excluded = _dfs_rows(registration, rules)
+    dfs_rows, excluded = _dfs_rows(registration, rules, by_hand)
     planned_w = _planned_w(registration.technology, assumed)
     unit_of_row = _dfs_units(registration.home[dfs_rows], planned_w[dfs_rows], rules)
     if unit_of_row is None:
@@ -197,7 +215,31 @@ def enrol(registration: AssetRegistration, rules: Rules, assumed: Assumptions) -
             group[rows] = len(names)
             names.append(name)
             services.append(Service.BALANCING)
-    return _registry(group, tuple(names), tuple(services), registration, planned_w, excluded)
+    registry = _registry(group, tuple(names), tuple(services), registration, planned_w, excluded)
+    return registry if by_hand is None else _with_homes(registry, by_hand, by_hand_w, rules)
+
+
+def _with_homes(registry: Registry, by_hand: HomeRegistration, by_hand_w: float, rules: Rules) -> Registry:
+    """The registry with DFS Units of homes that act by hand, "DFSH001" and so on."""
+    metered = (by_hand.hh_metered == 1) | (not rules.dfs_hh_metering_required)
+    homes = by_hand.homes[metered]
+    planned_w = np.full(len(homes), round(by_hand_w), np.int64)
+    unit = _dfs_units(homes, planned_w, rules)
+    if unit is None:
+        return replace(registry, excluded=registry.excluded + len(by_hand.homes))
+    groups, units = list(registry.groups), {}
+    for k in range(int(unit.max()) + 1):
+        units[len(groups)] = homes[unit == k]
+        planned = int(planned_w[unit == k].sum())
+        groups.append(Group(f"DFSH{k + 1:03d}", Service.DFS, 0, 0, planned, (0,) * len(Technology)))
+    none = np.full(len(units), registry.offsets[-1], np.int64)
+    return replace(
+        registry,
+        groups=tuple(groups),
+        offsets=np.concatenate([registry.offsets, none]),
+        by_hand=units,
+        excluded=registry.excluded + int((~metered).sum()),
+    )
 
 
 def _planned_w(technology: I8, assumed: Assumptions) -> I64:
@@ -226,7 +268,7 @@ def _registry(
         planned = int(planned_w[rows].sum())
         groups.append(Group(name, service, int(counts[place]), sum(ratings_w), planned, ratings_w))
     members, offsets = _members(group, technology, len(names))
-    return Registry(tuple(groups), group, members, offsets, technology, excluded)
+    return Registry(tuple(groups), group, members, offsets, technology, registration.home, {}, excluded)
 
 
 def _members(group: I16, technology: I8, groups: int) -> tuple[I32, I64]:
@@ -237,9 +279,13 @@ def _members(group: I16, technology: I8, groups: int) -> tuple[I32, I64]:
     return members, offsets
 
 
-def _dfs_rows(registration: AssetRegistration, rules: Rules) -> tuple[Rows, int]:
-    """Rows that may be in a DFS Unit, and how many enrolled in DFS may not."""
+def _dfs_rows(
+    registration: AssetRegistration, rules: Rules, by_hand: HomeRegistration | None
+) -> tuple[Rows, int]:
+    """Rows that may be in a DFS Unit of assets, and how many enrolled in DFS may not."""
     wanted = registration.service == Service.DFS
+    if by_hand is not None:
+        wanted &= ~np.isin(registration.home, by_hand.homes)
     balancing_homes = registration.home[registration.service == Service.BALANCING]
     allowed = wanted & ~np.isin(registration.home, balancing_homes)
     if rules.dfs_hh_metering_required:
@@ -261,12 +307,12 @@ def _dfs_units(home: I32, planned_w: I64, rules: Rules) -> NDArray[np.int64] | N
     return np.asarray((before_w * units // max(int(home_w.sum()), 1))[place], dtype=np.int64)
 
 
-def dfs_registrations(registration: AssetRegistration, registry: Registry) -> list[DfsUnitRegistration]:
+def dfs_registrations(registry: Registry) -> list[DfsUnitRegistration]:
     """What DFS is told: the homes of each unit, rising."""
     return [
         DfsUnitRegistration(
             unit=registry.groups[place].name,
-            homes=np.unique(registration.home[registry.group == place]).astype(np.int32),
+            homes=registry.homes_of(place).astype(np.int32),
             domestic=True,
         )
         for place in registry.groups_of(Service.DFS)

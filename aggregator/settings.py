@@ -16,10 +16,18 @@ from protocol.rulebook import Rulebook
 class DfsSubmission:
     """How to bid into DFS: at the guaranteed price where there is one, else at `price_gbp_per_mwh`; where
     that is None, at cost plus margin.
+
+    `ask`: homes are asked before each event, by `ask_by` ("app", "text", "email"); `expected_opt_in` of them
+    are counted on until replies teach better, and `expected_by_hand_w` of each that acts by hand. Without
+    asking, whoever is enrolled is in.
     """
 
     price_gbp_per_mwh: float | None
     margin: float
+    ask: bool = False
+    ask_by: str = "app"
+    expected_opt_in: float = 0.25
+    expected_by_hand_w: int = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +129,10 @@ class Assumptions:
     revision_highest: float = 2.0
     degraded_stale_share: float = 0.10
     """From this share of unseen power on a forecast is called degraded; assumed."""
+
+    # ------------------------------------------------ people
+    asked_homes_weight: int = 1_000
+    """So many homes asked outweigh the owner's expectation of how many take part; assumed."""
 
     # ------------------------------------------------ response
     response: float = 0.92

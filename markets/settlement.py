@@ -37,6 +37,7 @@ from protocol.messages import (
     Change,
     DeliveredVolume,
     DfsCancellation,
+    DfsParticipants,
     DfsResult,
     DfsUnitRegistration,
     Message,
@@ -77,7 +78,8 @@ class SettlementState:
     """All data of a day until it is settled, and readings for as long as baselines look back.
 
     `open_days`: days with something to settle; `settled`: the lines of each day's latest run; `runs`: how
-    many runs a day has had; `changes`: who left or joined units, in the order in which that was told.
+    many runs a day has had; `changes`: who left or joined units, in the order in which that was told;
+    `participants`: by event and unit, of units whose homes are asked each time.
     """
 
     now_ms: int = 0
@@ -86,6 +88,7 @@ class SettlementState:
     dfs_units: dict[str, DfsUnitRegistration] = field(default_factory=dict)
     results: dict[str, DfsResult] = field(default_factory=dict)
     cancelled: dict[str, bool] = field(default_factory=dict)
+    participants: dict[tuple[str, str], DfsParticipants] = field(default_factory=dict)
     boundary: dict[date, BoundaryReadings] = field(default_factory=dict)
     asset: dict[date, AssetReadings] = field(default_factory=dict)
     notified: dict[UnitPeriod, PhysicalNotification] = field(default_factory=dict)
@@ -111,6 +114,7 @@ class Settlement(Counterparty[SettlementState]):
             DfsUnitRegistration: self._take_dfs_unit,
             DfsResult: self._take_result,
             DfsCancellation: self._take_cancellation,
+            DfsParticipants: self._take_participants,
             BoundaryReadings: self._take_readings,
             AssetReadings: self._take_readings,
             PhysicalNotification: self._take_notification,
@@ -148,6 +152,13 @@ class Settlement(Counterparty[SettlementState]):
     def _take_cancellation(self, cancellation: DfsCancellation) -> None:
         self.state.cancelled[cancellation.event_id] = True
         self._close_empty_days()
+
+    def _take_participants(self, told: DfsParticipants) -> None:
+        """Who takes part is told once, as the event begins: who came off well does not change it."""
+        if (told.event_id, told.unit) in self.state.participants:
+            self.remark("participants_told_twice", f"{told.unit} for event {told.event_id}: ignored")
+        else:
+            self.state.participants[told.event_id, told.unit] = told
 
     def _take_readings(self, readings: BoundaryReadings | AssetReadings) -> None:
         """Keep a day's readings as they are, not copied; readings for a settled day make a new run."""
@@ -304,7 +315,7 @@ class Settlement(Counterparty[SettlementState]):
             block = self._block(result, day, rules)
             first = (day_start_ms(day) + (block.first_sp - 1) * PERIOD_MS - result.start_ms) // PERIOD_MS
             volume = block_volume(
-                self._meters(result.unit, day), block, self._readings(), self._event_days(result.unit, day)
+                self._meters(result, day), block, self._readings(), self._event_days(result.unit, day)
             )
             self._remark_counted_out(result, day, volume)
             for place in range(block.n_sp):
@@ -324,19 +335,23 @@ class Settlement(Counterparty[SettlementState]):
             n_sp=(end_ms - start_ms) // PERIOD_MS,
             in_day_adjustment=adjusted == "all_units"
             or (adjusted == "domestic_units" and unit is not None and unit.domestic),
-            netting=rules.value("opt_in_netting" if self.settings.dfs_opt_in else "opt_out_netting"),
+            netting=rules.value("opt_in_netting" if self._opts_in(result) else "opt_out_netting"),
         )
 
-    def _meters(self, unit: str, day: date) -> I32:
-        """Homes of a DFS Unit on a day, or their asset meters' rows where DFS is settled on asset meters."""
-        registration, assets = self.state.dfs_units.get(unit), self.state.assets
+    def _opts_in(self, result: DfsResult) -> bool:
+        """Whether the unit's homes are asked event by event."""
+        return self.settings.dfs_opt_in or (result.event_id, result.unit) in self.state.participants
+
+    def _meters(self, result: DfsResult, day: date) -> I32:
+        """Homes of a DFS Unit that take part on a day, or the rows of their asset meters."""
+        registration, assets = self.state.dfs_units.get(result.unit), self.state.assets
         if registration is None:
             return np.empty(0, dtype=np.int32)
+        told = self.state.participants.get((result.event_id, result.unit))
+        homes = registration.homes if told is None else np.intersect1d(registration.homes, told.homes)
         if self.settings.dfs_metering == "boundary" or assets is None:
-            return (
-                registration.homes if assets is None else self._homes_taken(registration.homes, assets, day)
-            )
-        chosen = (assets.service == Service.DFS) & np.isin(assets.home, registration.homes)
+            return homes if assets is None else self._homes_taken(homes, assets, day)
+        chosen = (assets.service == Service.DFS) & np.isin(assets.home, homes)
         chosen[self._not_taken(day)] = False
         return np.flatnonzero(chosen).astype(np.int32)
 

@@ -187,6 +187,86 @@ class RegistryChange(Message):
     reason: str
 
 
+# ---------------------------------------------------------------------------------------------------- people
+
+
+class Channel(IntEnum):
+    """How a household is asked (CrowdFlex 4.1.2)."""
+
+    APP = 0
+    TEXT = 1
+    EMAIL = 2
+
+
+class Answer(IntEnum):
+    """What a household said when it was asked to take part; most say nothing."""
+
+    SILENT = -1
+    OUT = 0
+    IN = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HomeRegistration(Message):
+    """Homes enrolled with nothing but their people: asked, they act by hand. Comes before the assets."""
+
+    homes: I32  # rising
+    hh_metered: I8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EventNotice(Message):
+    """Asks homes whether they take part in an event."""
+
+    instruction_id: str
+    homes: I32
+    start_ms: int
+    end_ms: int
+    channel: int  # Channel
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EventCalledOff(Message):
+    """Tells homes that the event for which they were asked does not take place."""
+
+    instruction_id: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EventAnswers(Message):
+    """What homes answered. Who never answers is never here; a later answer takes an earlier one back."""
+
+    instruction_id: str
+    homes: I32
+    answer: I8  # Answer, IN or OUT
+    event_ms: I64  # when it was given
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Complaints(Message):
+    """Homes that tell that they were left too cold while they were held back."""
+
+    homes: I32
+    event_ms: I64
+    withdraws: I8  # 1: and it wants no further events
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DfsParticipants(Message):
+    """Who takes part in an event with a DFS Unit whose homes are asked each time.
+
+    Told to settlement as the event begins, which then settles these homes alone; and for the journal as it
+    ends, with how many were asked and how many have said no.
+    """
+
+    event_id: str
+    unit: str
+    at_ms: int
+    homes: I32
+    asked: int
+    opted_out: int
+
+
 # ---------------------------------------------------------------------------------------------------- meters
 
 

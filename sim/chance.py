@@ -80,6 +80,10 @@ class Purpose(IntEnum):
     BOUNDARY_READ = 71
     CHURN = 80
     FIRMWARE = 81
+    BY_HAND = 90
+    ANSWER = 91
+    ACT = 92
+    COMPLAINT = 93
 
 
 @njit(cache=True, inline="always")

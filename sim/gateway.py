@@ -19,6 +19,10 @@ from protocol.messages import (
     AckOutcome,
     Acks,
     AssetRegistration,
+    Complaints,
+    EventAnswers,
+    EventCalledOff,
+    EventNotice,
     Message,
     Polls,
     Remark,
@@ -37,6 +41,13 @@ _TOLD_AS = np.full(len(Outcome), AckOutcome.UNREACHABLE, np.int8)
 _TOLD_AS[[Outcome.RATE_LIMITED, Outcome.BUDGET]] = AckOutcome.RATE_LIMITED
 _TOLD_AS[Outcome.UNAUTHORISED] = AckOutcome.UNAUTHORISED
 """What a cloud that refuses a set-point tells the aggregator; a used-up budget is HTTP 429 as well."""
+
+
+PASSED_ON: dict[type[Message], str] = {
+    EventNotice: "households", EventCalledOff: "households",
+    EventAnswers: "aggregator", Complaints: "aggregator",
+}  # fmt: skip
+"""What people are sent and say, and to whom it goes: how long they take is theirs (`sim/participants.py`)."""
 
 
 class Witness(Protocol):
@@ -116,12 +127,17 @@ class Gateway:
     # --------------------------------------------------------------------------------------------- a party
 
     def receive(self, message: Message, now_ms: int) -> None:
-        """Send set-points or polls on their way. Raises TypeError for anything else: not for devices."""
+        """Send set-points or polls on their way, pass on what people are sent and say.
+
+        Raises TypeError for anything else: not for devices.
+        """
         if isinstance(message, Setpoints):
             if self._leads(message, now_ms):
                 self._send_setpoints(message, now_ms)
         elif isinstance(message, Polls):
             self._send_polls(message, now_ms)
+        elif type(message) in PASSED_ON:
+            self._outbox.append(Envelope(PASSED_ON[type(message)], message))
         else:
             raise TypeError(
                 f"the gateway carries Setpoints and Polls to devices, not {type(message).__name__}"

@@ -9,10 +9,12 @@ from typing import Any
 from protocol.messages import (
     AcceptanceResponse,
     BidOfferAcceptance,
+    Complaints,
     DeliveredVolume,
     DeliveryBelief,
     DfsBid,
     DfsCancellation,
+    DfsParticipants,
     DfsRequirement,
     DfsResult,
     InstructionStep,
@@ -46,6 +48,8 @@ class JournalState:
     settlement: Page = field(default_factory=lambda: Page("settlement"))
     settled_volumes: Page = field(default_factory=lambda: Page("settled_volumes"))
     events: Page = field(default_factory=lambda: Page("events"))
+    participation: Page = field(default_factory=lambda: Page("participation"))
+    complaints: Page = field(default_factory=lambda: Page("complaints"))
 
 
 class Journal:
@@ -66,13 +70,23 @@ class Journal:
             DfsCancellation: self._dfs_cancellation,
             BidOfferAcceptance: self._acceptance,
             AcceptanceResponse: self._acceptance_response,
+            DfsParticipants: self._participants,
+            Complaints: self._complaints,
         }
 
     @property
     def pages(self) -> tuple[Page, ...]:
         """All pages, for the recorder."""
         state = self.state
-        return (state.instructions, state.beliefs, state.settlement, state.settled_volumes, state.events)
+        return (
+            state.instructions,
+            state.beliefs,
+            state.settlement,
+            state.settled_volumes,
+            state.events,
+            state.participation,
+            state.complaints,
+        )
 
     def hears(self, message: Message) -> bool:
         """Whether there is a page for such a message."""
@@ -194,6 +208,16 @@ class Journal:
         verdict = "accepted" if response.accepted else f"declined: {response.reason}"
         self._event(
             now_ms, "acceptance_response", "aggregator", f"{response.unit}/{response.number}", verdict
+        )
+
+    def _participants(self, told: DfsParticipants, _: int) -> None:
+        self.state.participation.rows.append(
+            (told.at_ms, told.event_id, told.unit, told.asked, len(told.homes), told.opted_out)
+        )
+
+    def _complaints(self, told: Complaints, _: int) -> None:
+        self.state.complaints.rows += list(
+            zip(told.event_ms.tolist(), told.homes.tolist(), (told.withdraws == 1).tolist(), strict=True)
         )
 
     def _event(self, at_ms: int, kind: str, who: str, subject: str, detail: str) -> None:

@@ -40,6 +40,7 @@ from sim.fleets import Arms
 from sim.homes import NOT_SMART
 from sim.households import BaseLoad
 from sim.kinds.kind import Part
+from sim.participants import Participants
 from sim.population import Population, has_asset_meter
 from sim.scenario import Scenario
 
@@ -62,6 +63,8 @@ class PeriodTruth:
     metered_wh: I64  # (cells,) asset meters
     missing: I64  # (cells,) readings missing
     boundary_wh: I64  # (cells,) enrolled homes' boundary meters
+    base_wh: I64  # (homes with a device or enrolled by hand,) base load, as lived ...
+    base_without_wh: I64  # ... and had nobody been asked to act by hand
     row_import_wh: I32  # (rows,)
     row_without_wh: I32  # (rows,)
     part_wh: tuple[tuple[I64, I64], ...]  # of each part of the population: import and without, each (cells,)
@@ -94,7 +97,9 @@ class Meters:
         arms: Arms,
         first_day: date,
         churn: Churn | None = None,
+        people: Participants | None = None,
     ) -> None:
+        """`people` change the base load when they act by hand; without them nobody does."""
         self._churn = churn
         self._scenario = scenario
         self._population = population
@@ -102,13 +107,18 @@ class Meters:
         self.arms = arms
         homes = population.homes
         self.homes, first_row, self.home_place = _homes_by_first_row(population.home)
-        """Homes that have a device, in the order of their first rows; the place there of each row's home."""
+        """Homes that have a device, in the order of their first rows; the place there of each row's home.
+
+        After them those that have none and are enrolled to act by hand.
+        """
         self.home_cell = population.cell[first_row]
+        self._enrolled = _settled_at_boundary(scenario, population.service[first_row])
+        self._people = people
+        self._add_homes(population)
         self._reads_boundary = (homes.status[self.homes] != NOT_SMART) & (
             homes.communicating[self.homes] == 1
         )
         self._gain = homes.boundary_gain[self.homes]
-        self._enrolled = _settled_at_boundary(scenario, population.service[first_row])
         enrolled = np.flatnonzero(self._enrolled)
         self._enrolled_by_number = enrolled[np.argsort(self.homes[enrolled])]
         self._reachable = len(population.plant.device)
@@ -134,6 +144,14 @@ class Meters:
             asset_day_wh=self._empty_day(len(self.asset_rows), first_day),
             boundary_day_wh=self._empty_day(len(self.homes), first_day),
         )
+
+    def _add_homes(self, population: Population) -> None:
+        """Count in the homes that act by hand."""
+        more = np.setdiff1d(population.by_hand, self.homes).astype(np.int64)
+        cell = (population.homes.gsp[more] * len(Service) + Service.DFS).astype(np.int16)
+        self.homes = np.concatenate([self.homes, more])
+        self.home_cell = np.concatenate([self.home_cell, cell])
+        self._enrolled = np.concatenate([self._enrolled, np.ones(len(more), bool)])
 
     def receive(self, message: Message, now_ms: int) -> None:
         """Nobody writes to meters."""
@@ -176,9 +194,11 @@ class Meters:
         if self._churn is not None:
             self._leave_out(self._churn.unmetered(start_ms, end_ms), asset_wh, sums)
         state.asset_day_wh[column] = asset_wh[self.asset_rows]
+        base_without_wh = self.base_day_wh(state.day)[column]
+        base_wh = self._lived_base_wh(base_without_wh, start_ms, end_ms)
         boundary_wh = np.zeros(self._cells, np.int64)
         _read_homes(
-            self.home_place, row_import_wh, self.base_day_wh(state.day)[column], self._gain,
+            self.home_place, row_import_wh, base_wh, self._gain,
             self._reads_boundary, self.home_cell, state.boundary_day_wh[column], boundary_wh,
         )  # fmt: skip
         self.latest_asset_wh, self.latest_boundary_wh = asset_wh, state.boundary_day_wh[column]
@@ -191,11 +211,20 @@ class Meters:
             metered_wh=metered_wh,
             missing=missing,
             boundary_wh=boundary_wh,
+            base_wh=base_wh,
+            base_without_wh=base_without_wh,
             row_import_wh=row_import_wh,
             row_without_wh=row_without_wh,
             part_wh=tuple((of_part[0], of_part[1]) for of_part in part_sums),
         )
         self._next_period()
+
+    def _lived_base_wh(self, base_wh: Any, start_ms: int, end_ms: int) -> Any:
+        """Base load by home after what people did by hand."""
+        if self._people is None:
+            return base_wh
+        acted_wh = self._people.acted_wh(self.homes, base_wh, start_ms, end_ms)
+        return base_wh if acted_wh is None else (base_wh + acted_wh).astype(base_wh.dtype)
 
     def _read_part(
         self, place: int, now_ms: int, row_import_wh: I32, row_without_wh: I32, asset_wh: Any

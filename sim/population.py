@@ -14,9 +14,20 @@ from typing import Any
 import numpy as np
 
 from protocol import periods
-from protocol.messages import I8, I16, I32, I64, UNKNOWN, AssetRegistration, Service, Technology
+from protocol.messages import (
+    I8,
+    I16,
+    I32,
+    I64,
+    UNKNOWN,
+    AssetRegistration,
+    HomeRegistration,
+    Service,
+    Technology,
+)
 from sim import chance
 from sim.chance import Purpose
+from sim.event_response import enrolled_by_hand
 from sim.head_ends import profile_names
 from sim.home_readings import HomeReadings, home_readings
 from sim.homes import NOT_SMART, HomeTable, has_access_device, make_homes
@@ -67,6 +78,12 @@ class Population:
     vendors: tuple[str, ...] | None  # the profile told of each reachable row, "" of none; None: no registry
     registry: Registered | None
     readings: HomeReadings | None
+    by_hand: I32  # homes enrolled in DFS with nothing but their people, rising
+
+    @property
+    def home_registration(self) -> HomeRegistration:
+        """What the aggregator is told of the homes that act by hand: all have half-hourly meters."""
+        return HomeRegistration(self.by_hand, np.ones(len(self.by_hand), np.int8))
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -129,6 +146,7 @@ def make_population(scenario: Scenario) -> Population:
     service = np.full(len(home), Service.NONE, np.int8)
     metered = np.concatenate([np.full(len(part.drawn.home), has_asset_meter(part)) for part in reachable])
     service[: len(plant.home)] = _services(scenario, homes, plant.home, metered, registry)
+    registration = _register(scenario, homes, reachable, plant, service[: len(plant.home)])
     return Population(
         homes=homes,
         heat=owned.heat,
@@ -138,11 +156,12 @@ def make_population(scenario: Scenario) -> Population:
         service=service,
         cell=(homes.gsp[home] * len(Service) + service).astype(np.int16),
         plant=plant,
-        registration=_register(scenario, homes, reachable, plant, service[: len(plant.home)]),
+        registration=registration,
         drivers=make.cars(make.no_homes).drivers(parts[0].drawn.spec["device"]),
         vendors=vendors,
         registry=registry,
         readings=readings,
+        by_hand=_by_hand(scenario, homes, registration, registry),
     )
 
 
@@ -292,6 +311,21 @@ def _clouds_of(told: tuple[str, ...], plant: Plant, comms: Comms) -> I8:
     number = {name: place for place, name in enumerate(profile_names())}
     vendor = np.array([number.get(name, -1) for name in told], np.int64)
     return np.where(vendor >= 0, vendor % clouds, plant.vendor).astype(np.int8)
+
+
+def _by_hand(
+    scenario: Scenario, homes: HomeTable, registration: AssetRegistration, registry: Registered | None
+) -> I32:
+    """Homes drawn for DFS that have nothing to be steered and are enrolled with their people alone.
+
+    White goods are nothing to be steered: their owners are asked. Asset meters would see nothing of it.
+    """
+    every = np.arange(len(homes), dtype=np.int32)
+    if scenario.people.by_hand.share == 0 or scenario.markets.dfs.metering == "asset":
+        return every[:0]
+    wanted = _services(scenario, homes, every, np.ones(len(every), bool), registry) == Service.DFS
+    wanted[registration.home[registration.technology != Technology.APPLIANCE]] = False
+    return enrolled_by_hand(scenario.people.by_hand, every[wanted], scenario.seed)
 
 
 def _make_plant(comms: Comms, seed: int, parts: list[Part], homes: HomeTable) -> Plant:

@@ -22,9 +22,11 @@ from sim.chance import Purpose
 
 ROUNDS_AT_ONE_MOMENT = 1000
 """More rounds of mail than this within one millisecond are two parties answering each other for ever."""
-AT_HAND = frozenset({"access_devices", "gateway", "journal", "meters", "people", "stale_leader"})
+AT_HAND = frozenset({
+    "access_devices", "gateway", "households", "journal", "meters", "people", "stale_leader",
+})  # fmt: skip
 """Mail to and from these takes no time: they are part of the world, or the paper that it is written on."""
-SEES_DEVICES = ("access_devices", "aggregator", "gateway", "meters", "people")
+SEES_DEVICES = ("access_devices", "aggregator", "gateway", "households", "meters", "people")
 """Before one of these is spoken to, every device has lived up to that moment.
 
 What has arrived since the listener last looked comes in one go, each row with its own time of arrival.

@@ -55,6 +55,7 @@ from sim.metering import Meters, PeriodTruth
 from sim.named_faults import named_faults
 from sim.network import Network
 from sim.ownership import Heat
+from sim.participants import Participants
 from sim.people import People
 from sim.play import Orders
 from sim.population import Population, make_population
@@ -109,6 +110,7 @@ class RunState:
     truth_ms: int
     next_checkpoint_ms: int
     unit_of_row: np.ndarray[Any, np.dtype[np.int16]]
+    unit_of_home: np.ndarray[Any, np.dtype[np.int16]]
     unit_names: list[str]
 
 
@@ -225,7 +227,8 @@ class Run:
         homes, readings = population.homes, population.readings
         cuts_ms = power_cuts_ms(scenario.comms, clock, homes.group_names)
         base = BaseLoad(homes, scenario.homes, scenario.seed, workers, cuts_ms, readings)
-        self.meters = Meters(scenario, population, base, arms, first_day, self.churn)
+        self.households = Participants(scenario, population, self.fleet, self.start_ms)
+        self.meters = Meters(scenario, population, base, arms, first_day, self.churn, self.households)
         self.access_devices = (
             AccessDevices(scenario, population, base, self.start_ms, self.end_ms) if reads_boundary else None
         )
@@ -255,6 +258,7 @@ class Run:
             self.start_ms - 1,
             self.start_ms + clock.checkpoint_every_ms,
             np.full(len(self.population.home), -1, np.int16),
+            np.full(len(self.meters.homes), -1, np.int16),
             [],
         )
 
@@ -322,6 +326,7 @@ class Run:
             DfsMarket(party_settings.dfs_settings(scenario)),
             Exchange(party_settings.exchange_settings(scenario, self.prices)),
             self.gateway,
+            self.households,
             self.journal,
             self.meters,
             self.people,
@@ -347,7 +352,11 @@ class Run:
             seed=self.scenario.seed,
             latency_ms=comms.market_latency_ms,
             loss=comms.market_loss,
-            closing_ms={"aggregator": self.end_ms + LAST_LOOK_MS, "people": self.end_ms + MORNING_AFTER_MS},
+            closing_ms={
+                "aggregator": self.end_ms + LAST_LOOK_MS,
+                "households": self.end_ms,
+                "people": self.end_ms + MORNING_AFTER_MS,
+            },
             heard=self._hear,
         )
 
@@ -356,6 +365,8 @@ class Run:
     def live_history(self) -> None:
         """Live the days before the first with nobody instructing anybody; hand over what meters read."""
         registration = self.population.registration
+        if len(self.population.by_hand):
+            self.parties["aggregator"].receive(self.population.home_registration, self.start_ms)
         for name in ("aggregator", "settlement"):
             self.parties[name].receive(registration, self.start_ms)
         arms = self.world.arms
@@ -433,6 +444,7 @@ class Run:
                 self.recorder.published(message.start_ms, names.index(unit), message.import_w[place])
         elif isinstance(message, DfsUnitRegistration) and mail.to == "dfs":
             self.state.unit_of_row[np.isin(self.population.home, message.homes)] = len(self.state.unit_names)
+            self.state.unit_of_home[np.isin(self.meters.homes, message.homes)] = len(self.state.unit_names)
             self.state.unit_names.append(message.unit)
 
     def _watch(self) -> None:
@@ -522,14 +534,14 @@ class Run:
         )
 
     def _write_period(self, truth: PeriodTruth) -> None:
-        day = periods.local_date(truth.start_ms)
-        column = periods.period_of(truth.start_ms).number - 1
-        base_wh = self.meters.base_day_wh(day)[column]
         cells, home_cell = len(truth.import_wh), self.meters.home_cell
         sums = {
             "devices_wh": truth.import_wh,
             "without_wh": truth.without_wh,
-            "base_wh": np.bincount(home_cell, weights=base_wh, minlength=cells).astype(np.int64),
+            "base_wh": np.bincount(home_cell, weights=truth.base_wh, minlength=cells).astype(np.int64),
+            "base_without_wh": np.bincount(home_cell, weights=truth.base_without_wh, minlength=cells).astype(
+                np.int64
+            ),
             "asset_metered_wh": truth.metered_wh,
             "boundary_metered_wh": truth.boundary_wh,
             "homes": np.bincount(home_cell, minlength=cells),
@@ -541,7 +553,7 @@ class Run:
         self._write_true_turn_down(truth)
         self._write_technologies(truth)
         if self.recorder.wants("home_half_hourly"):
-            self._write_home_half_hours(truth, column)
+            self._write_home_half_hours(truth)
 
     def _write_technologies(self, truth: PeriodTruth) -> None:
         """Energy and comfort by technology, as far as there are devices of it in a unit and service."""
@@ -562,19 +574,22 @@ class Run:
         return cells.reshape(units, -1, len(Service)).sum(axis=1).reshape(-1)
 
     def _write_true_turn_down(self, truth: PeriodTruth) -> None:
-        """What each DFS Unit truly delivered in a period: without minus with, home by home."""
+        """What each DFS Unit truly delivered in a period: without minus with, by devices and by hand."""
         if self.state.unit_names:
-            place = self.state.unit_of_row
             turned_down = truth.row_without_wh.astype(np.int64) - truth.row_import_wh
-            sums = np.bincount(
-                place[place >= 0], weights=turned_down[place >= 0], minlength=len(self.state.unit_names)
-            )
-            for unit, wh in zip(self.state.unit_names, sums.astype(np.int64).tolist(), strict=True):
+            left_off = truth.base_without_wh.astype(np.int64) - truth.base_wh
+            sums = self._by_dfs_unit(self.state.unit_of_row, turned_down)
+            sums += self._by_dfs_unit(self.state.unit_of_home, left_off)
+            for unit, wh in zip(self.state.unit_names, sums.tolist(), strict=True):
                 self.recorder.true_turn_down(unit, truth.start_ms, wh)
 
-    def _write_home_half_hours(self, truth: PeriodTruth, column: int) -> None:
+    def _by_dfs_unit(self, place: Any, wh: Any) -> Any:
+        """Sums over whatever is in each DFS Unit; -1 is in none."""
+        units = len(self.state.unit_names)
+        return np.bincount(place[place >= 0], weights=wh[place >= 0], minlength=units).astype(np.int64)
+
+    def _write_home_half_hours(self, truth: PeriodTruth) -> None:
         meters = self.meters
-        base_wh = meters.base_day_wh(periods.local_date(truth.start_ms))[column]
         order = np.argsort(meters.homes)
         asset_wh, known = meters.latest_asset_wh, meters.latest_asset_wh != MISSING_WH
         told = np.zeros(len(known), bool)
@@ -586,7 +601,7 @@ class Run:
             home=meters.homes[order],
             devices_wh=self._by_home(truth.row_import_wh)[order],
             without_wh=self._by_home(truth.row_without_wh)[order],
-            base_wh=base_wh[order],
+            base_wh=truth.base_wh[order],
             boundary_metered_wh=_or_none(meters.latest_boundary_wh)[order],
             asset_metered_wh=np.where(whole, self._by_home(np.where(known, asset_wh, 0)), _NONE)[order],
         )

@@ -1,6 +1,6 @@
 """What a scenario may say, and every default there is; of devices other than cars: `sim/scenario_devices.py`.
 
-Reading files: `sim/scenario_file.py`.
+Of people in events: `sim/scenario_people.py`. Reading files: `sim/scenario_file.py`.
 
 Quantities are written with units (`7.4 kW`, `30 min`, `6 %`) and become integers or floats in the unit that
 the field's name ends in (`sim/quantity.py`). Unknown keys are refused. A source in a description is where
@@ -33,6 +33,7 @@ from sim.scenario_devices import (
     WashingMachines,
 )
 from sim.scenario_model import Model
+from sim.scenario_people import People
 
 SCHEMA_VERSION = 1
 
@@ -438,6 +439,14 @@ class DfsSubmission(Model):
         default=None, description="None: the guaranteed price where there is one, else cost plus margin"
     )
     margin: Share = 0.15
+    ask: bool = Field(default=False, description="ask homes before each event; only those who say yes are in")
+    ask_by: Literal["app", "text", "email"] = "app"
+    expected_opt_in: Share = Field(
+        default=0.25, description="of the homes asked, until replies teach better (CNZ: 25-50 %)"
+    )
+    expected_by_hand_w: Power = Field(
+        default=200, le=100_000, description="what a home that is in leaves off by hand; assumed"
+    )
 
 
 class BalancingSubmission(Model):
@@ -654,6 +663,7 @@ class Scenario(Model):
     fridges: Fridges = Fridges()
     businesses: Businesses = Businesses()
     generators: BackUpGenerators = BackUpGenerators()
+    people: People = People()
     comms: Comms = Comms()
     churn: Churn = Churn()
     aggregator: Aggregator = Aggregator()

@@ -404,6 +404,21 @@ def market_faults_befall_something(scenario: Scenario) -> Iterator[Finding]:
             yield Finding("W004", ("markets", "faults", kind), what, "an event, an acceptance or a need")
 
 
+def people_can_take_part(scenario: Scenario) -> Iterator[Finding]:
+    """Homes that act by hand act when they are asked, and only a boundary meter sees it."""
+    at: Where = ("people", "by_hand", "share")
+    if scenario.people.by_hand.share > 0:
+        if not scenario.aggregator.dfs.ask:
+            what, reads = "homes that act when asked, and nobody asks them", ("aggregator", "dfs", "ask")
+            yield Finding("W004", at, what, "`aggregator.dfs.ask: true`", (reads,))
+        if scenario.markets.dfs.metering == "asset":
+            what, reads = "homes without any asset meter", ("markets", "dfs", "metering")
+            yield Finding("W004", at, what, "`markets.dfs.metering: boundary`", (reads,))
+    if scenario.people.comfort.complains_share > 0 and scenario.heat_pumps.share == 0:
+        what = "complaints of the cold, and only homes with heat pumps are felt for"
+        yield Finding("W004", ("people", "comfort", "complains_share"), what, "a share of heat pumps")
+
+
 RULES: tuple[Callable[[Scenario], Iterator[Finding]], ...] = (
     windows_end_after_their_start,
     days_are_reached,
@@ -428,6 +443,7 @@ RULES: tuple[Callable[[Scenario], Iterator[Finding]], ...] = (
     services_have_cars,
     boundary_meters_are_read,
     market_faults_befall_something,
+    people_can_take_part,
     *DEVICE_RULES,
 )
 

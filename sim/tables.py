@@ -107,6 +107,7 @@ _ALL: tuple[Table, ...] = (
             Column("devices_wh", "wide", "true import of the devices, net of what they give [Wh]"),
             Column("without_wh", "wide", "the same without instructions [Wh]"),
             Column("base_wh", "wide", "true import of everything else in these homes [Wh]"),
+            Column("base_without_wh", "wide", "the same had nobody been asked to act by hand [Wh]"),
             Column("asset_metered_wh", "wide", "as registered by the asset meters [Wh]"),
             Column("boundary_metered_wh", "wide", "as registered by the boundary meters that were read [Wh]"),
             Column("homes", "int", "homes in this unit and service"),
@@ -294,6 +295,29 @@ _ALL: tuple[Table, ...] = (
             Column("believed_turn_down_w", "wide", "believed to be delivered, now [W]"),
         ),
         ("at_ms", "instruction_id"),
+    ),
+    Table(
+        "participation",
+        "How many homes took part in each DFS event for which they were asked, told as it ended.",
+        (
+            Column("at_ms", "time", "when the event ended"),
+            Column("event_id", "word", "the event"),
+            _UNIT,
+            Column("homes_asked", "int", "homes asked"),
+            Column("homes_in", "int", "of these, said yes before it began"),
+            Column("homes_opted_out", "int", "of these, said no, before or meanwhile"),
+        ),
+        ("at_ms", "event_id", "unit"),
+    ),
+    Table(
+        "complaints",
+        "Homes that told that they were left too cold while their heating was held back.",
+        (
+            Column("at_ms", "time", "when"),
+            _HOME,
+            Column("withdraws", "flag", "wants no further events"),
+        ),
+        ("at_ms", "home"),
     ),
     Table(
         "comms",

@@ -43,6 +43,10 @@ MEANINGS: dict[str, str] = {
     "promises_broken_by_instructions": "missed, and would have been met without instructions",
     "promises_broken_anyway": "missed, with or without instructions",
     "promises_saved_by_instructions": "met, and would have been missed without instructions",
+    "opt_in_share": "homes that said yes in time, per home asked, over all events for which homes were asked",
+    "opt_outs": "times that a home said no to an event",
+    "complaints": "times that a home told that it was left too cold",
+    "manual_mwh": "base load truly left off by hand, net of what came back in the same half-hour [MWh]",
     "peak_import_mw": "highest import of all devices in any second [MW]",
     "peak_without_mw": "the same without instructions [MW]",
     "peak_reduction_mw": "largest true reduction in any second [MW]",
@@ -111,6 +115,7 @@ def compute_kpis(folder: RunFolder) -> Kpis:
         **_energy_delivered(folder),
         **_instructions(folder),
         **_promises(folder),
+        **_people(folder),
         **_power(folder),
         **_half_hours(folder),
         **_technologies(folder, manifest),
@@ -187,6 +192,23 @@ def _promises(folder: RunFolder) -> Kpis:
 
 def _count(flags: Any) -> int:
     return int(pc.sum(flags).as_py() or 0)
+
+
+def _people(folder: RunFolder) -> Kpis:
+    """What people did about events, where they were asked or complained."""
+    asked = folder.table("participation", ["homes_asked", "homes_in", "homes_opted_out"])
+    sums = {name: int(pc.sum(asked[name]).as_py() or 0) for name in asked.column_names}
+    complaints = folder.table("complaints", ["home"]).num_rows
+    found: Kpis = {"complaints": complaints} if complaints or asked.num_rows else {}
+    if not sums["homes_asked"]:
+        return found
+    half_hours = folder.table("half_hourly", ["base_wh", "base_without_wh"])
+    left_off_wh = pc.subtract(half_hours["base_without_wh"], half_hours["base_wh"]).to_numpy()
+    return found | {
+        "opt_in_share": sums["homes_in"] / sums["homes_asked"],
+        "opt_outs": sums["homes_opted_out"],
+        "manual_mwh": int(np.maximum(left_off_wh, 0).sum()) / WH_PER_MWH,
+    }
 
 
 def _power(folder: RunFolder) -> Kpis:

@@ -17,7 +17,7 @@ def test_dfs_units_hold_every_home_once_and_keep_the_greatest_size(tools):
     # 250,000 x 0.9 kW = 225 MW: three units.
     assert len(units) == 3
     assert all(unit.assets * 0.0009 <= tools.RULES.dfs_maximum_unit_mw for unit in units)
-    homes = np.concatenate([unit.homes for unit in dfs_registrations(assets, registry)])
+    homes = np.concatenate([unit.homes for unit in dfs_registrations(registry)])
     assert sorted(homes) == list(range(250_000))
 
 

@@ -33,6 +33,7 @@ from protocol.messages import (
     Change,
     DeliveredVolume,
     DfsCancellation,
+    DfsParticipants,
     DfsResult,
     DfsUnitRegistration,
     PhysicalNotification,
@@ -138,6 +139,26 @@ def test_three_homes_and_one_event_worked_by_hand():
 
 def test_homes_that_opted_in_are_not_charged_for_using_more():
     assert [line.amount_gbp_e5 for line in lines_of(settled_event(opt_in=True))] == [150_000, 180_000]
+
+
+def participants(*homes, event="E1"):
+    return DfsParticipants(event, "U", FIVE, column(*homes), asked=3, opted_out=0)
+
+
+def test_of_a_unit_that_is_asked_event_by_event_only_who_took_part_is_settled():
+    # B alone, which uses 200 Wh more and then as much as ever: nothing, and nothing is taken.
+    for homes, pounds_e5 in (((1,), [0, 0]), ((0, 1), [150_000, 180_000]), ((), [0, 0])):
+        settlement = with_event(party())
+        settlement.receive(participants(*homes), FIVE)
+        settlement.receive(participants(0, 1, 2), MORNING_AFTER - 1)  # too late to think better of it
+        settlement.receive(participants(0, event="E2"), FIVE)
+        settlement.receive(delivery_day(), MORNING_AFTER)
+        said = settlement.take_outbox()
+        statements = [item.message for item in said if isinstance(item.message, Statement)]
+        assert [line.amount_gbp_e5 for line in statements[0].lines] == pounds_e5
+        assert "participants_told_twice" in {
+            item.message.kind for item in said if isinstance(item.message, Remark)
+        }
 
 
 def test_the_journal_learns_the_volumes_behind_the_money():

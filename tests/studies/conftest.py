@@ -394,6 +394,7 @@ def make_run(
             START + period * PERIOD_MS,
             **wh,
             base_wh=base,
+            base_without_wh=base,
             asset_metered_wh=wh["devices_wh"],
             boundary_metered_wh=wh["devices_wh"] + base,
             homes=np.full(len(CELLS), 400),

@@ -107,6 +107,20 @@ def small_scenario(small_text: str) -> Scenario:
 
 
 @pytest.fixture
+def asking_text(small_text: str) -> str:
+    """The same where homes are asked before the event, and a third has nothing but its people."""
+    text = small_text.replace(
+        "loop_active: 30 s}",
+        "loop_active: 30 s, dfs: {ask: true, expected_opt_in: 80 %, expected_by_hand: 5 kW}}",
+    )
+    text = text.replace("  share: 1.0", "  share: 0.6", 1)
+    people = (
+        "{opt_in: {share: 60 %, fatigue_per_event: 10 %}, by_hand: {share: 100 %, with_assets_share: 50 %}}"
+    )
+    return f"{text}people: {people}\n"
+
+
+@pytest.fixture
 def make_run(tmp_path: Path) -> Callable[..., Run]:
     """Builds a run of a scenario in a folder of its own, history lived."""
     made = 0

@@ -101,6 +101,27 @@ def test_stopped_at_any_checkpoint_and_resumed_is_the_same(
         assert hashes(out) == told
 
 
+def test_people_remember_events_over_a_checkpoint(asking_text: str, tmp_path: Path) -> None:
+    scenario, calls = parse_scenario(asking_text, "asking.yaml"), 0
+
+    def stop_at(last: int) -> Callable[[], bool]:
+        def stop() -> bool:
+            nonlocal calls
+            calls += 1
+            return calls == last
+
+        return stop
+
+    run_scenario(scenario, tmp_path / "whole", text=asking_text, stop=stop_at(0))
+    told, turns = hashes(tmp_path / "whole"), calls
+    for tenths in (5, 7, 8):  # in the afternoon, during the event and after it
+        calls, out = 0, tmp_path / f"stopped{tenths}"
+        stop = stop_at(turns * tenths // 10)
+        assert run_scenario(scenario, out, text=asking_text, stop=stop).interrupted
+        assert not resume_run(out, workers=2).interrupted
+        assert hashes(out) == told
+
+
 def test_a_damaged_checkpoint_is_told_and_the_one_before_it_used(
     told: dict[str, str],
     small_scenario: Scenario,

@@ -12,6 +12,7 @@ from protocol.messages import Message, Setpoints
 from protocol.party import Envelope
 from sim.run import Run
 from sim.scenario import Scenario
+from sim.scenario_file import parse_scenario
 
 
 class Poison:
@@ -57,6 +58,7 @@ class Behind:
                 *self._run.without.fleets,
                 self._run.network,
                 self._run.meters,
+                self._run.households,
             )
         ]
         if self._run.churn is not None:
@@ -113,6 +115,16 @@ def test_nor_when_the_truth_of_who_moved_and_withdrew_is_poison(
     open_eyed = decisions(make_run(churning_scenario), poisoned=False)
     assert any(what[0] == "settlement" for what in open_eyed)
     assert decisions(make_run(churning_scenario), poisoned=True) == open_eyed
+
+
+def test_nor_where_people_are_asked_and_what_they_will_do_is_hidden(
+    asking_text: str, make_run: Callable[..., Run]
+) -> None:
+    asking = parse_scenario(asking_text, "asking.yaml")
+    open_eyed = decisions(make_run(asking), poisoned=False)
+    assert open_eyed == decisions(make_run(asking), poisoned=True)
+    assert ("gateway", "EventNotice") in open_eyed
+    assert ("settlement", "DfsParticipants") in open_eyed
 
 
 def test_an_aggregator_that_peeks_dies_of_the_poison(
