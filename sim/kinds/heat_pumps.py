@@ -303,7 +303,7 @@ def _since_plan_s(hour: F64, last_s: int) -> I64:
 
 
 @njit(cache=True, nogil=True)
-def _fill_design(spec, cop, flow):  # type: ignore[no-untyped-def]
+def _fill_design(spec: Any, cop: Any, flow: Any) -> None:
     for i in range(spec.shape[0]):
         flow[i] = heat_pump.flow_c(spec[i], DESIGN_C)
         cop[i] = heat_pump.lift_cop(spec[i], DESIGN_C, flow[i])

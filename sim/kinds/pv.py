@@ -141,7 +141,7 @@ class Roofs:
 
 
 @njit(cache=True, nogil=True)
-def _fill(spec, diary, today, out):  # type: ignore[no-untyped-def]
+def _fill(spec: Any, diary: Any, today: Any, out: Any) -> None:
     """Mean power of each row by half-hour."""
     step_ms = HALF_HOUR_MS // _STEPS
     for row in range(out.shape[0]):

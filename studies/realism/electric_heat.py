@@ -38,7 +38,9 @@ def make_play(device: Any) -> Any:
     happen, next_event_ms, integrate = device.happen, device.next_event_ms, device.integrate
 
     @njit(nogil=True)
-    def play(state, spec, diary, today, first_ms, until_ms, minute_mj):  # type: ignore[no-untyped-def]
+    def play(
+        state: Any, spec: Any, diary: Any, today: Any, first_ms: Any, until_ms: Any, minute_mj: Any
+    ) -> int:
         lived = 0
         for row in range(state.shape[0]):
             s, p, d = state[row], spec[row], diary[row]

@@ -38,7 +38,9 @@ def make_play(device: Any) -> Any:
     happen, next_event_ms, integrate = device.happen, device.next_event_ms, device.integrate
 
     @njit(nogil=True)
-    def play(state, spec, diary, today, count_from_ms, until_ms, told):  # type: ignore[no-untyped-def]
+    def play(
+        state: Any, spec: Any, diary: Any, today: Any, count_from_ms: Any, until_ms: Any, told: Any
+    ) -> None:
         for row in range(state.shape[0]):
             s, p, d = state[row], spec[row], diary[row]
             while True:
@@ -150,6 +152,6 @@ def message_of_the_morning(seed: int, owners: int = 1500) -> Message:
 
 
 @njit(nogil=True)
-def _tell_all(state, spec, diary, today, now_ms, begin_ms, end_ms):  # type: ignore[no-untyped-def]
+def _tell_all(state: Any, spec: Any, diary: Any, today: Any, now_ms: Any, begin_ms: Any, end_ms: Any) -> None:
     for row in range(state.shape[0]):
         appliance.obey(state[row], spec[row], diary[row], today, now_ms, 0, begin_ms, end_ms, 1, True)
