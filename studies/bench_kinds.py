@@ -170,7 +170,7 @@ def _day(kind: Any, drawn: Any, day: date) -> tuple[Any, Any, int, float]:
     """(diary, today, end [ms], seconds that the diary took)."""
     sky = sky_of(day)
     diary_seconds, diary = timed(lambda: kind.diary(drawn, day, sky))
-    return diary, kind.today(day, sky), plan_moment_ms(day + timedelta(days=1)), diary_seconds
+    return diary, kind.shared_day(day, sky), plan_moment_ms(day + timedelta(days=1)), diary_seconds
 
 
 def ochre_seconds(python: str) -> tuple[float, float]:

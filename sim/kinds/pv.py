@@ -101,7 +101,7 @@ class Roofs:
             diary["flicker"] = (u[:, 0] * _FLICKER_PATTERNS).astype(np.uint16)
         return diary
 
-    def today(self, day: date, sky: Sky) -> pv.Today:  # noqa: ARG002 - every kind's signature
+    def shared_day(self, day: date, sky: Sky) -> pv.Today:  # noqa: ARG002 - every kind's signature
         """The sky and the sun's way over each region."""
         return self._light(sky)
 

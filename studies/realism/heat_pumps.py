@@ -148,7 +148,7 @@ def live_day(
     for ahead in range(-settle, 1):
         its_day = day + timedelta(days=ahead)
         sky = sky_of(its_day, mean_c)
-        diary, today = kind.diary(drawn, its_day, sky), kind.today(its_day, sky)
+        diary, today = kind.diary(drawn, its_day, sky), kind.shared_day(its_day, sky)
         count = sky.outdoor_c.shape[1]
         energy = np.zeros((3, len(spec), count))
         events = np.zeros(len(spec), np.int64)
