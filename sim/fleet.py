@@ -49,7 +49,9 @@ POLL = 2
 
 
 @njit(cache=True, nogil=True)
-def _note(events, counts, at_ms, row, kind, value):  # type: ignore[no-untyped-def]
+def _note(
+    events: Any, counts: Any, at_ms: Any, row: Any, kind: Any, value: Any,
+) -> None:  # fmt: skip
     """Append to the event buffer, if one is kept."""
     if counts[0] < events.shape[0]:
         event = events[counts[0]]
@@ -61,7 +63,10 @@ def _note(events, counts, at_ms, row, kind, value):  # type: ignore[no-untyped-d
 
 
 @njit(cache=True, nogil=True)
-def _tell(events, counts, at_ms, told_row, s, p, d, bits, shortfall_mj, before_w):  # type: ignore[no-untyped-def]
+def _tell(
+    events: Any, counts: Any, at_ms: Any, told_row: Any, s: Any, p: Any, d: Any, bits: Any,
+    shortfall_mj: Any, before_w: Any,
+) -> None:  # fmt: skip
     """Note what happened at a moment, in the order in which it happened."""
     for kind in _told_kinds(s):
         if bits & (1 << kind):
@@ -73,9 +78,10 @@ def _tell(events, counts, at_ms, told_row, s, p, d, bits, shortfall_mj, before_w
 
 
 @njit(cache=True, nogil=True)
-def _read(  # type: ignore[no-untyped-def]
-    told_row, now_ms, s, p, at, rows, event_ms, import_w, register_wh, status, soc_pct
-):
+def _read(
+    told_row: Any, now_ms: Any, s: Any, p: Any, at: Any, rows: Any, event_ms: Any, import_w: Any,
+    register_wh: Any, status: Any, soc_pct: Any,
+) -> None:  # fmt: skip
     """Write one reading at place `at`: the power now, and the import register by the meter's own gain."""
     lived_mj = max(int(s.import_w), 0) * (now_ms - int(s.at_ms))
     rows[at] = told_row
@@ -87,35 +93,13 @@ def _read(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _live(  # type: ignore[no-untyped-def]
-    row,
-    first_row,
-    until_ms,
-    read_from_ms,
-    reads,
-    state,
-    spec,
-    diary,
-    next_ms,
-    today,
-    group,
-    first_second,
-    changes_w,
-    level_change_w,
-    first_order,
-    orders,
-    outcome,
-    r_rows,
-    r_ms,
-    r_import_w,
-    r_register_wh,
-    r_status,
-    r_soc_pct,
-    sessions,
-    events,
-    counts,
-    promise_wh,
-):
+def _live(
+    row: Any, first_row: Any, until_ms: Any, read_from_ms: Any, reads: Any, state: Any, spec: Any,
+    diary: Any, next_ms: Any, today: Any, group: Any, first_second: Any, changes_w: Any,
+    level_change_w: Any, first_order: Any, orders: Any, outcome: Any, r_rows: Any, r_ms: Any,
+    r_import_w: Any, r_register_wh: Any, r_status: Any, r_soc_pct: Any, sessions: Any, events: Any,
+    counts: Any, promise_wh: Any,
+) -> None:  # fmt: skip
     """Live one row up to `until_ms`: the earliest of own event, order and reading, again and again.
 
     At a tie they come in that order.
@@ -211,11 +195,13 @@ def _live(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _play(  # type: ignore[no-untyped-def]
-    low, high, first_row, reads, until_ms, read_from_ms, state, spec, diary, next_ms, block_next_ms, today,
-    group, first_second, changes_w, level_change_w, first_order, orders, outcome, r_rows, r_ms, r_import_w,
-    r_register_wh, r_status, r_soc_pct, sessions, events, counts, promise_wh,
-):  # fmt: skip
+def _play(
+    low: Any, high: Any, first_row: Any, reads: Any, until_ms: Any, read_from_ms: Any, state: Any,
+    spec: Any, diary: Any, next_ms: Any, block_next_ms: Any, today: Any, group: Any, first_second: Any,
+    changes_w: Any, level_change_w: Any, first_order: Any, orders: Any, outcome: Any, r_rows: Any,
+    r_ms: Any, r_import_w: Any, r_register_wh: Any, r_status: Any, r_soc_pct: Any, sessions: Any,
+    events: Any, counts: Any, promise_wh: Any,
+) -> None:  # fmt: skip
     """Live the rows of the runs low .. high, where there is an event or an order; read all if `reads`.
 
     Runs begin where a block does. Rows are told as `first_row` and on.
@@ -248,9 +234,10 @@ def _play(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _replan(  # type: ignore[no-untyped-def]
-    low, high, now_ms, state, spec, diary_before, today_before, diary, today, next_ms
-):
+def _replan(
+    low: Any, high: Any, now_ms: Any, state: Any, spec: Any, diary_before: Any, today_before: Any,
+    diary: Any, today: Any, next_ms: Any,
+) -> None:  # fmt: skip
     """Bring the rows to the planning moment under the old diary; find what comes next under the new one."""
     for row in range(low, high):
         s = state[row]
