@@ -133,7 +133,7 @@ def _holds(
     mpans = population.homes.mpan[population.home].tolist()
     return [
         frozenset(
-            [HELD[service]] * (service in HELD)
+            ([HELD[service]] if service in HELD else [])
             + [each.product for each in documents if each.has(f"{mpan:013d}", name)]
         )
         for service, mpan, name in zip(services, mpans, names, strict=True)

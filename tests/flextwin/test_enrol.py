@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from protocol.derogations import RulesOn
-from protocol.eligibility import UnitFacts, verdict
-from protocol.products import Answer, Product
+from protocol.eligibility import Level, UnitFacts, verdict
+from protocol.products import Answer
 from sim.asset_classes import classes_of
 from sim.homes import mpan_of
 from sim.population import make_population
 from sim.run_folder import csv_of_words
-from sim.scenario_file import load_scenario
-from studies.enrolment import COLUMNS, Entry, Level, enrol, refused
+from sim.scenario import Clock, Evs, Homes, Scenario
+from studies.enrolment import COLUMNS, Entry, _cut, enrol, refused
 
 HEADER = "home,mpan,technology,rating_kw,capacity_kwh,gsp,route,vendor,settlement,device,service"
 DAY = date(2026, 10, 1)
@@ -102,19 +102,34 @@ def test_a_secondary_bm_unit_is_allocated_pairs(command, street):
     assert {each["effective_from"] for each in rows} == {"2026-10-08"}  # five working days on
 
 
-@pytest.mark.parametrize("service", [each.value for each in COLUMNS])
-def test_every_entry_of_every_document_has_a_yes(street, service):
-    folder, product = street(STREET), Product(service)
-    population = make_population(load_scenario(folder / "street.yaml", data_folder=folder))
-    assets, rules = classes_of(population), RulesOn(DAY)
-    told = enrol(population, product, rules)
-    unit = UnitFacts(mw=1.2, assets=30)
+@pytest.fixture(scope="module")
+def town():
+    homes = Homes(count=3_000, gsp_groups={"_P": 1.0})
+    return make_population(
+        Scenario(flextwin=1, name="town", clock=Clock(start=DAY), homes=homes, evs=Evs(share=0.5))
+    )
+
+
+@pytest.mark.parametrize("product", COLUMNS)
+def test_every_entry_of_every_document_has_a_yes_in_its_unit(town, product):
+    assets, rules = classes_of(town), RulesOn(DAY)
+    told = enrol(town, product, rules)
+    units = {each.unit: [its for its in told.entries if its.unit == each.unit] for each in told.entries}
+    assert units
     for entry in told.entries:
+        its = units[entry.unit]
+        unit = UnitFacts(mw=sum(each.rating_w for each in its) / 1e6, assets=len(its))
         found = verdict(assets.classes[int(assets.class_of[entry.row])], product, rules, unit)
         assert found.answer is Answer.YES, found.blocks
-    assert told.entries or service in {"bm", "wholesale", "lcm", "tcm"} | {
-        p.value for p in COLUMNS if "cmz" in {c.name for c in COLUMNS[p]}
-    }
+    assert sum(told.held.values()) + told.judged.yes.assets <= len(town.home)
+
+
+def test_units_are_cut_to_the_greatest_size_with_homes_whole():
+    home = np.repeat(np.arange(500, dtype=np.int32), 2)
+    part = _cut(home, np.full(1000, 500_000), 100_000_000)  # 500 MW of homes of 1 MW
+    assert np.bincount(part).max() * 500_000 <= 100_000_000
+    assert len(set(part.tolist())) == 6
+    assert (part[::2] == part[1::2]).all()
 
 
 def test_a_phantom_mpan_is_refused_at_its_line(command, street):
