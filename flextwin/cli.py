@@ -168,6 +168,36 @@ def eligible(
             say(line)
 
 
+@app.command()
+def enrol(
+    file: File,
+    service: Annotated[str, typer.Option("--service", help="what the assets are to serve")],
+    out: Annotated[Path, typer.Option("--out", help="folder to write the document into")],
+    on: Annotated[
+        str | None, typer.Option("--date", help="rules of this day, not the scenario's", show_default=False)
+    ] = None,
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option("--beside", help="document handed in before; repeatable", show_default=False),
+    ] = None,
+    data: Data = None,
+    json_: Json = False,
+) -> None:
+    """Write the document by which a service enrols meters or assets: those that may serve it, no others."""
+    from flextwin import enrol as enrolling
+
+    written = enrolling.write(file, service, out, _day(on), tuple(beside or ()), data)
+    entries, units = written.told.entries, len({each.unit for each in written.told.entries})
+    if json_:
+        told = {"document": str(written.csv), "sources": str(written.json)}
+        say_json({**told, "entries": len(entries), "units": units})
+        return
+    say(f"{written.csv}: {len(entries):,} entries in {units:,} units")
+    say(f"{written.json}: the rules, where the columns come from, and who is missing")
+    for held, count in sorted(written.told.held.items()):
+        say(f"{count:,} assets are in {held.value} already, which does not let them serve both")
+
+
 def _day(told: str | None) -> date | None:
     """A day as scenarios spell it. Raises RuleError."""
     from protocol.rulebook import RuleError

@@ -41,7 +41,7 @@ class Told:
     def __init__(self, file: Path, *, data: Path | None, held: tuple[str, ...]) -> None:
         self.scenario: Scenario = load_scenario(file, data_folder=data)
         self._assets: AssetClasses = classes_of(
-            make_population(self.scenario), frozenset(_product(name) for name in held)
+            make_population(self.scenario), frozenset(product_of(name) for name in held)
         )
 
     def rules(self, on: date | None, more: tuple[str, ...] = ()) -> RulesOn:
@@ -66,7 +66,7 @@ def against(told: Told, rules: RulesOn, other: str) -> RulesOn:
         return told.rules(rules.on, (*rules.derogations, other))
 
 
-def _product(name: str) -> Product:
+def product_of(name: str) -> Product:
     """A service by its name. Raises RuleError with those there are."""
     try:
         return Product(name)

@@ -34,6 +34,10 @@ t0.
 WINDOW_LENGTH = 6
 
 
+INCOMPLETE_WH = -(2**62)
+"""The total of a day that lacks a reading: no day uses as little."""
+
+
 class BaselineError(ValueError):
     """Arrays, days or periods that do not fit each other."""
 
@@ -105,13 +109,15 @@ def bl01(
     n_sp: int,
     in_day_adjustment: bool,
     missing_wh: int = MISSING_WH,
+    totals_wh: NDArray[np.int64] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
     """BL01 of many homes for one delivery block.
 
     `history_wh` (homes, days, periods): int16 or int32, plain with `missing_wh` where there is no reading,
     or masked. `days`: which day each column is, in any order. `metered_day_wh` (homes, periods): the
     delivery day itself. `event_days` (homes, days): True where the home took part in an event. The block is
-    the `n_sp` periods from `first_sp`, counted from 1.
+    the `n_sp` periods from `first_sp`, counted from 1. `totals_wh` (homes, days): what `day_totals_wh` says
+    of this history, for callers that ask for many days; without it the days looked at are added up here.
 
     Gives back the baseline [Wh] (homes, n_sp) and a BaselineStatus (homes). A home without enough days gets
     its outturn; where that is missing too, NaN. Raises BaselineError for shapes and periods that do not
@@ -122,6 +128,8 @@ def bl01(
     window_periods = window(first_sp) if in_day_adjustment else None
     history, history_missing = _plain(history_wh, missing_wh)
     metered, metered_missing = _plain(metered_day_wh, missing_wh)
+    if totals_wh is not None and totals_wh.shape != event_days.shape:
+        raise BaselineError(f"totals_wh is {totals_wh.shape}; history wants {event_days.shape}")
     baseline = np.empty((len(history), n_sp), dtype=np.float64)
     status = np.empty(len(history), dtype=np.int8)
     _bl01(
@@ -130,6 +138,7 @@ def bl01(
         metered,
         metered_missing,
         event_days,
+        np.empty((0, 0), np.int64) if totals_wh is None else totals_wh,
         columns,
         baseline_day_type(delivery_day) == "WD",
         first_sp - 1,
@@ -139,6 +148,18 @@ def bl01(
         status,
     )
     return baseline, status
+
+
+def day_totals_wh(history_wh: NDArray[Any], missing_wh: int = MISSING_WH) -> NDArray[np.int64]:
+    """The total of each home's days [Wh] (homes, days), INCOMPLETE_WH where a reading is missing.
+
+    `history_wh` as in `bl01`. A month of delivery days looks at each day of history some twenty times; with
+    its totals at hand only the days that count are read again.
+    """
+    history, missing = _plain(history_wh, missing_wh)
+    totals = np.empty(history.shape[:2], np.int64)
+    _fill_totals(history, missing, totals)
+    return totals
 
 
 def _check(
@@ -179,6 +200,25 @@ def _plain(energy_wh: NDArray[Any], missing_wh: int) -> tuple[NDArray[Any], int]
     return energy_wh.filled(missing), missing
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _total(history: NDArray[Any], missing: int, home: int, column: int) -> int:
+    """One day of one home [Wh], or INCOMPLETE_WH."""
+    total = 0
+    gaps = 0
+    for period in range(NORMAL_PERIOD_COUNT):
+        energy = history[home, column, period]
+        total += energy
+        gaps += energy == missing
+    return INCOMPLETE_WH if gaps else total
+
+
+@njit(cache=True, nogil=True)
+def _fill_totals(history: NDArray[Any], missing: int, totals: NDArray[np.int64]) -> None:
+    for home in range(history.shape[0]):
+        for column in range(history.shape[1]):
+            totals[home, column] = _total(history, missing, home, column)
+
+
 @njit(cache=True, nogil=True)
 def _bl01(
     history: NDArray[Any],
@@ -186,6 +226,7 @@ def _bl01(
     metered: NDArray[Any],
     metered_missing: int,
     event_days: NDArray[np.bool_],
+    known_totals: NDArray[np.int64],
     columns: NDArray[np.int64],
     working_day: bool,
     first: int,
@@ -197,24 +238,23 @@ def _bl01(
     """Fill `baseline` and `status`. Periods count from 0 here; `window_first` is -1 where there is no window.
 
     One pass over each home's days, newest first, that stops when enough are found: history is read once and
-    no array of the size of history is made.
+    no array of the size of history is made. Energies are added up day after day, as they lie in memory.
     """
     wanted = WORKING_DAYS if working_day else NON_WORKING_DAYS
     at_least = WORKING_DAYS_AT_LEAST if working_day else NON_WORKING_DAYS
     chosen = np.empty(wanted, dtype=np.int64)
     totals = np.empty(wanted, dtype=np.int64)
+    sums = np.empty(baseline.shape[1], dtype=np.int64)
     for home in range(history.shape[0]):
         found = 0
         for column in columns:
             if event_days[home, column]:
                 continue
-            total = 0
-            complete = True
-            for period in range(NORMAL_PERIOD_COUNT):
-                energy = history[home, column, period]
-                complete &= energy != history_missing
-                total += energy
-            if not complete:
+            if known_totals.shape[0]:
+                total = known_totals[home, column]
+            else:
+                total = _total(history, history_missing, home, column)
+            if total == INCOMPLETE_WH:
                 continue
             chosen[found] = column
             totals[found] = total
@@ -247,8 +287,10 @@ def _bl01(
                 adjustment = difference / (found * WINDOW_LENGTH)
             else:
                 status[home] = BaselineStatus.NOT_ADJUSTED
-        for k in range(baseline.shape[1]):
-            energy_sum = 0
-            for n in range(found):
-                energy_sum += history[home, chosen[n], first + k]
-            baseline[home, k] = energy_sum / found + adjustment
+        sums[:] = 0
+        for n in range(found):
+            day = history[home, chosen[n], first : first + len(sums)]
+            for k in range(len(sums)):
+                sums[k] += day[k]
+        for k in range(len(sums)):
+            baseline[home, k] = sums[k] / found + adjustment

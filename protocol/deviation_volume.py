@@ -16,8 +16,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from protocol.periods import GATE_CLOSURE_MS
@@ -194,10 +196,23 @@ def delivered_volume(
 
 
 def by_supplier(pair_wh: Volume, supplier: NDArray[np.int64], suppliers: int) -> Volume:
-    """Sums over the pairs of each Supplier (suppliers, periods), from (pairs, periods) and (pairs)."""
+    """Sums over the pairs of each Supplier (suppliers, periods), from (pairs, periods) and (pairs).
+
+    Raises DeviationError for a Supplier that there is not.
+    """
     total = np.zeros((suppliers, pair_wh.shape[1]))
-    np.add.at(total, supplier, pair_wh)
+    if len(supplier) and not 0 <= int(supplier.min()) <= int(supplier.max()) < suppliers:
+        raise DeviationError(f"Suppliers are numbered 0 to {suppliers - 1}")
+    _add_up(pair_wh, supplier, total)
     return total
+
+
+@njit(cache=True, nogil=True)
+def _add_up(volume: NDArray[Any], group: NDArray[Any], total: Volume) -> None:
+    """Add each row to that of its group, first to last."""
+    for row in range(volume.shape[0]):
+        for period in range(volume.shape[1]):
+            total[group[row], period] += volume[row, period]
 
 
 def supplier_corrected_wh(supplier_metered_wh: Volume, supplier_deviation_wh: Volume) -> Volume:

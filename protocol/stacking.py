@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from numba import njit
 
 from protocol.derogations import RulesOn
 from protocol.messages import I8, I64
@@ -156,12 +157,25 @@ def allocate(deviation_wh: I64, claims_wh: I64) -> I64:
     paid at most what it sold, only what went its way, and all together never more than the deviation.
     """
     left = np.array(deviation_wh, dtype=np.int64)
-    paid = np.zeros((len(claims_wh), *left.shape), np.int64)
-    for place, claim_wh in enumerate(claims_wh):
-        same_way = np.sign(claim_wh) == np.sign(left)
-        paid[place] = np.where(same_way, np.sign(left) * np.minimum(np.abs(claim_wh), np.abs(left)), 0)
-        left -= paid[place]
+    paid = np.array(np.broadcast_to(claims_wh, (len(claims_wh), *left.shape)), dtype=np.int64, order="C")
+    _fill(left.reshape(-1), paid.reshape(len(paid), left.size))
     return paid
+
+
+@njit(cache=True, nogil=True)
+def _fill(left_wh: I64, claims_wh: I64) -> None:
+    """Turn claims into what is paid, in place, first to last; `left_wh` is what nobody is paid for."""
+    for place in range(claims_wh.shape[0]):
+        for k in range(left_wh.shape[0]):
+            claim, left = claims_wh[place, k], left_wh[k]
+            if claim > 0 and left > 0:
+                taken = min(claim, left)
+            elif claim < 0 and left < 0:
+                taken = max(claim, left)
+            else:
+                taken = 0
+            claims_wh[place, k] = taken
+            left_wh[k] = left - taken
 
 
 def unpaid(deviation_wh: I64, paid_behind_wh: I64) -> I64:

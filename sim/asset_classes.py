@@ -46,6 +46,11 @@ class AssetClasses:
     rating_w: I64
     areas: dict[str, I32]
 
+    def among(self, rows: I64) -> AssetClasses:
+        """These assets alone."""
+        areas = {name: area[rows] for name, area in self.areas.items()}
+        return AssetClasses(self.classes, self.class_of[rows], self.home[rows], self.rating_w[rows], areas)
+
 
 def classes_of(population: Population, holds: frozenset[Product] = frozenset()) -> AssetClasses:
     """Sort all assets into classes; `holds`: the products that all of them are taken to be in already.

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -281,6 +281,17 @@ def _csv(table: Table, rows: pa.Table) -> bytes:
             arrays.append(_iso(values))
     sink = io.BytesIO()
     pyarrow.csv.write_csv(pa.Table.from_arrays(arrays, names=names), sink)
+    return sink.getvalue()
+
+
+def csv_of_words(columns: Mapping[str, Sequence[str]]) -> bytes:
+    """CSV of columns of words, of one length, whose cells no spreadsheet takes for a formula."""
+    arrays = [
+        pc.replace_substring_regex(pa.array(words, pa.string()), pattern=_FORMULA, replacement=r"'\1")
+        for words in columns.values()
+    ]
+    sink = io.BytesIO()
+    pyarrow.csv.write_csv(pa.Table.from_arrays(arrays, names=list(columns)), sink)
     return sink.getvalue()
 
 

@@ -23,7 +23,7 @@ from protocol.eligibility import (
     verdict,
     verdicts,
 )
-from protocol.messages import I64
+from protocol.messages import I8, I64
 from protocol.products import Answer, Block, Product, all_of
 from sim.asset_classes import AssetClasses
 
@@ -90,6 +90,12 @@ def eligibility(assets: AssetClasses, rules: RulesOn) -> Eligibility:
     )
 
 
+def answers(assets: AssetClasses, product: Product, rules: RulesOn) -> tuple[I8, Cell]:
+    """What is said of each asset (assets,) `Answer`, in units as large as areas allow, and of all of them."""
+    judged = _Judged(assets, product, rules)
+    return judged.answers(), judged.cell(np.arange(len(assets.home)))
+
+
 def moved(before: Eligibility, after: Eligibility) -> dict[Product, tuple[Move, ...]]:
     """The rules that differ between two states of the rulebooks, by product; those without any left out."""
     found = {product: moves(product, before.rules, after.rules) for product in Product}
@@ -138,6 +144,10 @@ class _Judged:
         if product is Product.BM:
             dimensions |= {Dimension.OPERATIONAL_METERING}
         return verdict(facts, product, rules, unit, dimensions).blocks
+
+    def answers(self) -> I8:
+        """What is said of every asset."""
+        return np.asarray(self._answers[self._pair_of])
 
     def cell(self, rows: I64) -> Cell:
         """What is said of these assets."""

@@ -8,8 +8,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("aggregator", "devices", "flextwin", "markets", "protocol", "sim", "studies")
 
-# The progress line that a person watches, and the stopwatch of the benchmark.
-CLOCK_HOMES = {"flextwin/progress.py", "studies/bench.py"}
+# The progress line that a person watches, and the stopwatches of the benchmarks.
+CLOCK_HOMES = {"flextwin/progress.py", "studies/bench.py", "studies/bench_settlement.py"}
 
 CLOCK_MODULES = {"time", "timeit"}
 CHANCE_MODULES = {"random", "secrets", "uuid", "numpy.random"}

@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 
 from protocol import periods
 from protocol.baselines import (
+    INCOMPLETE_WH,
     BaselineError,
     BaselineStatus,
     bl01,
+    day_totals_wh,
     in_day_adjustment_wh,
     is_eligible_day,
     select_days,
@@ -281,6 +283,11 @@ def test_the_fast_and_the_plain_baseline_are_equal(delivery_day, lags, seed, fir
     plain, plain_status = plain_bl01(history, days, delivery_day, today, events, first_sp, n_sp, adjust)
     np.testing.assert_allclose(fast, plain, rtol=1e-12, atol=1e-9)
     assert fast_status.tolist() == plain_status.tolist()
+    told, told_status = bl01(
+        history, days, delivery_day, today, events, first_sp, n_sp, adjust, totals_wh=day_totals_wh(history)
+    )
+    np.testing.assert_array_equal(told, fast)
+    assert told_status.tolist() == fast_status.tolist()
 
 
 @settings(deadline=None)
@@ -302,3 +309,27 @@ def test_the_listed_days_are_those_that_the_fast_baseline_averages(lags, events,
     assert bool(listed) == (status[0] == BaselineStatus.CALCULATED)
     wanted = [history[0, days.index(day), SP - 1] for day in listed] or [777]
     assert baseline[0, 0] == pytest.approx(np.mean(wanted))
+
+
+def test_a_day_with_a_gap_has_no_total():
+    history = np.full((1, 2, 48), 100, np.int16)
+    history[0, 1, 47] = MISSING_WH
+    assert day_totals_wh(history).tolist() == [[4800, INCOMPLETE_WH]]
+    masked = np.ma.masked_equal(history, MISSING_WH)
+    assert day_totals_wh(masked).tolist() == [[4800, INCOMPLETE_WH]]
+
+
+def test_totals_of_another_history_are_refused():
+    history, events = np.zeros((2, 3, 48), np.int16), np.zeros((2, 3), bool)
+    with pytest.raises(BaselineError, match=r"totals_wh is \(2, 2\); history wants \(2, 3\)"):
+        bl01(
+            history,
+            days_before(TUESDAY, 3),
+            TUESDAY,
+            history[:, 0],
+            events,
+            SP,
+            1,
+            False,
+            totals_wh=np.zeros((2, 2), np.int64),
+        )

@@ -139,6 +139,17 @@ def test_the_in_day_adjustment_follows_the_policy_of_its_edition():
         adjusted_periods("sometimes", accepted, traded)
 
 
+def test_a_supplier_that_there_is_not_is_refused():
+    for supplier in (-1, 2):
+        with pytest.raises(DeviationError, match="Suppliers are numbered 0 to 1"):
+            by_supplier(np.ones((2, 3)), np.array([0, supplier]), 2)
+
+
+def test_sums_by_supplier_are_those_of_its_pairs_in_turn():
+    pairs = np.array([[1.0, 2.0], [10.0, 20.0], [100.0, 200.0]])
+    assert by_supplier(pairs, np.array([2, 0, 2]), 3).tolist() == [[10.0, 20.0], [0.0, 0.0], [101.0, 202.0]]
+
+
 def test_the_supplier_pays_no_imbalance_for_what_the_trading_party_moved():
     # The Supplier bought 3 MWh for customers expected to use 3. The party turned them down to 1 and sold 2.
     deviation = by_supplier(np.array([[1_500_000.0], [500_000.0]]), np.array([0, 0]), 1)
