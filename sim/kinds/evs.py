@@ -35,6 +35,7 @@ class Cars:
         device = self._homes.key[self._numbers]
         route = self._routes(device)
         spec = self._spec(device, route)
+        spec["region"] = self._homes.gsp_group[self._numbers]
         order = np.lexsort((device, spec["read_at_ms"], spec["read_every_ms"]))
         device, spec, route = device[order], spec[order], route[order]
         state = np.zeros(len(spec), ev.STATE)
@@ -104,7 +105,6 @@ class Cars:
         telematics = routes == ROUTE_NAMES.index("ev_telematics_cloud")
         spec = np.zeros(len(device), ev.SPEC)
         spec["device"] = device
-        spec["region"] = self._homes.gsp_group[device]
         battery_wh = np.clip(evs.battery_mean_wh + evs.battery_sd_wh * z[:, 0], 20_000, 120_000)
         spec["battery_mj"] = (battery_wh / evs.charge_efficiency).astype(np.int64) * MJ_PER_WH
         for field, share in (

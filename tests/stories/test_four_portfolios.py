@@ -78,7 +78,7 @@ def test_cylinders_take_most_of_a_sunny_sunday_and_roofs_go_on(tmp_path, seed):
     kpis = told.kpis
     assert kpis["instructions_completed"] == 1
     assert 0.7 < kpis["delivered_share"] < 1.4
-    assert kpis["mwh_true_hot_water"] < 0.5 * kpis["mwh_true"] < kpis["mwh_true_battery"] < 0
+    assert kpis["mwh_true_hot_water"] < 0.5 * kpis["mwh_true"] < kpis["mwh_true_battery"] <= 0
     assert kpis["mwh_true_pv"] == 0
     assert kpis["cold_most_by_instructions"] <= 5
     assert kpis["promises_broken_by_instructions"] == 0

@@ -314,6 +314,13 @@ def tell_devices(recorder):
         hh_metered=1,
         hh_settled=0,
         evs=1,
+        economy_7=0,
+        heat="other_fuel",
+        primary=0,
+        hv_feeder=0,
+        lv_feeder=0,
+        zone="",
+        own_id="",
     )
     periods = START + PERIOD_MS * np.arange(48)
     for at_ms in periods:
