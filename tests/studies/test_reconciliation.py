@@ -353,6 +353,14 @@ def test_an_amended_acceptance_is_withdrawn_and_a_declined_one_refused(tmp_path)
     assert parts(row, "traded", "notified") == {Cause.WITHDRAWN: -2 * WHOLE, Cause.REFUSED: -WHOLE // 2}
 
 
+def test_a_withdrawn_acceptance_stands_no_more(tmp_path):
+    told = [*accepted("1 5", 2.0), *accepted("2 7", 1.0, "2"), *accepted("2 8", 1.0, "2", "DEL")]
+    bound = [*accepted("1 5", 2.0, what="binding"), *accepted("2 7", 1.0, "2", "binding")]
+    row = bm(tmp_path, [*told, *bound, *accepted("2 8", 1.0, "2", "unbound")])
+    assert parts(row, "traded", "notified") == {Cause.WITHDRAWN: -WHOLE // 2}
+    assert not row.unexplained
+
+
 def test_of_two_acceptances_at_one_time_the_later_replaces_the_earlier(tmp_path):
     told = [*accepted("1 5", 2.0), *accepted("2 7", 1.0, "2")]
     both = [*accepted("1 5", 2.0, what="binding"), *accepted("2 7", 1.0, "2", what="binding")]
