@@ -467,9 +467,9 @@ def _mixed_page(alone: list[Figure], whole: list[Figure]) -> str:
     return f"""
 ## A mixed portfolio
 
-`scenarios/million-mixed.yaml`: 40 % of homes with an EV, 25 % with a heat pump, 10 % with a battery, 15 %
-with a roof, 8 % with storage heat, white goods everywhere; {most.devices / most.homes:.2f} devices a home. What
-each kind costs, and the reference engine and a peer beside it: `python -m studies.bench_kinds`.
+`scenarios/million-mixed.yaml`: 40 % of homes with an EV, 25 % with a heat pump, 10 % with a battery,
+15 % with a roof, 8 % with storage heat, white goods everywhere; {most.devices / most.homes:.2f} devices a
+home. What each kind costs, and the reference engine and a peer beside it: `python -m studies.bench_kinds`.
 
 Devices and homes alone, {alone[-1].detail["state_b_per_device"]:.0f} B of state per device:
 
@@ -484,9 +484,10 @@ The whole scenario, with {most.detail["readings_million"]:,.0f} million readings
 
 The targets for a million homes (8 s alone, 45 s and 3 GB whole) are missed. A thirteen-kind world has a fixed
 cost of some 1.3 ms a stretch, and an event of a heat pump or a fridge costs more than twice that of an EV:
-state, make and day of a device are five cache lines or more, and events come at random. A device that nobody
-can reach lives once for both worlds and in long stretches; blocks of rows with nothing due are passed over;
-one set of second sums serves all kinds. Fetching ahead what the next events ask for gained less than the noise.
+state, make and day of a device are five cache lines or more, and events come at random. A device that
+nobody can reach lives once for both worlds and in long stretches; blocks of rows with nothing due are
+passed over; one set of second sums serves all kinds. Fetching ahead what the next events ask for gained
+less than the noise.
 """
 
 
