@@ -62,165 +62,95 @@ def told_kinds(module: ModuleType) -> tuple[int, ...]:
     return tuple(int(kind) for kind in own)
 
 
-def _source(name: str, s: types.Record) -> Callable[..., Any]:
-    """The plain source of a function of the row's own module."""
-    function: Any = getattr(_MODULE_OF[s], name)
-    return function.py_func  # type: ignore[no-any-return]
+def _chosen(choose: Callable[[ModuleType], Callable[..., Any]]) -> Callable[..., Any]:
+    """A name in compiled code for what `choose` gives for the module of the first row handed over.
+
+    Plain Python has nothing to call by this name: TypeError.
+    """
+
+    def name(*_: Any) -> Any:
+        raise TypeError(
+            "chosen while code is compiled; plain Python calls the function of the row's own module"
+        )
+
+    @overload(name, strict=False)
+    def _source(*given: types.Type) -> Callable[..., Any]:
+        return choose(next(_MODULE_OF[kind] for kind in given if kind in _MODULE_OF))
+
+    return name
 
 
-def _has(name: str, s: types.Record) -> bool:
-    return hasattr(_MODULE_OF[s], name)
+def _own(name: str, otherwise: Callable[..., Any] | None = None) -> Callable[..., Any]:
+    """The function of that name in the row's own module; `otherwise` where it has none and may have none."""
+
+    def source(module: ModuleType) -> Callable[..., Any]:
+        if otherwise is not None and not hasattr(module, name):
+            return otherwise
+        plain: Callable[..., Any] = getattr(module, name).py_func
+        return plain
+
+    return _chosen(source)
 
 
-# The names below stand for those of the row's own module; their bodies never run.
-
-
-def integrate(s: Any, p: Any, d: Any, today: Any, now_ms: int) -> None:
-    """Live at constant power until now."""
-    raise NotImplementedError
-
-
-def happen(s: Any, p: Any, d: Any, today: Any, now_ms: int) -> tuple[int, int]:
-    """Everything of its own that is due until now, then the new power: (bits of events, shortfall [mJ])."""
-    raise NotImplementedError
-
-
-def next_event_ms(s: Any, p: Any, d: Any, today: Any) -> int:
-    """When something of its own happens next [ms]; NEVER_MS if nothing is in sight."""
-    raise NotImplementedError
-
-
-def obey(
-    s: Any,
-    p: Any,
-    d: Any,
-    today: Any,
-    now_ms: int,
-    limit_w: int,
-    from_ms: int,
-    until_ms: int,
-    sequence: int,
-    response_dsr: bool,
-) -> int:
-    """Take or refuse one order; gives its AckOutcome."""
-    raise NotImplementedError
-
-
-def status(s: Any, p: Any) -> int:
-    """What it says that it is doing (AssetStatus)."""
-    raise NotImplementedError
-
-
-def told_pct(s: Any, p: Any, now_ms: int) -> int:
-    """State of charge or warmth told with a reading [%], -1 where nothing is told."""
-    raise NotImplementedError
-
-
-def event_value(kind: int, s: Any, p: Any, shortfall_mj: int) -> int:
-    """The number told with an event."""
-    raise NotImplementedError
-
-
-def diary_value(kind: int, s: Any, d: Any) -> int:
-    """What the diary adds to that number; 0 where it adds nothing."""
-    raise NotImplementedError
-
-
-def shortfall_mj(s: Any, p: Any) -> int:
-    """What is missing to the owner's wish [mJ]; -1 where nobody made a promise."""
-    raise NotImplementedError
-
-
-def told_soc_pct(s: Any, p: Any, d: Any) -> int:
-    """What is told of the charge at plug-in [%]; -1 where nothing is told."""
-    raise NotImplementedError
-
-
-def exported_mj(s: Any) -> int:
-    """What it has given since the run began [mJ]; 0 where it never gives."""
-    raise NotImplementedError
-
-
-def told(s: Any) -> tuple[int, ...]:
-    """`told_kinds` of the row's own module."""
-    raise NotImplementedError
-
-
-@overload(integrate, strict=False)
-def _integrate(s: Any, p: Any, d: Any, today: Any, now_ms: Any) -> Any:  # noqa: ARG001 - types
-    return _source("integrate", s)
-
-
-@overload(happen, strict=False)
-def _happen(s: Any, p: Any, d: Any, today: Any, now_ms: Any) -> Any:  # noqa: ARG001 - types
-    return _source("happen", s)
-
-
-@overload(next_event_ms, strict=False)
-def _next_event_ms(s: Any, p: Any, d: Any, today: Any) -> Any:  # noqa: ARG001 - types
-    return _source("next_event_ms", s)
-
-
-@overload(obey, strict=False)
-def _obey(
-    s: Any,
-    p: Any,  # noqa: ARG001 - types
-    d: Any,  # noqa: ARG001
-    today: Any,  # noqa: ARG001
-    now_ms: Any,  # noqa: ARG001
-    limit_w: Any,  # noqa: ARG001
-    from_ms: Any,  # noqa: ARG001
-    until_ms: Any,  # noqa: ARG001
-    sequence: Any,  # noqa: ARG001
-    response_dsr: Any,  # noqa: ARG001
-) -> Any:
-    return _source("obey", s)
-
-
-@overload(status, strict=False)
-def _status(s: Any, p: Any) -> Any:  # noqa: ARG001 - types
-    return _source("status", s)
-
-
-@overload(told_pct, strict=False)
-def _told_pct(s: Any, p: Any, now_ms: Any) -> Any:  # noqa: ARG001 - types
-    return _source("told_pct", s)
-
-
-@overload(event_value, strict=False)
-def _event_value(kind: Any, s: Any, p: Any, shortfall_mj: Any) -> Any:  # noqa: ARG001 - types
-    return _source("event_value", s)
-
-
-@overload(diary_value, strict=False)
-def _diary_value(kind: Any, s: Any, d: Any) -> Any:  # noqa: ARG001 - types
-    if not _has("diary_value", s):
+def _diary_value(module: ModuleType) -> Callable[..., Any]:
+    if not hasattr(module, "diary_value"):
         return lambda kind, s, d: 0  # noqa: ARG005 - the signature of the name
-    function = _MODULE_OF[s].diary_value
+    function = module.diary_value
     return lambda kind, s, d: function(kind, d)  # noqa: ARG005
 
 
-@overload(shortfall_mj, strict=False)
-def _shortfall_mj(s: Any, p: Any) -> Any:  # noqa: ARG001 - types
-    return _source("shortfall_mj", s) if _has("shortfall_mj", s) else lambda s, p: -1  # noqa: ARG005
-
-
-@overload(told_soc_pct, strict=False)
-def _told_soc_pct(s: Any, p: Any, d: Any) -> Any:  # noqa: ARG001 - types
-    return _source("told_soc_pct", s) if _has("told_soc_pct", s) else lambda s, p, d: -1  # noqa: ARG005
-
-
-@overload(exported_mj, strict=False)
-def _exported_mj(s: Any) -> Any:
-    if "export_mj" in _MODULE_OF[s].STATE.names:
+def _exported_mj(module: ModuleType) -> Callable[..., Any]:
+    if "export_mj" in module.STATE.names:
         return lambda s: int(s.export_mj)
     return lambda s: 0  # noqa: ARG005
 
 
-@overload(told, strict=False)
-def _told(s: Any) -> Any:
-    kinds = told_kinds(_MODULE_OF[s])
+def _told(module: ModuleType) -> Callable[..., Any]:
+    kinds = told_kinds(module)
     return lambda s: kinds  # noqa: ARG005
+
+
+integrate = _own("integrate")
+"""(s, p, d, today, now_ms): live at constant power until now."""
+
+happen = _own("happen")
+"""(s, p, d, today, now_ms): everything of its own that is due until now, then the new power.
+
+Gives (bits of events, shortfall [mJ]).
+"""
+
+next_event_ms = _own("next_event_ms")
+"""(s, p, d, today): when something of its own happens next [ms]; NEVER_MS if nothing is in sight."""
+
+obey = _own("obey")
+"""(s, p, d, today, now_ms, limit_w, from_ms, until_ms, sequence, response_dsr): take or refuse one order.
+
+Gives its AckOutcome.
+"""
+
+status = _own("status")
+"""(s, p): what it says that it is doing (AssetStatus)."""
+
+told_pct = _own("told_pct")
+"""(s, p, now_ms): state of charge or warmth told with a reading [%], -1 where nothing is told."""
+
+event_value = _own("event_value")
+"""(kind, s, p, shortfall_mj): the number told with an event."""
+
+diary_value = _chosen(_diary_value)
+"""(kind, s, d): what the diary adds to that number; 0 where it adds nothing."""
+
+shortfall_mj = _own("shortfall_mj", otherwise=lambda s, p: -1)  # noqa: ARG005 - the signature of the name
+"""(s, p): what is missing to the owner's wish [mJ]; -1 where nobody made a promise."""
+
+told_soc_pct = _own("told_soc_pct", otherwise=lambda s, p, d: -1)  # noqa: ARG005
+"""(s, p, d): what is told of the charge at plug-in [%]; -1 where nothing is told."""
+
+exported_mj = _chosen(_exported_mj)
+"""(s): what it has given since the run began [mJ]; 0 where it never gives."""
+
+told = _chosen(_told)
+"""(s): `told_kinds` of the row's own module."""
 
 
 @scalar

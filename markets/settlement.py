@@ -339,7 +339,7 @@ class Settlement(Counterparty[SettlementState]):
         )
 
     def _opts_in(self, result: DfsResult) -> bool:
-        """Whether the unit's homes are asked event by event."""
+        """Whether the unit's homes are asked event by event (rule R49)."""
         return self.settings.dfs_opt_in or (result.event_id, result.unit) in self.state.participants
 
     def _meters(self, result: DfsResult, day: date) -> I32:

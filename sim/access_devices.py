@@ -239,11 +239,13 @@ def _places(home: I32, homes: I64) -> I64:
 
 
 @njit(cache=True, nogil=True)
-def _read_homes(  # type: ignore[no-untyped-def]
-    from_ms, until_ms, day_ms, homes, gain, phase_ms, every_ms, first_change, change_at_ms, change_w,
-    next_change, base_w, devices_w, first_event, event_at_ms, event_row, event_w, row_w, unit, first_second,
-    binned, key, latency_ms, latency_log_sd, loss, out_home, out_event_ms, out_arrival_ms, out_w,
-):  # fmt: skip
+def _read_homes(
+    from_ms: Any, until_ms: Any, day_ms: Any, homes: Any, gain: Any, phase_ms: Any, every_ms: Any,
+    first_change: Any, change_at_ms: Any, change_w: Any, next_change: Any, base_w: Any, devices_w: Any,
+    first_event: Any, event_at_ms: Any, event_row: Any, event_w: Any, row_w: Any, unit: Any,
+    first_second: Any, binned: Any, key: Any, latency_ms: Any, latency_log_sd: Any, loss: Any, out_home: Any,
+    out_event_ms: Any, out_arrival_ms: Any, out_w: Any,
+) -> int:  # fmt: skip
     """Live and read each home in [from_ms, until_ms); gives the number of readings that will arrive.
 
     At one moment base load and devices change first, then the meter is read.

@@ -454,7 +454,7 @@ def make_churn(
 
 
 @njit(cache=True, nogil=True)
-def _any(flags, rows):  # type: ignore[no-untyped-def]
+def _any(flags: Any, rows: Any) -> bool:
     """Whether a flag is set for any of the rows."""
     for row in rows:  # noqa: SIM110 - compiled code has no generators
         if flags[row]:
@@ -463,7 +463,9 @@ def _any(flags, rows):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _still_told(columns, kept, altered, silent, every_ms, drawn_ms, before_wh):  # type: ignore[no-untyped-def]
+def _still_told(
+    columns: Any, kept: Any, altered: Any, silent: Any, every_ms: Any, drawn_ms: Any, before_wh: Any
+) -> int:
     """Write the readings that are still told, in their order, with their registers; gives how many."""
     rows, event_ms, import_w, register_wh, status, soc_pct = columns
     count = 0

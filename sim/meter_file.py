@@ -17,7 +17,7 @@ from types import MappingProxyType
 import numpy as np
 import pyarrow as pa
 
-from protocol.messages import I64, MISSING_WH, BoundaryReadings
+from protocol.messages import I32, I64, MISSING_WH, BoundaryReadings
 from protocol.periods import PERIOD_MS, day_start_ms, local_date, period_count
 from sim.faults import Fault, Kind, quoted
 from sim.importers import DataErrors, Sheet, Source, header_of, moment_in, ms_of, read_sheet
@@ -52,14 +52,14 @@ class MeterReadings:
         first, last = (local_date(int(edge)) for edge in (self.start_ms.min(), self.start_ms.max()))
         homes = np.arange(len(self.mpan), dtype=np.int32)
         for ordinal in range((last - first).days + 1):
-            yield BoundaryReadings(*self._day(first + timedelta(days=ordinal), homes))
+            yield self._day(first + timedelta(days=ordinal), homes)
 
-    def _day(self, day: date, homes: np.ndarray[tuple[int], np.dtype[np.int32]]):  # type: ignore[no-untyped-def]
+    def _day(self, day: date, homes: I32) -> BoundaryReadings:
         periods = (self.start_ms - day_start_ms(day)) // PERIOD_MS
         here = (periods >= 0) & (periods < period_count(day))
         import_wh = np.full((len(homes), period_count(day)), MISSING_WH, np.int16)
         import_wh[self.meter[here], periods[here]] = self.import_wh[here]
-        return day, homes, import_wh
+        return BoundaryReadings(day, homes, import_wh)
 
 
 def read_meters(path: Path) -> MeterReadings:

@@ -117,12 +117,12 @@ def power_w(told: Moments, home: int, start_ms: int, every_ms: int, count: int) 
 
 
 @njit(cache=True, inline="always")
-def _between(bounds, u):  # type: ignore[no-untyped-def]
+def _between(bounds: Any, u: Any) -> Any:
     return bounds[0] + int((bounds[1] - bounds[0] + 1) * u)
 
 
 @njit(cache=True)
-def _put(times, changes, n, begin_ms, end_ms, watts):  # type: ignore[no-untyped-def]
+def _put(times: Any, changes: Any, n: Any, begin_ms: Any, end_ms: Any, watts: Any) -> Any:
     """Tell that something runs from `begin_ms` to `end_ms`; gives the number of changes told."""
     if begin_ms < end_ms and watts > 0:
         times[n], changes[n] = begin_ms, watts
@@ -132,7 +132,7 @@ def _put(times, changes, n, begin_ms, end_ms, watts):  # type: ignore[no-untyped
 
 
 @njit(cache=True)
-def _use(kind, length_ms, begins, ends):  # type: ignore[no-untyped-def]
+def _use(kind: Any, length_ms: Any, begins: Any, ends: Any) -> int:
     """When an appliance is on during a use, from 0 [ms]; gives the number of spells."""
     heat_ms = _CYCLE_S[kind, 0] * 1000
     if heat_ms == 0 or heat_ms >= length_ms:
@@ -149,7 +149,9 @@ def _use(kind, length_ms, begins, ends):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _live(homes, day_wh, fridge, parts, start_ms, day, key, most):  # type: ignore[no-untyped-def]
+def _live(
+    homes: Any, day_wh: Any, fridge: Any, parts: Any, start_ms: Any, day: Any, key: Any, most: Any
+) -> tuple[I64, I64, I64]:
     """The changes of power of all homes' day: (home, at_ms, change_w), by (home, time)."""
     count = day_wh.shape[1]
     out_home = np.empty(homes.shape[0] * 512, np.int64)
@@ -280,7 +282,7 @@ def _live(homes, day_wh, fridge, parts, start_ms, day, key, most):  # type: igno
 
 
 @njit(cache=True)
-def _longer(column, size):  # type: ignore[no-untyped-def]
+def _longer(column: Any, size: Any) -> Any:
     out = np.empty(size, column.dtype)
     out[: column.shape[0]] = column
     return out

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -196,7 +197,7 @@ class NetworkState:
 
 
 @njit(cache=True, nogil=True)
-def _cell(word):  # type: ignore[no-untyped-def]
+def _cell(word: Any) -> Any:
     """Where a latency table is read for a 32-bit word: by 12 bits, then 12 more, then the last 8."""
     cell = np.uint64(word) >> np.uint64(20)
     if cell == FINE - 1:
@@ -207,10 +208,10 @@ def _cell(word):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _gather(  # type: ignore[no-untyped-def]
-    rows, sent_ms, outcome, device, route_of, hull_from_ms, hull_to_ms, block_from_ms, suspect, entity,
-    place, odd,
-):  # fmt: skip
+def _gather(
+    rows: Any, sent_ms: Any, outcome: Any, device: Any, route_of: Any, hull_from_ms: Any, hull_to_ms: Any,
+    block_from_ms: Any, suspect: Any, entity: Any, place: Any, odd: Any,
+) -> None:  # fmt: skip
     """What a chunk needs to know of its rows, and which of its messages may be in trouble already."""
     for i in range(rows.shape[0]):
         row = np.uint32(rows[i])
@@ -222,7 +223,9 @@ def _gather(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _draw(key, entity, sent_ms, number, slow, lose, twice, later):  # type: ignore[no-untyped-def]
+def _draw(
+    key: Any, entity: Any, sent_ms: Any, number: Any, slow: Any, lose: Any, twice: Any, later: Any
+) -> None:
     """Four words for each message of a chunk: mere arithmetic, so that it compiles to vector instructions."""
     for i in range(sent_ms.shape[0]):
         a, b, c, d = words(key, entity[i], sent_ms[i], number[i])
@@ -230,9 +233,10 @@ def _draw(key, entity, sent_ms, number, slow, lose, twice, later):  # type: igno
 
 
 @njit(cache=True, nogil=True)
-def _arrive(  # type: ignore[no-untyped-def]
-    sent_ms, place, cell, tables, cells, first_minute, arrival_ms, messages, latency_ms
-):
+def _arrive(
+    sent_ms: Any, place: Any, cell: Any, tables: Any, cells: Any, first_minute: Any, arrival_ms: Any,
+    messages: Any, latency_ms: Any,
+) -> None:  # fmt: skip
     """Arrivals of a chunk as if all went well, and their count; what did not go well `_settle` corrects.
 
     `tables` is flat, `cells` to a route.
@@ -250,7 +254,9 @@ def _arrive(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _look_closer(slow, lose, twice, most_loss, most_duplicate, odd, oddities):  # type: ignore[no-untyped-def]
+def _look_closer(
+    slow: Any, lose: Any, twice: Any, most_loss: Any, most_duplicate: Any, odd: Any, oddities: Any
+) -> Any:
     """Lists the `oddities` of a chunk, whose fate `_settle` finds; gives back how many.
 
     Asked with the worst route's shares: a few messages too many, but no table look-up for all of them.
@@ -265,11 +271,13 @@ def _look_closer(slow, lose, twice, most_loss, most_duplicate, odd, oddities):  
 
 
 @njit(cache=True, nogil=True)
-def _settle(  # type: ignore[no-untyped-def]
-    oddities, down, kind, rows, sent_ms, entity, number, slow, lose, twice, later, place, own_key, drop_key,
-    first_minute, report_every_ms, routes, tables, hull_from_ms, hull_to_ms, calendar, windows, places,
-    order, members, return_over_ms, odd, arrival_ms, copy_ms, outcome, messages, latency_ms,
-):  # fmt: skip
+def _settle(
+    oddities: Any, down: Any, kind: Any, rows: Any, sent_ms: Any, entity: Any, number: Any, slow: Any,
+    lose: Any, twice: Any, later: Any, place: Any, own_key: Any, drop_key: Any, first_minute: Any,
+    report_every_ms: Any, routes: Any, tables: Any, hull_from_ms: Any, hull_to_ms: Any, calendar: Any,
+    windows: Any, places: Any, order: Any, members: Any, return_over_ms: Any, odd: Any, arrival_ms: Any,
+    copy_ms: Any, outcome: Any, messages: Any, latency_ms: Any,
+) -> None:  # fmt: skip
     """The fate of messages with something the matter, one by one; corrects what `_arrive` has counted.
 
     One body, because a compiled call costs an atomic instruction or two for each column that it is handed.
@@ -370,10 +378,10 @@ def _settle(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _lose_in_bursts(  # type: ignore[no-untyped-def]
-    down, key, rows, sent_ms, first_minute, device, number, routes, route_of, arrival_ms, copy_ms, outcome,
-    messages, latency_ms,
-):  # fmt: skip
+def _lose_in_bursts(
+    down: Any, key: Any, rows: Any, sent_ms: Any, first_minute: Any, device: Any, number: Any, routes: Any,
+    route_of: Any, arrival_ms: Any, copy_ms: Any, outcome: Any, messages: Any, latency_ms: Any,
+) -> None:  # fmt: skip
     """Take back what `_carry_chunk` has delivered of messages sent in a burst of loss.
 
     The bursts of a device and direction are a calendar of their own, as its outages are.
@@ -404,7 +412,7 @@ def _lose_in_bursts(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _scratch():  # type: ignore[no-untyped-def]
+def _scratch() -> tuple[Any, ...]:
     """Columns for one chunk: entity, number, place, four words, what is odd, and which are."""
     words_of = np.empty((4, _CHUNK), np.uint32)
     return (
@@ -421,12 +429,13 @@ def _scratch():  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _carry_chunk(  # type: ignore[no-untyped-def]
-    scratch, down, kind, rows, sent_ms, first_minute, key, own_key, drop_key, device, route_of,
-    report_every_ms, routes, block_from_ms, most_loss, most_duplicate, tables, hull_from_ms, hull_to_ms,
-    calendar, suspect, windows, places, order, members, return_over_ms, arrival_ms, copy_ms, outcome,
-    messages, latency_ms,
-):  # fmt: skip
+def _carry_chunk(
+    scratch: Any, down: Any, kind: Any, rows: Any, sent_ms: Any, first_minute: Any, key: Any, own_key: Any,
+    drop_key: Any, device: Any, route_of: Any, report_every_ms: Any, routes: Any, block_from_ms: Any,
+    most_loss: Any, most_duplicate: Any, tables: Any, hull_from_ms: Any, hull_to_ms: Any, calendar: Any,
+    suspect: Any, windows: Any, places: Any, order: Any, members: Any, return_over_ms: Any, arrival_ms: Any,
+    copy_ms: Any, outcome: Any, messages: Any, latency_ms: Any,
+) -> None:  # fmt: skip
     """Settle the fate of one chunk; the numbers of its draws lie in the scratch columns already."""
     entity, number, place, slow, lose, twice, later, odd, oddities = scratch
     size = rows.shape[0]
@@ -446,11 +455,13 @@ def _carry_chunk(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _carry(  # type: ignore[no-untyped-def]
-    down, kind, rows, sent_ms, sequence, first_minute, key, own_key, drop_key, burst_key, device, route_of,
-    report_every_ms, routes, tables, hull_from_ms, hull_to_ms, calendar, suspect, windows, places, order,
-    members, return_over_ms, arrival_ms, copy_ms, outcome, messages, latency_ms,
-):  # fmt: skip
+def _carry(
+    down: Any, kind: Any, rows: Any, sent_ms: Any, sequence: Any, first_minute: Any, key: Any, own_key: Any,
+    drop_key: Any, burst_key: Any, device: Any, route_of: Any, report_every_ms: Any, routes: Any, tables: Any,
+    hull_from_ms: Any, hull_to_ms: Any, calendar: Any, suspect: Any, windows: Any, places: Any, order: Any,
+    members: Any, return_over_ms: Any, arrival_ms: Any, copy_ms: Any, outcome: Any, messages: Any,
+    latency_ms: Any,
+) -> None:  # fmt: skip
     """Settle the fate of messages; those whose `outcome` is set already were refused by their cloud."""
     scratch = _scratch()
     number = scratch[1]
@@ -478,9 +489,10 @@ def _carry(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _carry_quietly(  # type: ignore[no-untyped-def]
-    rows, sent_ms, first_minute, route_of, median_ms, arrival_ms, messages, latency_ms
-):
+def _carry_quietly(
+    rows: Any, sent_ms: Any, first_minute: Any, route_of: Any, median_ms: Any, arrival_ms: Any, messages: Any,
+    latency_ms: Any,
+) -> None:  # fmt: skip
     """As `_carry` where nothing can go wrong: everything arrives after its route's one latency."""
     place, cell = np.empty(_CHUNK, np.uint8), np.zeros(_CHUNK, np.uint32)
     for start in range(0, rows.shape[0], _CHUNK):
@@ -493,11 +505,13 @@ def _carry_quietly(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _carry_readings(  # type: ignore[no-untyped-def]
-    quiet, until_ms, skew_ms, readings, first_minute, key, own_key, drop_key, burst_key, device, route_of,
-    report_every_ms, routes, tables, median_ms, hull_from_ms, hull_to_ms, calendar, suspect, windows, places,
-    order, members, return_over_ms, arrived, later_at, later_ms, messages, latency_ms,
-):  # fmt: skip
+def _carry_readings(
+    quiet: Any, until_ms: Any, skew_ms: Any, readings: Any, first_minute: Any, key: Any, own_key: Any,
+    drop_key: Any, burst_key: Any, device: Any, route_of: Any, report_every_ms: Any, routes: Any, tables: Any,
+    median_ms: Any, hull_from_ms: Any, hull_to_ms: Any, calendar: Any, suspect: Any, windows: Any,
+    places: Any, order: Any, members: Any, return_over_ms: Any, arrived: Any, later_at: Any, later_ms: Any,
+    messages: Any, latency_ms: Any,
+) -> Any:  # fmt: skip
     """Carry readings up and sort them out, chunk by chunk while they are at hand.
 
     What arrives before `until_ms` is copied into the columns of `arrived`, by its device's own clock, a
@@ -564,10 +578,11 @@ def _carry_readings(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _admit(  # type: ignore[no-untyped-def]
-    now_ms, rows, used_today, allowance, route_of, places, cost_ns, burst_ns, token_life_ms, token_renewal_ms,
-    free_ns, token_until_ms, token_ready_ms, windows, outcome,
-):  # fmt: skip
+def _admit(
+    now_ms: Any, rows: Any, used_today: Any, allowance: Any, route_of: Any, places: Any, cost_ns: Any,
+    burst_ns: Any, token_life_ms: Any, token_renewal_ms: Any, free_ns: Any, token_until_ms: Any,
+    token_ready_ms: Any, windows: Any, outcome: Any,
+) -> None:  # fmt: skip
     """What vendors' clouds say to commands, one by one: token, then rate, then the device's budget."""
     for i in range(rows.shape[0]):
         row = rows[i]

@@ -76,7 +76,7 @@ class People:
         day = self.state.day
         sky = self._sky(day)
         for place, part in enumerate(self._population.parts):
-            diary, today = part.kind.diary(part.drawn, day, sky), part.kind.today(day, sky)
+            diary, today = part.kind.diary(part.drawn, day, sky), part.kind.shared_day(day, sky)
             if isinstance(today, Today):
                 today = today._replace(cuts_ms=self._cuts_ms)
             self._plan(place, diary, today, look=False)
@@ -94,7 +94,7 @@ class People:
                 diary, today = idle_diary(len(part.drawn.home)), Today(np.empty((0, 2), np.int64))
                 look = False
             else:
-                diary, today = part.kind.diary(part.drawn, before, sky), part.kind.today(before, sky)
+                diary, today = part.kind.diary(part.drawn, before, sky), part.kind.shared_day(before, sky)
                 look = True
             self._plan(place, diary, today, look=look)
 

@@ -53,8 +53,12 @@ def fault(kind: str, what: str, *, allowed: str, nearest: str = "") -> PydanticC
 class Written:
     """A value that a file spells as text: how it is read, written back and described to an editor."""
 
-    pattern: str
     examples: tuple[str, ...]
+
+    @property
+    def pattern(self) -> str:
+        """Regular expression of the texts allowed, for the JSON Schema."""
+        raise NotImplementedError
 
     def read(self, value: object, *, from_file: bool) -> object:
         """The value in its own unit; plain values from Python pass for the field's type to judge."""
@@ -102,8 +106,8 @@ class Quantity(Written):
         return next(unit for unit, size in self.units.items() if size == 1)
 
     @property
-    def pattern(self) -> str:  # type: ignore[override]  # read-only here, and no one writes it
-        """Regular expression of the texts allowed, for the JSON Schema."""
+    def pattern(self) -> str:
+        """A number, a space if wanted, and one of the units."""
         units = "|".join(re.escape(unit).replace(r"\ ", " ") for unit in self.units)
         return f"^{'[+-]?' if self.negative else '[+]?'}{_NUMBER.removeprefix('[+-]?')}\\s*({units})$"
 

@@ -280,9 +280,10 @@ def _per_profile(values: Sequence[int | bool]) -> I64:
 
 
 @njit(cache=True, nogil=True)
-def _first_of_interval(  # type: ignore[no-untyped-def]
-    theirs, place, rows, event_ms, arrival_ms, interval_ms, backfills, allowance, last_slot, requests, counts
-):
+def _first_of_interval(
+    theirs: Any, place: Any, rows: Any, event_ms: Any, arrival_ms: Any, interval_ms: Any, backfills: Any,
+    allowance: Any, last_slot: Any, requests: Any, counts: Any,
+) -> Any:  # fmt: skip
     """Places of the readings that are told, in order; the others are counted."""
     kept = np.empty(len(theirs), np.int64)
     count = 0
@@ -306,7 +307,7 @@ def _first_of_interval(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _over_budget(rows, place, reached, allowance, used):  # type: ignore[no-untyped-def]
+def _over_budget(rows: Any, place: Any, reached: Any, allowance: Any, used: Any) -> Any:
     """Which set-points are beyond the day's budget of their device; the others are written on it."""
     over = np.zeros(len(rows), np.bool_)
     for k in range(len(rows)):

@@ -125,7 +125,7 @@ def make_play(device: Any) -> Any:
     happen, next_event_ms, integrate = device.happen, device.next_event_ms, device.integrate
 
     @njit(nogil=True)
-    def play(state, spec, diary, today, until_ms):  # type: ignore[no-untyped-def]
+    def play(state: Any, spec: Any, diary: Any, today: Any, until_ms: Any) -> int:
         lived = 0
         for row in range(state.shape[0]):
             s, p, d = state[row], spec[row], diary[row]
@@ -170,7 +170,7 @@ def _day(kind: Any, drawn: Any, day: date) -> tuple[Any, Any, int, float]:
     """(diary, today, end [ms], seconds that the diary took)."""
     sky = sky_of(day)
     diary_seconds, diary = timed(lambda: kind.diary(drawn, day, sky))
-    return diary, kind.today(day, sky), plan_moment_ms(day + timedelta(days=1)), diary_seconds
+    return diary, kind.shared_day(day, sky), plan_moment_ms(day + timedelta(days=1)), diary_seconds
 
 
 def ochre_seconds(python: str) -> tuple[float, float]:

@@ -154,7 +154,7 @@ def scenario(homes: int, seed: int) -> Scenario:
 
 
 def _window_ms() -> tuple[int, int]:
-    return tuple(periods.local_clock_ms(DAY, hour, 0) for hour in (FROM_HOUR, TO_HOUR))  # type: ignore[return-value]
+    return periods.local_clock_ms(DAY, FROM_HOUR), periods.local_clock_ms(DAY, TO_HOUR)
 
 
 def _evening(homes: int, seed: int) -> tuple[Steps, Steps]:

@@ -124,7 +124,7 @@ class Appliances:
         diary["after_s"] = np.minimum(after_ms / 1000.0, 6 * 3600).astype(np.int32)
         return diary
 
-    def today(self, day: date, sky: Sky) -> Today:  # noqa: ARG002 - as all kinds
+    def shared_day(self, day: date, sky: Sky) -> Today:  # noqa: ARG002 - as all kinds
         """The programmes, every day the same."""
         return appliance.make_today(sky.first_ms)
 

@@ -141,7 +141,7 @@ class HomeBatteries:
         place[owners] = np.arange(len(owners))
         return np.asarray(given_w[place[home]])
 
-    def today(self, day: date, sky: Sky) -> battery.Today:
+    def shared_day(self, day: date, sky: Sky) -> battery.Today:
         """The windows of the tariff that a diary of `day` may meet."""
         return battery.Today(
             sky.first_ms, windows_ms(self._settings.cheap, day), windows_ms(self._settings.peak, day)

@@ -102,7 +102,7 @@ class BusinessSites:
         diary["scale_permille"] = np.clip(1000.0 * (1.0 + self._settings.day_sd * z), 500, 1500)
         return diary
 
-    def today(self, day: date, sky: Sky) -> building.Today:
+    def shared_day(self, day: date, sky: Sky) -> building.Today:
         """The trades' profiles, HVAC by the weather of each region."""
         plain = np.zeros((len(TRADES), sky.outdoor_c.shape[1]))
         hvac = np.zeros((len(TRADES), *sky.outdoor_c.shape))
@@ -177,7 +177,7 @@ class Generators:
         diary["refuel_ms"] = np.where(refuels, refuel_ms, generator.NEVER_MS)
         return diary
 
-    def today(self, day: date, sky: Sky) -> generator.Today:  # noqa: ARG002 - as all kinds
+    def shared_day(self, day: date, sky: Sky) -> generator.Today:  # noqa: ARG002 - as all kinds
         """Nothing but the day's beginning."""
         return generator.Today(sky.first_ms)
 

@@ -61,7 +61,7 @@ class Cars:
             self._settings, self.drivers(spec["device"]), spec["battery_mj"], day, sky.mean_c, self._seed
         )
 
-    def today(self, day: date, sky: Sky) -> ev.Today:  # noqa: ARG002 - every kind's signature
+    def shared_day(self, day: date, sky: Sky) -> ev.Today:  # noqa: ARG002 - every kind's signature
         """The preset schedule, and 23, 24 or 25 h to the next deadline."""
         settings = self._settings
         step_ms = deadline_ms(settings, day + timedelta(days=1)) - deadline_ms(settings, day)

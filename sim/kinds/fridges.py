@@ -76,6 +76,6 @@ class FridgeFreezers:
         """Fridges have no day of their own."""
         return np.zeros(len(drawn.home), DIARY)
 
-    def today(self, day: date, sky: Sky) -> Today:  # noqa: ARG002 - as all kinds
+    def shared_day(self, day: date, sky: Sky) -> Today:  # noqa: ARG002 - as all kinds
         """Nothing but the day's beginning."""
         return Today(sky.first_ms)

@@ -247,7 +247,7 @@ class HeatPumpKind:
         heat = a_day_wh[:, None] * weight / weight.sum() / _DRAW_SHARE * (0.5 + size)
         return _since_plan_s(hour, last_s), np.where(takes < _DRAW_SHARE, heat, 0.0).astype(np.int64)
 
-    def today(self, day: date, sky: Sky) -> Today:
+    def shared_day(self, day: date, sky: Sky) -> Today:
         """The weather, and when people and appliances give heat: as a home's electricity runs, assumed."""
         shape = mean_shape_kw(day)[clock_half_hours(day)]
         first = (sky.first_ms - periods.day_start_ms(day)) // HALF_HOUR_MS
@@ -303,7 +303,7 @@ def _since_plan_s(hour: F64, last_s: int) -> I64:
 
 
 @njit(cache=True, nogil=True)
-def _fill_design(spec, cop, flow):  # type: ignore[no-untyped-def]
+def _fill_design(spec: Any, cop: Any, flow: Any) -> None:
     for i in range(spec.shape[0]):
         flow[i] = heat_pump.flow_c(spec[i], DESIGN_C)
         cop[i] = heat_pump.lift_cop(spec[i], DESIGN_C, flow[i])

@@ -119,7 +119,7 @@ class HotWaterCylinders:
         diary["boost_for_s"] = np.where(boosts, settings.boost_for_ms // 1000, 0)
         return diary
 
-    def today(self, day: date, sky: Sky) -> hot_water.Today:  # noqa: ARG002 - water does not see the sky
+    def shared_day(self, day: date, sky: Sky) -> hot_water.Today:  # noqa: ARG002 - water does not see the sky
         """The night hours."""
         return hot_water.Today(night_windows_ms(self._settings.switch, self._homes.group_names, day))
 

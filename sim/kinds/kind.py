@@ -105,7 +105,7 @@ class Kind(Protocol):
     def diary(self, drawn: Drawn, day: date, sky: Sky) -> np.ndarray[Any, Any]:
         """DIARY of every row from the planning moment of `day` to the next: keyed draws alone."""
 
-    def today(self, day: date, sky: Sky) -> Any:
+    def shared_day(self, day: date, sky: Sky) -> Any:
         """What all rows share from the planning moment of `day` to the next: the module's `Today`."""
 
 

@@ -101,7 +101,7 @@ class Roofs:
             diary["flicker"] = (u[:, 0] * _FLICKER_PATTERNS).astype(np.uint16)
         return diary
 
-    def today(self, day: date, sky: Sky) -> pv.Today:  # noqa: ARG002 - every kind's signature
+    def shared_day(self, day: date, sky: Sky) -> pv.Today:  # noqa: ARG002 - every kind's signature
         """The sky and the sun's way over each region."""
         return self._light(sky)
 
@@ -141,7 +141,7 @@ class Roofs:
 
 
 @njit(cache=True, nogil=True)
-def _fill(spec, diary, today, out):  # type: ignore[no-untyped-def]
+def _fill(spec: Any, diary: Any, today: Any, out: Any) -> None:
     """Mean power of each row by half-hour."""
     step_ms = HALF_HOUR_MS // _STEPS
     for row in range(out.shape[0]):

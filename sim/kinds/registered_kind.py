@@ -57,9 +57,9 @@ class RegisteredKind:
         """As the kind's."""
         return self._kind.diary(drawn, day, sky)
 
-    def today(self, day: date, sky: Sky) -> Any:
+    def shared_day(self, day: date, sky: Sky) -> Any:
         """As the kind's."""
-        return self._kind.today(day, sky)
+        return self._kind.shared_day(day, sky)
 
 
 class RegisteredRoofs(Roofs):

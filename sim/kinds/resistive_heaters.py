@@ -94,7 +94,7 @@ class ResistiveHeaterHomes:
         diary["heats"] = mean_c < settings.balance_c
         return diary
 
-    def today(self, day: date, sky: Sky) -> resistive_heater.Today:  # noqa: ARG002 - the sky says the day
+    def shared_day(self, day: date, sky: Sky) -> resistive_heater.Today:  # noqa: ARG002 - the sky says the day
         """The weather."""
         return resistive_heater.Today(sky.first_ms, sky.outdoor_c)
 

@@ -202,7 +202,7 @@ class StorageHeaterHomes:
         diary["boost_for_s"] = settings.boost_for_ms // 1000
         return diary
 
-    def today(self, day: date, sky: Sky) -> storage_heater.Today:  # noqa: ARG002 - bricks do not see the sky
+    def shared_day(self, day: date, sky: Sky) -> storage_heater.Today:  # noqa: ARG002 - bricks do not see the sky
         """The night hours."""
         return storage_heater.Today(night_windows_ms(self._settings.switch, self._homes.group_names, day))
 

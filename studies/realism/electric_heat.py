@@ -38,7 +38,9 @@ def make_play(device: Any) -> Any:
     happen, next_event_ms, integrate = device.happen, device.next_event_ms, device.integrate
 
     @njit(nogil=True)
-    def play(state, spec, diary, today, first_ms, until_ms, minute_mj):  # type: ignore[no-untyped-def]
+    def play(
+        state: Any, spec: Any, diary: Any, today: Any, first_ms: Any, until_ms: Any, minute_mj: Any
+    ) -> int:
         lived = 0
         for row in range(state.shape[0]):
             s, p, d = state[row], spec[row], diary[row]
@@ -97,7 +99,7 @@ def live(kind: Any, days: int, mean_c: float = 4.0) -> Lived:
         sky = winter_sky(day, mean_c)
         minute_mj = np.zeros((len(drawn.spec), 1440), np.int64)
         until_ms = plan_moment_ms(day + timedelta(days=1))
-        diary, today = kind.diary(drawn, day, sky), kind.today(day, sky)
+        diary, today = kind.diary(drawn, day, sky), kind.shared_day(day, sky)
         play = PLAYS[kind.device.__name__]
         lived += play(drawn.state, drawn.spec, diary, today, sky.first_ms, until_ms, minute_mj)
     return Lived(minute_mj / MINUTE_MS, drawn.state, drawn, lived / days / len(drawn.spec), days)

@@ -71,7 +71,10 @@ SUN_W_PER_M2 = (28, 52, 98, 158, 200, 215, 207, 172, 124, 72, 36, 22)
 
 
 @njit(nogil=True)
-def live(state, spec, diary, today, until_ms, off_ms, import_mj, heat_mj, water_mj, events):  # type: ignore[no-untyped-def]
+def live(
+    state: Any, spec: Any, diary: Any, today: Any, until_ms: Any, off_ms: Any, import_mj: Any, heat_mj: Any,
+    water_mj: Any, events: Any,
+) -> None:  # fmt: skip
     """Live every row to `until_ms`; add energy by half-hour of import, heat to rooms, heat to water.
 
     At `off_ms` every row is told to draw nothing for two hours.
@@ -145,7 +148,7 @@ def live_day(
     for ahead in range(-settle, 1):
         its_day = day + timedelta(days=ahead)
         sky = sky_of(its_day, mean_c)
-        diary, today = kind.diary(drawn, its_day, sky), kind.today(its_day, sky)
+        diary, today = kind.diary(drawn, its_day, sky), kind.shared_day(its_day, sky)
         count = sky.outdoor_c.shape[1]
         energy = np.zeros((3, len(spec), count))
         events = np.zeros(len(spec), np.int64)

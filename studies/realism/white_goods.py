@@ -38,7 +38,9 @@ def make_play(device: Any) -> Any:
     happen, next_event_ms, integrate = device.happen, device.next_event_ms, device.integrate
 
     @njit(nogil=True)
-    def play(state, spec, diary, today, count_from_ms, until_ms, told):  # type: ignore[no-untyped-def]
+    def play(
+        state: Any, spec: Any, diary: Any, today: Any, count_from_ms: Any, until_ms: Any, told: Any
+    ) -> None:
         for row in range(state.shape[0]):
             s, p, d = state[row], spec[row], diary[row]
             while True:
@@ -75,7 +77,7 @@ def kind_of(settings: Any, seed: int, owners: int = OWNERS) -> Any:
 def live(kind: Any, drawn: Any, day: date, until_ms: int, count_from_ms: int = 0) -> np.ndarray[Any, Any]:
     """Live on until then; gives counts of events and of what was told, STARTED, FINISHED, MOVED (rows, 4)."""
     told = np.zeros((len(drawn.spec), 4), np.int64)
-    diary, today = kind.diary(drawn, day, sky_of(day)), kind.today(day, sky_of(day))
+    diary, today = kind.diary(drawn, day, sky_of(day)), kind.shared_day(day, sky_of(day))
     play = PLAYS[kind.device.__name__]
     play(drawn.state, drawn.spec, diary, today, count_from_ms, until_ms, told)
     return told
@@ -139,7 +141,7 @@ def message_of_the_morning(seed: int, owners: int = 1500) -> Message:
     """Owners of dishwashers are told at 08:00 to draw nothing from 18:00 to 20:00."""
     kind = kind_of(Dishwashers(), seed, owners)
     drawn = kind.draw(plan_moment_ms(START))
-    diary, today = kind.diary(drawn, START, sky_of(START)), kind.today(START, sky_of(START))
+    diary, today = kind.diary(drawn, START, sky_of(START)), kind.shared_day(START, sky_of(START))
     message_ms, begin_ms, end_ms = (periods.local_clock_ms(START, hour) for hour in (8, 18, 20))
     live(kind, drawn, START, message_ms)
     _tell_all(drawn.state, drawn.spec, diary, today, message_ms, begin_ms, end_ms)
@@ -150,6 +152,6 @@ def message_of_the_morning(seed: int, owners: int = 1500) -> Message:
 
 
 @njit(nogil=True)
-def _tell_all(state, spec, diary, today, now_ms, begin_ms, end_ms):  # type: ignore[no-untyped-def]
+def _tell_all(state: Any, spec: Any, diary: Any, today: Any, now_ms: Any, begin_ms: Any, end_ms: Any) -> None:
     for row in range(state.shape[0]):
         appliance.obey(state[row], spec[row], diary[row], today, now_ms, 0, begin_ms, end_ms, 1, True)

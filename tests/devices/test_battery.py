@@ -486,7 +486,7 @@ def test_windows_begin_together_unless_they_are_spread():
 def test_a_june_day_of_three_hundred_homes_takes_few_events_and_wastes_a_sixth_of_what_it_cycles():
     day = date(2024, 6, 20)
     kind, drawn, sky = make_kind(day, Batteries())
-    diary, today = kind.diary(drawn, day, sky), kind.today(day, sky)
+    diary, today = kind.diary(drawn, day, sky), kind.shared_day(day, sky)
     rows, specs, days = (table.view(np.recarray) for table in (drawn.state, drawn.spec, diary))
     events = 0
     for s, p, d in zip(rows, specs, days, strict=True):

@@ -308,7 +308,7 @@ def test_sites_draw_more_when_open_and_in_the_cold_and_little_at_weekends(seed):
 
     def mean_w(day, hour, outdoor_c=6.0):
         sky = sky_of(day, outdoor_c)
-        diary, today = kind.diary(drawn, day, sky).view(np.recarray), kind.today(day, sky)
+        diary, today = kind.diary(drawn, day, sky).view(np.recarray), kind.shared_day(day, sky)
         at_ms = sky.first_ms + int((hour - 4.5) * HOUR_MS)
         return np.mean([
             building.plain_w(p, d, today, at_ms) + building.hvac_w(p, d, today, at_ms)
@@ -324,7 +324,7 @@ def test_sites_draw_more_when_open_and_in_the_cold_and_little_at_weekends(seed):
 def test_a_site_lives_a_day_of_its_trade_in_about_fifty_events():
     kind, drawn = drawn_by(BusinessSites, Businesses(), count=20)
     sky = sky_of(date(2024, 1, 16))
-    today, diary = kind.today(date(2024, 1, 16), sky), kind.diary(drawn, date(2024, 1, 16), sky)
+    today, diary = kind.shared_day(date(2024, 1, 16), sky), kind.diary(drawn, date(2024, 1, 16), sky)
     s, p, d = (table.view(np.recarray)[0] for table in (drawn.state, drawn.spec, diary))
     assert len(live(building, s, p, d, today)) == 48
 

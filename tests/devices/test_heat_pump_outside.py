@@ -78,7 +78,7 @@ def test_the_house_crosses_a_level_when_scipy_says_so(
     def crosses(_: float, t: Any) -> float:
         return float(t[0] - level_c)
 
-    crosses.terminal = True  # type: ignore[attr-defined]
+    crosses.terminal = True
     solved = solve_ivp(
         change, (0.0, 86_400.0), [air_c, fabric_c], method="DOP853", events=crosses, rtol=1e-10, atol=1e-10
     )

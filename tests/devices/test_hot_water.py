@@ -12,40 +12,23 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from one_heater import DAY_MS, HOUR_MS, PLAN_MS, WH, Heater, at, blank
 
 from devices import hot_water
 from devices.hot_water import DRAWS, NEVER_MS, EventKind
 from devices.scalar import uncompiled
 from protocol.messages import NO_LIMIT_W, AckOutcome, AssetStatus
 
-PLAN_MS = 1_705_379_400_000  # 2024-01-16 04:30 UTC
-DAY_MS = 86_400_000
-HOUR_MS = 3_600_000
-WH = 3_600_000
 MJ_PER_K = 150 * 4_186_000  # mJ
 LOSS_PER_MS = 1_500 * WH / DAY_MS / 45 / MJ_PER_K
 PLAIN = uncompiled(hot_water)
-
-
-def at(clock):
-    """UTC ms of `HH:MM[:SS]` on the first day; hours from 24 on are those of the next."""
-    hours, minutes, *seconds = (int(part) for part in clock.split(":"))
-    return PLAN_MS + (hours * 3600 + minutes * 60 + sum(seconds) - 16_200) * 1000
-
-
-def shown(now_ms):
-    seconds = (now_ms - PLAN_MS) // 1000 + 16_200
-    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
-
-
 NIGHTS = hot_water.Today(np.array([[[at("00:00"), at("07:00")], [at("24:00"), at("31:00")]]]))
+TELLS = [EventKind(kind) for kind in (5, 6, 7, 20, 21, 22)]
 
 
-class Tank:
-    """One row that lives by its own events and by orders, and keeps what it was told."""
-
+class Tank(Heater):
     def __init__(self, physics=hot_water, *, start_c=60.0, draws=(), **fields):
-        s, p, d = (np.zeros(1, kind) for kind in (physics.STATE, physics.SPEC, physics.DIARY))
+        s, p, d = blank(physics)
         p["mj_per_k"], p["loss_per_ms"], p["ambient_c"] = MJ_PER_K, LOSS_PER_MS, 18.0
         p["rating_w"], p["set_c"], p["band_k"], p["store_c"], p["purge_c"] = 3_000, 60.0, 6.0, 65.0, 65.0
         p["sensor_share"], p["floor_share"], p["traits"] = 0.3, 0.25, hot_water.SMART
@@ -55,46 +38,8 @@ class Tank:
             d["draw_kj"][0, k] = round(wh * 3.6)
         s["at_ms"], s["limit_w"], s["upper_c"], s["lower_c"] = PLAN_MS, NO_LIMIT_W, start_c, start_c
         s["marks"] = hot_water.HOT if start_c > 54 else 0
-        for name, value in fields.items():
-            (d if name in d.dtype.names else p)[name] = value
-        self.physics = physics
-        self.s, self.p, self.d = (table.view(np.recarray)[0] for table in (s, p, d))
+        super().__init__(physics, (s, p, d), fields, today=NIGHTS, tells=TELLS)
         self.start_mj = physics.stored_mj(self.s, self.p)
-        self.told, self.trace, self.lived = [], [], 0
-        self.next_ms = PLAN_MS + 1
-
-    def live(self, until_ms):
-        """Own events until a moment, each after the last."""
-        while self.next_ms < until_ms:
-            assert self.next_ms > int(self.s.at_ms)
-            before_w = int(self.s.import_w)
-            bits, _ = self.physics.happen(self.s, self.p, self.d, NIGHTS, self.next_ms)
-            self._tell(bits, before_w)
-
-    def live_through(self, until_ms):
-        """Own events until a moment, and then up to it."""
-        self.live(until_ms + 1)
-        self.physics.integrate(self.s, self.p, self.d, NIGHTS, until_ms)
-        self.next_ms = self.physics.next_event_ms(self.s, self.p, self.d, NIGHTS)
-
-    def order(self, now_ms, limit_w, until_ms, *, from_ms=None, sequence=1):
-        self.live(now_ms + 1)
-        before_w = int(self.s.import_w)
-        outcome = self.physics.obey(
-            self.s, self.p, self.d, NIGHTS, now_ms, limit_w, from_ms or now_ms, until_ms, sequence, True
-        )
-        self._tell(0, before_w)
-        return AckOutcome(outcome)
-
-    def _tell(self, bits, before_w):
-        s = self.s
-        clock = shown(int(s.at_ms))
-        self.told += [(clock, EventKind(k).name) for k in (5, 6, 7, 20, 21, 22) if bits >> k & 1]
-        if s.import_w != before_w:
-            self.told.append((clock, int(s.import_w)))
-        self.trace.append((s.tobytes(), bits))
-        self.lived += 1
-        self.next_ms = self.physics.next_event_ms(s, self.p, self.d, NIGHTS)
 
     def balance_mj(self):
         """Energy in, less what is stored, used and lost."""
@@ -130,20 +75,10 @@ TANKS = st.fixed_dictionaries({
 })  # fmt: skip
 
 
-def lived(tank, orders):
-    """A day and a night under orders."""
-    for sequence, (wait_ms, limit_w, early_ms, hold_ms) in enumerate(sorted(orders), 1):
-        now_ms = PLAN_MS + 1 + wait_ms
-        from_ms = now_ms + early_ms
-        tank.order(now_ms, limit_w, from_ms + hold_ms, from_ms=from_ms, sequence=sequence)
-    tank.live(PLAN_MS + DAY_MS)
-    return tank
-
-
 @settings(max_examples=80, deadline=None)
 @given(TANKS, ORDERS)
 def test_whatever_is_ordered_energy_in_is_stored_used_or_lost(kind, orders):
-    assert abs(lived(Tank(**kind), orders).balance_mj()) < 1_000  # 1 W s
+    assert abs(Tank(**kind).live_under(orders).balance_mj()) < 1_000  # 1 W s
 
 
 @settings(max_examples=80, deadline=None)
@@ -170,7 +105,7 @@ def test_no_order_overheats_the_water_or_breaks_the_limit_that_it_takes(kind, or
 @settings(max_examples=30, deadline=None)
 @given(TANKS, ORDERS)
 def test_the_plain_source_lives_the_same_day_bit_for_bit(kind, orders):
-    fast, plain = lived(Tank(**kind), orders), lived(Tank(PLAIN, **kind), orders)
+    fast, plain = Tank(**kind).live_under(orders), Tank(PLAIN, **kind).live_under(orders)
     assert fast.trace == plain.trace
     assert fast.told == plain.told
 

@@ -289,7 +289,7 @@ def test_what_the_homes_meter_sees_by_half_hour_is_what_the_roof_gives():
     for flicker_sd in (0.0, 0.3):
         kind, drawn, sky = make_kind(Pv(flicker_sd=flicker_sd))
         expected_mj = kind.generated_w(drawn, DAY, sky).astype(np.int64).sum(axis=1) * HALF_HOUR_MS
-        diary, today = kind.diary(drawn, DAY, sky), kind.today(DAY, sky)
+        diary, today = kind.diary(drawn, DAY, sky), kind.shared_day(DAY, sky)
         rows, specs, days = (table.view(np.recarray) for table in (drawn.state, drawn.spec, diary))
         for k in range(0, 300, 30):
             s, p, d = rows[k], specs[k], days[k]
@@ -302,7 +302,7 @@ def test_what_the_homes_meter_sees_by_half_hour_is_what_the_roof_gives():
 
 def test_clouds_that_flicker_take_no_light_on_average_and_differ_between_roofs():
     kind, drawn, sky = make_kind(Pv(flicker_sd=0.3))
-    factors = kind.today(DAY, sky).flicker
+    factors = kind.shared_day(DAY, sky).flicker
     assert factors.shape == (64, 144)
     assert factors.mean() == pytest.approx(1.0, abs=0.02)
     assert np.unique(kind.diary(drawn, DAY, sky)["flicker"]).size > 50

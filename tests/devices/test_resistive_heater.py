@@ -12,29 +12,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from one_heater import DAY_MS, HOUR_MS, PLAN_MS, WH, Heater, at, blank
 
 from devices import resistive_heater
 from devices.resistive_heater import NEVER_MS, EventKind
 from devices.scalar import uncompiled
 from protocol.messages import NO_LIMIT_W, AckOutcome, AssetStatus
 
-PLAN_MS = 1_705_379_400_000  # 2024-01-16 04:30 UTC
-DAY_MS = 86_400_000
 HALF_HOUR_MS = 1_800_000
-HOUR_MS = 3_600_000
-WH = 3_600_000
 PLAIN = uncompiled(resistive_heater)
-
-
-def at(clock):
-    """UTC ms of `HH:MM[:SS]` on the first day; hours from 24 on are those of the next."""
-    hours, minutes, *seconds = (int(part) for part in clock.split(":"))
-    return PLAN_MS + (hours * 3600 + minutes * 60 + sum(seconds) - 16_200) * 1000
-
-
-def shown(now_ms):
-    seconds = (now_ms - PLAN_MS) // 1000 + 16_200
-    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
 
 
 def sky(outdoor_c):
@@ -42,56 +28,20 @@ def sky(outdoor_c):
     return resistive_heater.Today(PLAN_MS, np.broadcast_to(np.asarray(outdoor_c, float), (1, 48)).copy())
 
 
-class House:
-    """One row that lives by its own events and by orders, and keeps what it was told."""
+TELLS = [EventKind(kind) for kind in (5, 6, 7)]
 
+
+class House(Heater):
     def __init__(self, physics=resistive_heater, *, room_c=17.0, outdoor_c=5.0, **fields):
-        s, p, d = (np.zeros(1, kind) for kind in (physics.STATE, physics.SPEC, physics.DIARY))
+        s, p, d = blank(physics)
         p["loss_w_per_k"], p["mj_per_k"], p["gains_w"], p["rating_w"] = 100.0, 2_500 * WH, 470.0, 4_000
         p["warm_c"], p["setback_c"], p["floor_c"], p["ceiling_k"] = 20.0, 16.0, 18.0, 1.5
         p["traits"] = resistive_heater.SMART
         d["warm_from_ms"], d["warm_until_ms"] = [[at("07:00"), at("17:00")]], [[at("09:00"), at("22:00")]]
         d["look_ms"], d["heats"] = NEVER_MS, 1
         s["at_ms"], s["limit_w"], s["room_c"] = PLAN_MS, NO_LIMIT_W, room_c
-        for name, value in fields.items():
-            (d if name in d.dtype.names else p)[name] = value
-        self.physics, self.start_c, self.today = physics, room_c, sky(outdoor_c)
-        self.s, self.p, self.d = (table.view(np.recarray)[0] for table in (s, p, d))
-        self.told, self.trace, self.lived = [], [], 0
-        self.next_ms = PLAN_MS + 1
-
-    def live(self, until_ms):
-        """Own events until a moment, each after the last."""
-        while self.next_ms < until_ms:
-            assert self.next_ms > int(self.s.at_ms)
-            before_w = int(self.s.import_w)
-            bits, _ = self.physics.happen(self.s, self.p, self.d, self.today, self.next_ms)
-            self._tell(bits, before_w)
-
-    def live_through(self, until_ms):
-        """Own events until a moment, and then up to it."""
-        self.live(until_ms + 1)
-        self.physics.integrate(self.s, self.p, self.d, self.today, until_ms)
-        self.next_ms = self.physics.next_event_ms(self.s, self.p, self.d, self.today)
-
-    def order(self, now_ms, limit_w, until_ms, *, from_ms=None, sequence=1):
-        self.live(now_ms + 1)
-        before_w = int(self.s.import_w)
-        outcome = self.physics.obey(
-            self.s, self.p, self.d, self.today, now_ms, limit_w, from_ms or now_ms, until_ms, sequence, True
-        )
-        self._tell(0, before_w)
-        return AckOutcome(outcome)
-
-    def _tell(self, bits, before_w):
-        s = self.s
-        clock = shown(int(s.at_ms))
-        self.told += [(clock, EventKind(k).name) for k in (5, 6, 7) if bits >> k & 1]
-        if s.import_w != before_w:
-            self.told.append((clock, int(s.import_w)))
-        self.trace.append((s.tobytes(), bits))
-        self.lived += 1
-        self.next_ms = self.physics.next_event_ms(s, self.p, self.d, self.today)
+        super().__init__(physics, (s, p, d), fields, today=sky(outdoor_c), tells=TELLS)
+        self.start_c = room_c
 
     def power_at(self, clock):
         self.live(at(clock) + 1)
@@ -126,20 +76,10 @@ HOUSES = st.fixed_dictionaries({
 })  # fmt: skip
 
 
-def lived(house, orders):
-    """A day and a night under orders."""
-    for sequence, (wait_ms, limit_w, early_ms, hold_ms) in enumerate(sorted(orders), 1):
-        now_ms = PLAN_MS + 1 + wait_ms
-        from_ms = now_ms + early_ms
-        house.order(now_ms, limit_w, from_ms + hold_ms, from_ms=from_ms, sequence=sequence)
-    house.live_through(PLAN_MS + DAY_MS)
-    return house
-
-
 @settings(max_examples=50, deadline=None)
 @given(HOUSES, ORDERS)
 def test_whatever_is_ordered_energy_in_is_stored_or_lost(kind, orders):
-    assert abs(lived(House(**kind), orders).balance_mj()) < 1_000  # 1 W s
+    assert abs(House(**kind).live_under(orders).balance_mj()) < 1_000  # 1 W s
 
 
 @settings(max_examples=50, deadline=None)
@@ -164,7 +104,7 @@ def test_no_order_overheats_a_home_or_breaks_the_limit_that_it_takes_or_its_floo
 @settings(max_examples=20, deadline=None)
 @given(HOUSES, ORDERS)
 def test_the_plain_source_lives_the_same_day_bit_for_bit(kind, orders):
-    fast, plain = lived(House(**kind), orders), lived(House(PLAIN, **kind), orders)
+    fast, plain = House(**kind).live_under(orders), House(PLAIN, **kind).live_under(orders)
     assert fast.trace == plain.trace
     assert fast.told == plain.told
 

@@ -12,40 +12,23 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from one_heater import DAY_MS, HOUR_MS, PLAN_MS, WH, Heater, at, blank
 
 from devices import storage_heater
 from devices.scalar import uncompiled
 from devices.storage_heater import NEVER_MS, EventKind
 from protocol.messages import NO_LIMIT_W, AckOutcome, AssetStatus
 
-PLAN_MS = 1_705_379_400_000  # 2024-01-16 04:30 UTC
-DAY_MS = 86_400_000
-HOUR_MS = 3_600_000
-WH = 3_600_000
 PLAIN = uncompiled(storage_heater)
-
-
-def at(clock):
-    """UTC ms of `HH:MM[:SS]` on the first day; hours from 24 on are those of the next."""
-    hours, minutes, *seconds = (int(part) for part in clock.split(":"))
-    return PLAN_MS + (hours * 3600 + minutes * 60 + sum(seconds) - 16_200) * 1000
-
-
-def shown(now_ms):
-    seconds = (now_ms - PLAN_MS) // 1000 + 16_200
-    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
-
-
 NIGHTS = storage_heater.Today(
     np.array([[[at("00:00"), at("07:00")], [at("24:00"), at("31:00")], [at("48:00"), at("55:00")]]])
 )
+TELLS = [EventKind(kind) for kind in (5, 6, 7, 20, 21, 22)]
 
 
-class Home:
-    """One row that lives by its own events and by orders, and keeps what it was told."""
-
+class Home(Heater):
     def __init__(self, physics=storage_heater, *, core_wh=0, target_wh=0, tonight_wh=60_000, **spec):
-        s, p, d = (np.zeros(1, kind) for kind in (physics.STATE, physics.SPEC, physics.DIARY))
+        s, p, d = blank(physics)
         p["unit_w"], p["rating_w"], p["boost_w"] = 2_500, 10_000, 1_500
         p["capacity_mj"], p["band_mj"] = 70_000 * WH, 3_500 * WH
         p["closed_per_ms"], p["open_per_ms"] = 1 / (10 * HOUR_MS), 1 / (5 * HOUR_MS)
@@ -55,39 +38,8 @@ class Home:
         d["look_ms"] = NEVER_MS
         s["at_ms"], s["limit_w"], s["core_mj"] = PLAN_MS, NO_LIMIT_W, core_wh * WH
         s["target_mj"] = target_wh * WH
-        for name, value in spec.items():
-            (d if name in d.dtype.names else p)[name] = value
-        self.physics, self.start_wh = physics, core_wh
-        self.s, self.p, self.d = (table.view(np.recarray)[0] for table in (s, p, d))
-        self.told, self.trace, self.lived = [], [], 0
-        self.next_ms = PLAN_MS + 1
-
-    def live(self, until_ms):
-        """Own events until a moment, each after the last."""
-        while self.next_ms < until_ms:
-            before_ms, before_w = int(self.s.at_ms), int(self.s.import_w)
-            assert self.next_ms > before_ms
-            bits, _ = self.physics.happen(self.s, self.p, self.d, NIGHTS, self.next_ms)
-            self._tell(bits, before_w)
-
-    def order(self, now_ms, limit_w, until_ms, *, from_ms=None, sequence=1):
-        self.live(now_ms + 1)
-        before_w = int(self.s.import_w)
-        outcome = self.physics.obey(
-            self.s, self.p, self.d, NIGHTS, now_ms, limit_w, from_ms or now_ms, until_ms, sequence, True
-        )
-        self._tell(0, before_w)
-        return AckOutcome(outcome)
-
-    def _tell(self, bits, before_w):
-        s = self.s
-        clock = shown(int(s.at_ms))
-        self.told += [(clock, EventKind(k).name) for k in (5, 6, 7, 20, 21, 22) if bits >> k & 1]
-        if s.import_w != before_w:
-            self.told.append((clock, int(s.import_w)))
-        self.trace.append((s.tobytes(), bits))
-        self.lived += 1
-        self.next_ms = self.physics.next_event_ms(s, self.p, self.d, NIGHTS)
+        super().__init__(physics, (s, p, d), spec, today=NIGHTS, tells=TELLS)
+        self.start_wh = core_wh
 
     def balance_mj(self):
         """Energy in, less what is stored, used and leaked."""
@@ -121,20 +73,10 @@ HOMES = st.fixed_dictionaries({
 })  # fmt: skip
 
 
-def lived(home, orders):
-    """A day and a night under orders."""
-    for sequence, (wait_ms, limit_w, early_ms, hold_ms) in enumerate(sorted(orders), 1):
-        now_ms = PLAN_MS + 1 + wait_ms
-        from_ms = now_ms + early_ms
-        home.order(now_ms, limit_w, from_ms + hold_ms, from_ms=from_ms, sequence=sequence)
-    home.live(PLAN_MS + DAY_MS)
-    return home
-
-
 @settings(max_examples=60, deadline=None)
 @given(HOMES, ORDERS)
 def test_whatever_is_ordered_energy_in_is_stored_used_or_lost(kind, orders):
-    home = lived(Home(**kind), orders)
+    home = Home(**kind).live_under(orders)
     assert abs(home.balance_mj()) < 1_000  # 1 W s
 
 
@@ -161,7 +103,7 @@ def test_no_order_overfills_the_core_or_breaks_the_limit_that_it_takes(kind, ord
 @given(HOMES, ORDERS)
 @example({"core_wh": 3_000, "target_wh": 40_000, "traits": 4}, [(0, 0, 0, 9 * HOUR_MS)])
 def test_the_plain_source_lives_the_same_day_bit_for_bit(kind, orders):
-    fast, plain = lived(Home(**kind), orders), lived(Home(PLAIN, **kind), orders)
+    fast, plain = Home(**kind).live_under(orders), Home(PLAIN, **kind).live_under(orders)
     assert fast.trace == plain.trace
     assert fast.told == plain.told
 
@@ -170,12 +112,9 @@ def test_the_plain_source_lives_the_same_day_bit_for_bit(kind, orders):
 @given(HOMES, st.integers(1, DAY_MS - 1))
 def test_a_stretch_split_anywhere_gives_the_same(kind, split_ms):
     whole, split = Home(**kind), Home(**kind)
-    split.live(PLAN_MS + split_ms + 1)
-    storage_heater.integrate(split.s, split.p, split.d, NIGHTS, PLAN_MS + split_ms)
-    split.next_ms = storage_heater.next_event_ms(split.s, split.p, split.d, NIGHTS)
+    split.live_through(PLAN_MS + split_ms)
     for home in (whole, split):
-        home.live(PLAN_MS + DAY_MS)
-        storage_heater.integrate(home.s, home.p, home.d, NIGHTS, PLAN_MS + DAY_MS)
+        home.live_through(PLAN_MS + DAY_MS)
     assert [told for _, told in whole.told] == [told for _, told in split.told]
     for name in ("register_mj", "core_mj", "given_mj", "leaked_mj"):
         # a crossing may move by 1 ms when the logarithm is rounded again: 10 kW for 1 ms per crossing

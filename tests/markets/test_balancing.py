@@ -7,6 +7,7 @@ from datetime import date
 
 import numpy as np
 import pytest
+from market_mail import live, of_kind, remarks
 
 from markets import faults
 from markets.balancing import BalancingMarket
@@ -29,7 +30,6 @@ from protocol.messages import (
     OperationalMetering,
     PhysicalNotification,
     Point,
-    Remark,
     UnitDynamics,
 )
 from protocol.periods import HOUR_MS, MINUTE_MS, PERIOD_MS, day_start_ms
@@ -97,20 +97,6 @@ def declare(party, unit=UNIT, level=-20.0, periods=range(4, 48), pairs=PAIRS, **
     return party
 
 
-def live(party, until_ms):
-    """Ring every deadline up to `until_ms`; gives back what was said as (time, to, message)."""
-    said = [(party.state.now_ms, envelope.to, envelope.message) for envelope in party.take_outbox()]
-    while (now_ms := party.next_deadline_ms()) <= until_ms:
-        party.on_deadline(now_ms)
-        assert party.next_deadline_ms() > now_ms
-        said += [(now_ms, envelope.to, envelope.message) for envelope in party.take_outbox()]
-    return said
-
-
-def of_kind(said, kind, to=None):
-    return [message for _, who, message in said if isinstance(message, kind) and to in {None, who}]
-
-
 def sent(said):
     return [
         (at, message)
@@ -121,10 +107,6 @@ def sent(said):
 
 def bound(said):
     return of_kind(said, BidOfferAcceptance, "settlement")
-
-
-def remarks(said):
-    return [message.kind for message in of_kind(said, Remark)]
 
 
 def answer(party, number, accepted, at_ms, unit=UNIT):

@@ -4,6 +4,7 @@ from datetime import date
 
 import numpy as np
 import pytest
+from market_mail import live, of_kind, remarks
 
 from markets.dfs import DfsMarket
 from markets.settings import (
@@ -22,7 +23,6 @@ from protocol.messages import (
     DfsRequirement,
     DfsResult,
     DfsUnitRegistration,
-    Remark,
 )
 from protocol.periods import HOUR_MS, MINUTE_MS, PERIOD_MS, local_clock_ms
 
@@ -60,25 +60,8 @@ def bid(name="B1", mw=(5.0, 5.0), price=100.0, unit="U", event="E1"):
     return DfsBid(name, event, unit, tuple(mw), price)
 
 
-def live(party, until_ms):
-    said = [(party.state.now_ms, envelope.to, envelope.message) for envelope in party.take_outbox()]
-    while (now_ms := party.next_deadline_ms()) <= until_ms:
-        party.on_deadline(now_ms)
-        assert party.next_deadline_ms() > now_ms
-        said += [(now_ms, envelope.to, envelope.message) for envelope in party.take_outbox()]
-    return said
-
-
-def of_kind(said, kind, to="aggregator"):
-    return [message for _, who, message in said if isinstance(message, kind) and who == to]
-
-
-def remarks(said):
-    return [message.kind for message in of_kind(said, Remark, "journal")]
-
-
 def requirement_of(party, until_ms=FIVE):
-    return of_kind(live(party, until_ms), DfsRequirement)[0]
+    return of_kind(live(party, until_ms), DfsRequirement, "aggregator")[0]
 
 
 def answers(bids, *, event=None, competitors=(), units=None):
@@ -89,7 +72,7 @@ def answers(bids, *, event=None, competitors=(), units=None):
     needed = requirement_of(party, local_clock_ms(EVE, 14, 30))
     for one in bids:
         party.receive(one, needed.submit_by_ms)
-    results = of_kind(live(party, FIVE), DfsResult)
+    results = of_kind(live(party, FIVE), DfsResult, "aggregator")
     assert len(results) == len(bids)
     return {result.bid_id: result for result in results}
 
@@ -110,7 +93,7 @@ def test_the_edition_of_2024_publishes_within_the_day_and_leaves_four_hours_afte
     start = local_clock_ms(day, 0)
     party = market(script(start=local_clock_ms(day, hour)), start=start)
     assert live(party, local_clock_ms(day, *published) - 1) == []
-    (needed,) = of_kind(live(party, local_clock_ms(day, *published)), DfsRequirement)
+    (needed,) = of_kind(live(party, local_clock_ms(day, *published)), DfsRequirement, "aggregator")
     assert needed.start_ms - needed.results_by_ms >= 4 * HOUR_MS
 
 
@@ -193,7 +176,7 @@ def test_every_refused_bid_is_answered_at_once_with_a_reason(refused, words):
     register(party)
     live(party, local_clock_ms(EVE, 14, 30))
     party.receive(refused, party.state.now_ms)
-    (result,) = of_kind(live(party, party.state.now_ms), DfsResult)
+    (result,) = of_kind(live(party, party.state.now_ms), DfsResult, "aggregator")
     assert not result.accepted
     assert words in result.reason
     assert result.bid_id == refused.bid_id
@@ -206,7 +189,7 @@ def test_a_bid_one_millisecond_after_the_window_is_refused():
     party.receive(bid("B1"), closing)
     assert live(party, closing) == []
     party.receive(bid("B2"), closing + 1)
-    (result,) = of_kind(live(party, closing + 1), DfsResult)
+    (result,) = of_kind(live(party, closing + 1), DfsResult, "aggregator")
     assert "closed" in result.reason
 
 
@@ -217,7 +200,7 @@ def test_a_test_of_the_first_winter_must_last_an_hour():
     live(party, local_clock_ms(date(2023, 1, 17), 14, 30))
     party.receive(bid("B1", (2.0, 0.0, 2.0)), party.state.now_ms)
     party.receive(bid("B2", (2.0, 2.0, 0.0)), party.state.now_ms)
-    (result,) = of_kind(live(party, party.state.now_ms), DfsResult)
+    (result,) = of_kind(live(party, party.state.now_ms), DfsResult, "aggregator")
     assert (result.bid_id, result.accepted) == ("B1", False)
     assert "60 minutes" in result.reason
 
@@ -236,7 +219,7 @@ def test_the_same_bid_again_is_ignored():
     party.receive(bid(), party.state.now_ms)
     said = live(party, FIVE)
     assert remarks(said) == ["duplicate_bid"]
-    assert len(of_kind(said, DfsResult)) == 1
+    assert len(of_kind(said, DfsResult, "aggregator")) == 1
 
 
 def test_a_single_rule_can_be_replaced():
@@ -244,7 +227,7 @@ def test_a_single_rule_can_be_replaced():
     register(party)
     live(party, local_clock_ms(EVE, 14, 30))
     party.receive(bid(mw=(0.2, 0.2)), party.state.now_ms)
-    (result,) = of_kind(live(party, FIVE), DfsResult)
+    (result,) = of_kind(live(party, FIVE), DfsResult, "aggregator")
     assert result.accepted
 
 
@@ -290,7 +273,7 @@ def test_the_editions_guaranteed_price_is_published_with_its_tests_only():
 def test_the_seventh_test_of_the_second_winter_carries_no_guarantee():
     tests = [script(f"T{n}", FIVE - (8 - n) * HOUR_MS, test=True) for n in range(1, 8)]
     party = market(*tests)
-    needed = of_kind(live(party, FIVE), DfsRequirement)
+    needed = of_kind(live(party, FIVE), DfsRequirement, "aggregator")
     prices = {message.event_id: message.guaranteed_price_gbp_per_mwh for message in needed}
     assert [prices[f"T{n}"] for n in range(1, 8)] == [3000.0] * 6 + [None]
 
@@ -313,10 +296,10 @@ def test_a_cancellation_before_results_refuses_the_bids():
     live(party, local_clock_ms(EVE, 14, 30))
     party.receive(bid(), party.state.now_ms)
     said = live(party, FIVE)
-    (result,) = of_kind(said, DfsResult)
+    (result,) = of_kind(said, DfsResult, "aggregator")
     assert not result.accepted
     assert "cancelled" in result.reason
-    assert of_kind(said, DfsCancellation)[0].event_id == "E1"
+    assert of_kind(said, DfsCancellation, "aggregator")[0].event_id == "E1"
 
 
 def test_a_cancellation_after_results_is_told_to_settlement_too():
@@ -325,7 +308,7 @@ def test_a_cancellation_after_results_is_told_to_settlement_too():
     live(party, local_clock_ms(EVE, 14, 30))
     party.receive(bid(), party.state.now_ms)
     said = live(party, FIVE)
-    assert of_kind(said, DfsResult)[0].accepted
+    assert of_kind(said, DfsResult, "aggregator")[0].accepted
     assert [message.event_id for message in of_kind(said, DfsCancellation, "settlement")] == ["E1"]
 
 
@@ -420,7 +403,7 @@ def test_f5_a_conflicting_event_asks_for_the_same_time_under_another_name_and_ca
 
 def test_f5_a_conflicting_event_leaves_the_guarantees_of_later_tests_as_they_were():
     tests = [script(f"T{n}", FIVE - (8 - n) * HOUR_MS, test=True) for n in range(1, 8)]
-    needed = of_kind(live(market(*tests, faults=always("conflicting")), FIVE), DfsRequirement)
+    needed = of_kind(live(market(*tests, faults=always("conflicting")), FIVE), DfsRequirement, "aggregator")
     prices = {message.event_id: message.guaranteed_price_gbp_per_mwh for message in needed}
     assert prices["T6"] == 3000.0
     assert prices["T7"] is None

@@ -4,11 +4,11 @@ from datetime import date, timedelta
 
 import numpy as np
 import pytest
+from market_mail import live
 
 from markets.exchange import Exchange
 from markets.settings import ExchangeSettings, SettingsError
 from protocol.messages import DayAheadPrices, SystemPrice
-from protocol.party import NEVER_MS
 from protocol.periods import MINUTE_MS, PERIOD_MS, day_start_ms, local_clock_ms, period_count
 
 
@@ -16,15 +16,6 @@ def exchange(first, count=3):
     days = tuple(first + timedelta(days=step) for step in range(count))
     periods = np.arange(sum(period_count(day) for day in days), dtype=np.float64)
     return Exchange(ExchangeSettings(days, periods, periods + 1000, periods - 1000))
-
-
-def live(party):
-    said = []
-    while (now_ms := party.next_deadline_ms()) < NEVER_MS:
-        party.on_deadline(now_ms)
-        assert party.next_deadline_ms() > now_ms
-        said += [(now_ms, envelope.to, envelope.message) for envelope in party.take_outbox()]
-    return said
 
 
 DAYS = [date(2024, 1, 18), date(2024, 3, 30), date(2024, 10, 26)]

@@ -3,13 +3,12 @@
 A few hundred of each kind in every test run, the same each time; thousands of new ones with `make oracle`.
 """
 
-import importlib.util
 from datetime import date, timedelta
 from fractions import Fraction
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
+import plain_settlement as plain
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,10 +25,6 @@ from protocol.settlement import (
     expected_volume,
     non_delivery,
 )
-
-_SPEC = importlib.util.spec_from_file_location("plain", Path(__file__).with_name("plain_settlement.py"))
-plain = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(plain)
 
 PORTFOLIOS = max(200, settings.default.max_examples)
 MIN = 60_000

@@ -184,6 +184,6 @@ def test_on_days_of_clock_change_diaries_hold_the_whole_day_and_nights_keep_gree
         moments = panels.diary(panels.draw(begin_ms), day, sky)[edges]
         moments = moments[moments < resistive_heater.NEVER_MS]
         assert begin_ms <= moments.min() < moments.max() < end_ms
-    nights = heaters.today(day, sky).night_ms
+    nights = heaters.shared_day(day, sky).night_ms
     london = nights[2][nights[2, :, 0] < storage_heater.NEVER_MS]
     assert (london % 86_400_000 == np.array([1_800_000, 27_000_000])).all()  # 00:30 and 07:30 GMT

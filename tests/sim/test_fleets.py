@@ -40,7 +40,7 @@ def street():
     parts = [Part(kind, kind.draw(START_MS), place * HOMES) for place, kind in enumerate(kinds)]
     weather = make_weather(Weather(), DAY, 3, SEED, None)
     sky = replace(make_sky(weather, homes.group_names, SEED, START_MS, 48), mean_c=5.0)
-    return parts, [(part.kind.diary(part.drawn, DAY, sky), part.kind.today(DAY, sky)) for part in parts]
+    return parts, [(part.kind.diary(part.drawn, DAY, sky), part.kind.shared_day(DAY, sky)) for part in parts]
 
 
 def living(engine=Fleet, workers=1):

@@ -91,7 +91,7 @@ def test_who_withdrew_is_refused_once_and_told_nothing_after_that_is_heard(day: 
     refused = [
         row
         for mail in day.sent(Acks)
-        for row in mail.message.rows[mail.message.outcome == AckOutcome.NO_CONSENT].tolist()  # type: ignore[attr-defined]
+        for row in mail.message.rows[mail.message.outcome == AckOutcome.NO_CONSENT].tolist()
     ]
     assert refused
     assert sum(change["setpoints_unheard"] for change in day.changes) >= len(set(refused))

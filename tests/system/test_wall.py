@@ -138,6 +138,6 @@ def test_an_aggregator_that_peeks_dies_of_the_poison(
         np.sum(run.fleet.cars.state.rows["import_w"])
         honest(now_ms)
 
-    inner.on_deadline = peek  # type: ignore[method-assign]
+    inner.on_deadline = peek
     with pytest.raises(AssertionError, match="hidden truth"):
         decisions(run, poisoned=True)

@@ -84,7 +84,7 @@ def drawn_of(name: str) -> tuple[Drawn, list[tuple[Any, Any]]]:
         first_ms = plan_moment_ms(day)
         sky = replace(make_sky(weather, homes().group_names, SEED, first_ms, 48), mean_c=5.0)
         drawn = kind.draw(plan_moment_ms(DAY))
-        days.append((kind.diary(drawn, day, sky), kind.today(day, sky)))
+        days.append((kind.diary(drawn, day, sky), kind.shared_day(day, sky)))
     return drawn, days
 
 
