@@ -304,6 +304,32 @@ def trace(
 
 
 @app.command()
+def reconcile(
+    folder: Folder,
+    disputes: Annotated[
+        Path | None, typer.Option("--disputes", help="YAML or JSON file of disputes", show_default=False)
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Say why what was traded, notified, instructed, settled and true differ, and what disputes come to."""
+    from flextwin import reconcile as telling
+    from sim.run_folder import RunFolder
+    from studies.disputes import read_disputes, settle_disputes
+    from studies.reconciliation import reconcile as reconciled
+
+    run_folder = RunFolder(folder)
+    rows = reconciled(run_folder)
+    outcomes = [] if disputes is None else settle_disputes(run_folder, read_disputes(disputes, run_folder))
+    if json_:
+        say_json(telling.as_json(rows, outcomes))
+    else:
+        for line in (*telling.lines(rows), *telling.dispute_lines(outcomes)):
+            say(line)
+    if any(row.unexplained for row in rows):
+        raise Exit(RED)
+
+
+@app.command()
 def report(folder: Folder, json_: Json = False) -> None:
     """Build key figures, report and picture again from a run's tables."""
     from flextwin import api

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,10 +20,14 @@ from protocol.messages import (
     DfsResult,
     InstructionStep,
     Message,
+    PhysicalNotification,
+    Profile,
     Remark,
     Statement,
 )
 from protocol.party import NEVER_MS, Envelope
+from protocol.periods import PERIOD_MS
+from sim.run_folder import NONE
 from sim.tables import TABLES
 
 
@@ -50,6 +55,7 @@ class JournalState:
     events: Page = field(default_factory=lambda: Page("events"))
     participation: Page = field(default_factory=lambda: Page("participation"))
     complaints: Page = field(default_factory=lambda: Page("complaints"))
+    market_levels: Page = field(default_factory=lambda: Page("market_levels"))
 
 
 class Journal:
@@ -70,6 +76,7 @@ class Journal:
             DfsCancellation: self._dfs_cancellation,
             BidOfferAcceptance: self._acceptance,
             AcceptanceResponse: self._acceptance_response,
+            PhysicalNotification: self._notification,
             DfsParticipants: self._participants,
             Complaints: self._complaints,
         }
@@ -86,6 +93,7 @@ class Journal:
             state.events,
             state.participation,
             state.complaints,
+            state.market_levels,
         )
 
     def hears(self, message: Message) -> bool:
@@ -190,11 +198,20 @@ class Journal:
     def _dfs_bid(self, bid: DfsBid, now_ms: int) -> None:
         detail = f"{bid.unit}: {_each(bid.turn_down_mw)} MW at {bid.price_gbp_per_mwh:g} GBP/MWh"
         self._event(now_ms, "dfs_bid", "aggregator", bid.event_id, detail)
+        at_ms = (NONE,) * len(bid.turn_down_mw)
+        heading = (now_ms, "dfs", bid.unit, bid.event_id, "bid", bid.bid_id)
+        self._levels(heading, at_ms, bid.turn_down_mw, bid.price_gbp_per_mwh)
 
     def _dfs_result(self, result: DfsResult, now_ms: int) -> None:
         verdict = "accepted" if result.accepted else f"refused: {result.reason}"
         offer = f"{_each(result.turn_down_mw)} MW at {result.price_gbp_per_mwh:g} GBP/MWh"
         self._event(now_ms, "dfs_result", "dfs", result.event_id, f"{result.unit}: {offer} {verdict}")
+        self._result_levels(result, "accepted" if result.accepted else "refused", now_ms)
+
+    def _result_levels(self, result: DfsResult, what: str, now_ms: int) -> None:
+        at_ms = tuple(result.start_ms + place * PERIOD_MS for place in range(len(result.turn_down_mw)))
+        heading = (now_ms, "dfs", result.unit, result.event_id, what, result.bid_id)
+        self._levels(heading, at_ms, result.turn_down_mw, result.price_gbp_per_mwh)
 
     def _dfs_cancellation(self, cancellation: DfsCancellation, now_ms: int) -> None:
         self._event(now_ms, "dfs_cancellation", "dfs", cancellation.event_id, cancellation.reason)
@@ -203,6 +220,40 @@ class Journal:
         levels = ", ".join(f"{point.level_mw:g}" for point in acceptance.profile)
         detail = f"{acceptance.amendment}: levels {levels} MW"
         self._event(now_ms, "acceptance", "balancing", f"{acceptance.unit}/{acceptance.number}", detail)
+
+        self._profile(now_ms, acceptance, acceptance.amendment)
+
+    def bind(self, message: BidOfferAcceptance | DfsResult, now_ms: int) -> None:
+        """Write down what settlement was told of an acceptance or of a cleared bid: only that is settled."""
+        if isinstance(message, DfsResult):
+            self._result_levels(message, "binding" if message.accepted else "unbound", now_ms)
+        else:
+            self._profile(now_ms, message, "unbound" if message.amendment == "DEL" else "binding")
+
+    def _profile(self, now_ms: int, acceptance: BidOfferAcceptance, what: str) -> None:
+        number = str(acceptance.number)
+        told = f"{number} {acceptance.accepted_ms}"
+        self._corners((now_ms, "balancing", acceptance.unit, number, what, told), acceptance.profile)
+
+    def _notification(self, notified: PhysicalNotification, now_ms: int) -> None:
+        heading = (now_ms, "balancing", notified.unit, "", "fpn", str(notified.start_ms))
+        self._corners(heading, notified.profile)
+
+    def _corners(self, heading: tuple[int, str, str, str, str, str], profile: Profile) -> None:
+        at_ms, level_mw = zip(*((point.at_ms, point.level_mw) for point in profile), strict=True)
+        self._levels(heading, at_ms, level_mw, math.nan)
+
+    def _levels(
+        self,
+        heading: tuple[int, str, str, str, str, str],
+        at_ms: tuple[int, ...],
+        level_mw: tuple[float, ...],
+        price_gbp_per_mwh: float,
+    ) -> None:
+        """`heading`: heard at, service, unit, reference, what, telling."""
+        rows = self.state.market_levels.rows
+        for place, (point_ms, mw) in enumerate(zip(at_ms, level_mw, strict=True)):
+            rows.append((len(rows), *heading, place, point_ms, mw, price_gbp_per_mwh))
 
     def _acceptance_response(self, response: AcceptanceResponse, now_ms: int) -> None:
         verdict = "accepted" if response.accepted else f"declined: {response.reason}"

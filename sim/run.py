@@ -31,6 +31,7 @@ from protocol.messages import (
     DfsResult,
     DfsUnitRegistration,
     OperationalMetering,
+    PhysicalNotification,
     Service,
     Technology,
 )
@@ -438,6 +439,10 @@ class Run:
             self.stale_leader.receive(message, mail.due_ms)
         if isinstance(message, MARKET_TALK) and mail.to in TRADERS:
             self.journal.receive(message, mail.due_ms)
+        if mail.to == "settlement" and isinstance(message, PhysicalNotification):
+            self.journal.receive(message, mail.due_ms)
+        elif mail.to == "settlement" and isinstance(message, BidOfferAcceptance | DfsResult):
+            self.journal.bind(message, mail.due_ms)
         if isinstance(message, OperationalMetering) and mail.to == "balancing":
             names = self.population.homes.group_names
             for place, unit in enumerate(message.unit_names):

@@ -337,6 +337,28 @@ _ALL: tuple[Table, ...] = (
         summed=("count", "latency_sum_ms"),
     ),
     Table(
+        "market_levels",
+        "What went over the wire in megawatts: bids and results by period, profiles by corner.",
+        (
+            Column("line", "int", "in the order in which they were heard"),
+            Column("heard_ms", "time", "when it was heard"),
+            Column("service", "word", "dfs or balancing"),
+            _UNIT,
+            Column("reference", "word", "event, acceptance number, or empty for a notification"),
+            Column(
+                "what",
+                "word",
+                "bid, accepted, refused, fpn, ORI, UPD, DEL; binding, unbound: as settlement has it",
+            ),
+            Column("telling", "word", "bid id, number and time of acceptance, or period notified"),
+            Column("place", "int", "period of the bid or corner of the profile, from 0"),
+            Column("at_ms", "time", "start of the period, or the corner; a bid does not say", nullable=True),
+            Column("level_mw", "float", "turn-down of a bid; level of a profile, export positive [MW]"),
+            Column("price_gbp_per_mwh", "float", "of a bid [GBP/MWh]", nullable=True),
+        ),
+        ("line",),
+    ),
+    Table(
         "deliveries",
         "Every accepted instruction, period by period: asked, believed, metered, settled, and the truth.",
         (

@@ -13,8 +13,8 @@ from sim.scenario_file import load_scenario
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
-    "demo", "new", "validate", "eligible", "run", "resume", "rerun", "diff", "trace", "report", "check",
-    "realism", "doctor",
+    "demo", "new", "validate", "eligible", "run", "resume", "rerun", "diff", "trace", "reconcile", "report",
+    "check", "realism", "doctor",
 )  # fmt: skip
 HEAVY = ("matplotlib", "numba", "pandas", "pyarrow", "scipy", "simpy", "highspy", "pyomo", "jinja2")
 
@@ -119,7 +119,7 @@ def test_a_full_disk_is_told_as_such(command, engine, here):
 def test_the_same_scenario_again_is_the_same_and_another_is_not(command, engine, here, drawn):
     command("run", "evening.yaml", "--out", "one")
     said = command("rerun", "one")
-    assert (said.code, said.out) == (0, "the same: all 20 tables, byte by byte\n")
+    assert (said.code, said.out) == (0, "the same: all 21 tables, byte by byte\n")
     assert command("diff", "one", "one", "--json").json["same"] is True
     drawn.make_run(here / "two", seed=2, spoil=lambda lived: lived.__setitem__((0, 0), 5))
     said = command("diff", "one", "two")
@@ -136,6 +136,30 @@ def test_a_device_is_traced_in_words_and_in_json(command, engine, here):
     assert command("trace", "one", 1, "--json").json["moments"][0]["words"] == "deadline: charged as promised"
     said = command("trace", "one", 99)
     assert (said.code, said.err) == (2, "no device 99 in one: devices are 0 to 2\n")
+
+
+def test_differences_that_nothing_explains_are_told_and_end_with_1(command, once):
+    said = command("reconcile", str(once))
+    assert said.code == 1  # the drawn run has settled volumes of bids that nobody made
+    assert "instructed to settled:" in said.out
+    assert "UNEXPLAINED" in said.out
+    told = command("reconcile", str(once), "--json").json
+    assert told["unexplained"] > 0
+    for period in told["periods"]:
+        for each in (*period["volumes_wh"], *period["money_gbp_e5"]):
+            assert sum(each["parts"].values()) == each["amount"]
+
+
+def test_a_dispute_is_told_with_its_days_and_a_wrong_file_with_its_place(command, once, here):
+    words = "disputes:\n  - {id: D1, line: %s, ground: duplicate, raised: 2024-02-01}\n"
+    Path("disputes.yaml").write_text(words % 0, encoding="utf-8")
+    said = command("reconcile", str(once), "--disputes", "disputes.yaml")
+    assert "D1         raised       line 0: duplicate" in said.out
+    assert "0 of 1 disputes upheld" in said.out
+    Path("disputes.yaml").write_text(words % 999, encoding="utf-8")
+    wrong = command("reconcile", str(once), "--disputes", "disputes.yaml")
+    assert wrong.code == 2
+    assert "disputes.yaml:2:20: S023" in wrong.err
 
 
 def test_a_report_is_built_again_from_the_tables(command, once, here):

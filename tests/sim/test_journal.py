@@ -1,5 +1,7 @@
 """The journal writes down what it hears, in order, and nothing else."""
 
+import math
+
 import pytest
 
 from protocol import codec, messages
@@ -13,6 +15,7 @@ from protocol.messages import (
     DfsRequirement,
     DfsResult,
     InstructionStep,
+    PhysicalNotification,
     Point,
     Polls,
     Remark,
@@ -21,6 +24,7 @@ from protocol.messages import (
 )
 from protocol.party import NEVER_MS
 from sim.journal import Journal
+from sim.run_folder import NONE
 
 LINE = StatementLine(
     "II", "BALANCING", "_A", "7", 1800, "imbalance", -0.5, 60.0, -3000, "aggregator", "bsc", "T4"
@@ -113,3 +117,51 @@ def test_what_it_heard_survives_a_checkpoint():
     writer = codec.Writer()
     again = codec.Reader(writer.arrays).decode(writer.encode(journal.state))
     assert again == journal.state
+
+
+PROFILE = (Point(0, -5.0), Point(60_000, -3.0))
+
+
+def test_levels_on_the_wire_keep_each_point_and_which_message_it_was_of():
+    journal = Journal()
+    journal.receive(DfsBid("B1", "E1", "DFS001", (1.5, 1.7), 3000.0), 1)
+    journal.receive(DfsResult("B1", "E1", "DFS001", True, "", 1_800_000, 5_400_000, (1.5, 1.7), 900.0), 2)
+    journal.receive(PhysicalNotification("_A", 0, 1_800_000, PROFILE), 3)
+    journal.receive(BidOfferAcceptance("_A", 7, 4, PROFILE, False, "ORI"), 5)
+    rows = journal.state.market_levels.rows
+    assert [row[0] for row in rows] == list(range(8))
+    assert [row[:-1] for row in rows[:4:2]] == [
+        (0, 1, "dfs", "DFS001", "E1", "bid", "B1", 0, NONE, 1.5),
+        (2, 2, "dfs", "DFS001", "E1", "accepted", "B1", 0, 1_800_000, 1.5),
+    ]
+    assert [row[-1] for row in rows[:4]] == [3000.0, 3000.0, 900.0, 900.0]
+    assert [row[:-1] for row in rows[5::2]] == [
+        (5, 3, "balancing", "_A", "", "fpn", "0", 1, 60_000, -3.0),
+        (7, 5, "balancing", "_A", "7", "ORI", "7 4", 1, 60_000, -3.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("message", "what"),
+    [
+        (DfsResult("B1", "E1", "DFS001", True, "", 0, 1, (1.5,), 900.0), "binding"),
+        (BidOfferAcceptance("_A", 7, 4, PROFILE, False, "UPD"), "binding"),
+        (BidOfferAcceptance("_A", 7, 4, PROFILE, False, "DEL"), "unbound"),
+    ],
+)
+def test_what_settlement_was_told_is_a_level_and_no_event(message, what):
+    journal = Journal()
+    journal.bind(message, 5)
+    assert {row[5] for row in journal.state.market_levels.rows} == {what}
+    assert journal.state.events.rows == []
+
+
+def test_a_level_without_a_price_survives_a_checkpoint():
+    journal = Journal()
+    journal.receive(PhysicalNotification("_A", 0, 1_800_000, PROFILE), 3)
+    writer = codec.Writer()
+    again = codec.Reader(writer.arrays).decode(writer.encode(journal.state))
+    assert [row[:-1] for row in again.market_levels.rows] == [
+        row[:-1] for row in journal.state.market_levels.rows
+    ]
+    assert all(math.isnan(row[-1]) for row in again.market_levels.rows)
