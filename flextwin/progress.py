@@ -26,7 +26,7 @@ class Watch(Protocol):
     """What a run tells on its way."""
 
     def __call__(self, now_ms: int, import_w: int, faults: int) -> None:
-        """Simulated time [UTC ms], import of all EVs now [W], faults so far."""
+        """Simulated time [UTC ms], import of all devices now [W], faults so far."""
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ This owns no rule of any market; the rules are in the modules named after the ma
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -37,7 +38,7 @@ StateT = TypeVar("StateT", bound=Memory)
 Handler = Callable[[Any], None]
 
 
-class Counterparty(Generic[StateT]):
+class Counterparty(ABC, Generic[StateT]):
     """A party whose memory is `state` and whose mail is handled by message class."""
 
     name: str
@@ -47,17 +48,17 @@ class Counterparty(Generic[StateT]):
         self.name = name
         self.state = state
 
+    @abstractmethod
     def handlers(self) -> Mapping[type[Message], Handler]:
         """What is done with each class of message; all other mail is remarked on and ignored."""
-        raise NotImplementedError
 
+    @abstractmethod
     def due_ms(self) -> int:
         """The earliest thing still to be done [UTC ms], which may lie in the past; `NEVER_MS` for nothing."""
-        raise NotImplementedError
 
+    @abstractmethod
     def act(self) -> None:
         """Do everything due at `state.now_ms`, so that `due_ms` lies later."""
-        raise NotImplementedError
 
     def receive(self, message: Message, now_ms: int) -> None:
         self.state.now_ms = now_ms

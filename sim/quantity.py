@@ -8,6 +8,7 @@ context: `{"file": True}` is the strict one.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -50,23 +51,23 @@ def fault(kind: str, what: str, *, allowed: str, nearest: str = "") -> PydanticC
     )
 
 
-class Written:
+class Written(ABC):
     """A value that a file spells as text: how it is read, written back and described to an editor."""
 
     examples: tuple[str, ...]
 
     @property
+    @abstractmethod
     def pattern(self) -> str:
         """Regular expression of the texts allowed, for the JSON Schema."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read(self, value: object, *, from_file: bool) -> object:
         """The value in its own unit; plain values from Python pass for the field's type to judge."""
-        raise NotImplementedError
 
+    @abstractmethod
     def write(self, value: Any) -> str:
         """How the value is spelt in a file; reading it back gives the value."""
-        raise NotImplementedError
 
     def __get_pydantic_core_schema__(self, source: type, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Reading comes before the field's own type and bounds."""
