@@ -465,6 +465,208 @@ class OperationalMetering(Message):
     import_w: I64  # (units, seconds)
 
 
+# ------------------------------------------------------------------- services besides DFS and the BM
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ServiceConsents(Message):
+    """Which further services each asset's customer consented to, and what these ask about a site.
+
+    Rows are 0 .. n-1 as in `AssetRegistration`, which it comes before. Consent is no eligibility: what rules
+    forbid (`protocol.eligibility`, `protocol.stacking`) the aggregator leaves out.
+    """
+
+    products: I32  # one bit per service: 1 << its place in `protocol.products.Product`
+    zone: I16  # constraint management zone, place in `zone_names`; -1 in none
+    settlement_status: I8  # 0 non-smart, 1 HH-metered only, 2 HH-settled
+    zone_names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ServiceUnit(Message):
+    """A unit enrolled in one service: which assets it is made of, and where it lies.
+
+    `place`: a zone, GSP, GSP Group or "national", as the service buys it.
+    """
+
+    product: str  # protocol.products.Product
+    unit: str
+    place: str
+    rows: I32  # rising
+    capacity_mw: float  # what it is entered with, positive
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ServiceUnitAnswer(Message):
+    """The buyer's answer to a unit: enrolled, or refused with the clause."""
+
+    product: str
+    unit: str
+    accepted: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ServiceRequirement(Message):
+    """What a buyer wants at a place between the times: `turn_down_mw` (negative: demand turned up).
+
+    A price that is None is not asked for; a number is the most that is paid. `version` rises with every
+    amendment.
+    """
+
+    product: str
+    event_id: str
+    place: str
+    start_ms: int
+    end_ms: int
+    turn_down_mw: float
+    submit_by_ms: int
+    results_by_ms: int
+    utilisation_ceiling_gbp_per_mwh: float | None
+    availability_ceiling_gbp_per_mw_h: float | None
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ServiceOffer(Message):
+    """One unit's offer for a requirement: megawatts per settlement period, and prices."""
+
+    product: str
+    offer_id: str
+    event_id: str
+    unit: str
+    turn_down_mw: tuple[float, ...]
+    utilisation_gbp_per_mwh: float
+    availability_gbp_per_mw_h: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ServiceAward(Message):
+    """The answer to an offer. Of a scheduled service the award is the instruction; others are dispatched."""
+
+    product: str
+    offer_id: str
+    event_id: str
+    unit: str
+    accepted: bool
+    reason: str
+    start_ms: int
+    end_ms: int
+    turn_down_mw: tuple[float, ...]
+    utilisation_gbp_per_mwh: float
+    availability_gbp_per_mw_h: float
+    scheduled: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ServiceCancellation(Message):
+    """The buyer no longer needs the event (only before it starts)."""
+
+    product: str
+    event_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ServiceDispatch(Message):
+    """A signal to a unit that was awarded: "start", "stop" or "emergency_stop" (`dso_payment.Signal`).
+
+    A start is from `at_ms` until `until_ms` or a stop, by `turn_down_mw`; it names the award that it calls.
+    """
+
+    product: str
+    dispatch_id: str
+    offer_id: str
+    unit: str
+    signal: str
+    at_ms: int
+    until_ms: int
+    turn_down_mw: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ServiceDispatchAnswer(Message):
+    """The unit's answer to a signal."""
+
+    product: str
+    dispatch_id: str
+    unit: str
+    accepted: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ServiceNomination(Message):
+    """What a unit says that it would import if it were not called, period by period of a local day [Wh].
+
+    The nominated baseline of DSO and constraint services, and the Submitted Expected Volume of a VTP's unit.
+    """
+
+    product: str
+    unit: str
+    day: date
+    import_wh: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ServiceMetering(Message):
+    """A unit's import as its aggregator submits it: one mean [W] per minute, the first from `start_ms`."""
+
+    product: str
+    unit: str
+    start_ms: int
+    import_w: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WholesaleOrder(Message):
+    """An order of a Virtual Trading Party: to sell `sell_mwh` (negative: buy) at the limit or better."""
+
+    order_id: str
+    unit: str
+    auction: str  # "day_ahead_hourly", "day_ahead_half_hourly" or "intraday"
+    start_ms: int
+    end_ms: int
+    sell_mwh: float
+    limit_gbp_per_mwh: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WholesaleTrade(Message):
+    """The answer to an order: how much of it was traded and at what price; 0 MWh with the reason."""
+
+    order_id: str
+    unit: str
+    auction: str
+    start_ms: int
+    end_ms: int
+    sold_mwh: float
+    price_gbp_per_mwh: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WholesaleNotification(Message):
+    """WMAN: tells that a unit deviates for a trade in these periods; before Gate Closure."""
+
+    unit: str
+    start_ms: int
+    end_ms: int
+    deviation_mwh: float  # positive for turning demand down
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CapacityNotice(Message):
+    """A Capacity Market Notice: stress is foreseen from `start_ms` until it is lifted at `end_ms`."""
+
+    notice_id: str
+    issued_ms: int
+    start_ms: int
+    end_ms: int
+    load_following_share: float  # of the capacity obliged, that the obligation is scaled to
+    stressed: bool  # whether system stress came true in it
+
+
 # ------------------------------------------------------------------------------------------------- journal
 
 

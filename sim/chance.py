@@ -84,6 +84,7 @@ class Purpose(IntEnum):
     ANSWER = 91
     ACT = 92
     COMPLAINT = 93
+    CONSENT = 94
 
 
 @njit(cache=True, inline="always")

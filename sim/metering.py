@@ -98,8 +98,12 @@ class Meters:
         first_day: date,
         churn: Churn | None = None,
         people: Participants | None = None,
+        consenting: I32 | None = None,
     ) -> None:
-        """`people` change the base load when they act by hand; without them nobody does."""
+        """`people` change the base load when they act by hand; without them nobody does.
+
+        `consenting`: homes in further services, which may be settled at the boundary.
+        """
         self._churn = churn
         self._scenario = scenario
         self._population = population
@@ -113,6 +117,8 @@ class Meters:
         """
         self.home_cell = population.cell[first_row]
         self._enrolled = _settled_at_boundary(scenario, population.service[first_row])
+        if consenting is not None:
+            self._enrolled |= np.isin(self.homes, consenting)
         self._people = people
         self._add_homes(population)
         self._reads_boundary = (homes.status[self.homes] != NOT_SMART) & (

@@ -40,6 +40,7 @@ from sim import checkpoint, invariants, party_settings
 from sim.access_devices import AccessDevices
 from sim.by_technology import Sums, sums_of_part
 from sim.churn import WORDS, make_churn
+from sim.consents import consenting_homes, service_consents
 from sim.faults import Fault
 from sim.fleet import MJ_PER_WH, Fleet
 from sim.fleets import Arms, Fleets
@@ -229,7 +230,11 @@ class Run:
         cuts_ms = power_cuts_ms(scenario.comms, clock, homes.group_names)
         base = BaseLoad(homes, scenario.homes, scenario.seed, workers, cuts_ms, readings)
         self.households = Participants(scenario, population, self.fleet, self.start_ms)
-        self.meters = Meters(scenario, population, base, arms, first_day, self.churn, self.households)
+        self.consents = service_consents(scenario, population)
+        consenting = None if self.consents is None else consenting_homes(self.consents, population)
+        self.meters = Meters(
+            scenario, population, base, arms, first_day, self.churn, self.households, consenting
+        )
         self.access_devices = (
             AccessDevices(scenario, population, base, self.start_ms, self.end_ms) if reads_boundary else None
         )
@@ -369,6 +374,8 @@ class Run:
         if len(self.population.by_hand):
             self.parties["aggregator"].receive(self.population.home_registration, self.start_ms)
         for name in ("aggregator", "settlement"):
+            if self.consents is not None:
+                self.parties[name].receive(self.consents, self.start_ms)
             self.parties[name].receive(registration, self.start_ms)
         arms = self.world.arms
         self.meters.arms = self.people.arms = Arms(self.fleet, self.fleet, self.beyond)

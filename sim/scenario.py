@@ -34,6 +34,13 @@ from sim.scenario_devices import (
 )
 from sim.scenario_model import Model
 from sim.scenario_people import People
+from sim.scenario_services import (
+    CapacityMarket,
+    ConstraintMarket,
+    LocalServices,
+    Retail,
+    Wholesale,
+)
 
 SCHEMA_VERSION = 1
 
@@ -585,6 +592,14 @@ class Markets(Model):
 
     dfs: Dfs = Dfs()
     balancing: Balancing = Balancing()
+    local: LocalServices = LocalServices()
+    constraint: ConstraintMarket = ConstraintMarket()
+    wholesale: Wholesale = Wholesale()
+    capacity: CapacityMarket = CapacityMarket()
+    retail: Retail = Retail()
+    primacy: Literal["eso_first", "dso_first", "contract_first"] = Field(
+        default="eso_first", description="who goes first where two services claim the same asset"
+    )
     faults: MarketFaults = MarketFaults()
     rules: dict[str, dict[str, float | int | bool | str]] = Field(
         default_factory=dict, description="overrides of single rules, by rulebook: {dfs: {min_unit_mw: 0.1}}"
