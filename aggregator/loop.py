@@ -66,7 +66,7 @@ from aggregator.places import (
     WAITING_W,
     WEIGHT,
 )
-from aggregator.registry import Group, Registry, Standing, dfs_registrations, enrol
+from aggregator.registry import Cells, Group, Registry, Standing, dfs_registrations, enrol
 from aggregator.registry_changes import ENDS, Books, refusals, strike, swap, take_change
 from aggregator.requirements import AMENDED, verdict
 from aggregator.sending import (
@@ -85,6 +85,7 @@ from aggregator.sending import (
     take_acks,
 )
 from aggregator.settings import AggregatorSettings, Assumptions, Rules
+from aggregator.shares import within_reach
 from aggregator.sources import Sources, compare_day, new_sources, turn_day
 from aggregator.technologies import RESPONSE_MS, TABLE
 from aggregator.telemetry import (
@@ -396,10 +397,10 @@ class Aggregator:
                 "not_in_a_dfs_unit",
                 f"{registry.excluded} assets: no half-hourly meter, a home in the BM, or too few for a unit",
             )
-        for place in registry.groups_of(Service.BALANCING):
-            group = registry.groups[place]
+        for cells in registry.units_of(Service.BALANCING):
+            group = registry.unit(cells)
             can = dynamics(group.name, group.planned_w / 1e6, self.rules, self.assumed)
-            self.state.units[group.name] = UnitBooks(place, can, {})
+            self.state.units[group.name] = UnitBooks(cells, can, {})
             self._say(BALANCING, can)
 
     def _within(self, message: PerRow) -> PerRow | None:
@@ -554,9 +555,10 @@ class Aggregator:
         back.
         """
         return [
-            (plan.group, plan.start_ms, 2 * plan.end_ms - plan.start_ms + self.settings.release_over_ms)
+            (place, plan.start_ms, 2 * plan.end_ms - plan.start_ms + self.settings.release_over_ms)
             for plan in self.state.book.plans.values()
             if plan.believed_wms
+            for place in plan.cells
         ]
 
     # --------------------------------------------------------------------------------- market mail
@@ -582,12 +584,12 @@ class Aggregator:
     def _hear_result(self, result: DfsResult) -> None:
         state = self.state
         bid = state.bids.get(result.bid_id)
-        group = None
+        cells = []
         if state.portfolio is not None:
-            group = state.portfolio.registry.place_of(result.unit, Service.DFS)
+            cells = state.portfolio.registry.cells_of(result.unit, Service.DFS)
         if bid is not None and bid.unit == result.unit:
             bid.refused = not result.accepted
-        take_result(state.book, result, bid, group, state.now_ms, self._say)
+        take_result(state.book, result, bid, cells, state.now_ms, self._say)
         if state.portfolio is not None and self.settings.dfs.ask and result.bid_id in state.book.plans:
             self._ask(state.portfolio, state.book.plans[result.bid_id], result.event_id)
 
@@ -607,7 +609,7 @@ class Aggregator:
         participation, name = self.state.participation, plan.instruction_id
         if name in participation.asked:
             return
-        homes = participation.ask(name, event_id, portfolio.registry.homes_of(plan.group))
+        homes = participation.ask(name, event_id, portfolio.registry.homes_in(plan.cells))
         channel = Channel[self.settings.dfs.ask_by.upper()]
         if len(homes) and self.state.now_ms < plan.start_ms:
             self._say("gateway", EventNotice(name, homes, plan.start_ms, plan.end_ms, int(channel)))
@@ -665,9 +667,9 @@ class Aggregator:
         """Count, in units that act by hand, what the owner expects of each home that is in."""
         for plan in near:
             asked = self.state.participation.asked.get(plan.instruction_id)
-            if plan.group in portfolio.registry.by_hand and asked is not None:
+            if plan.cells[0] in portfolio.registry.by_hand and asked is not None:
                 homes = int(asked.says_yes(asked.homes).sum()) if plan.start_ms <= self.state.now_ms else 0
-                portfolio.believed_w[plan.group] = homes * self.settings.dfs.expected_by_hand_w
+                portfolio.believed_w[plan.cells[0]] = homes * self.settings.dfs.expected_by_hand_w
 
     def _begin_taking_part(self, plan: Plan, unit: str) -> None:
         """Close the event's list and hand it to settlement."""
@@ -725,12 +727,12 @@ class Aggregator:
                 del unit.declared[start_ms]
 
     def _publish_metering(self, portfolio: Portfolio) -> None:
-        places = portfolio.registry.groups_of(Service.BALANCING)
-        names = tuple(portfolio.registry.groups[place].name for place in places)
+        units = portfolio.registry.units_of(Service.BALANCING)
+        names = tuple(portfolio.registry.groups[cells[0]].name for cells in units)
         seconds = publish(
             portfolio.store if portfolio.boundary is None else portfolio.boundary,
             portfolio.metered_w,
-            places,
+            units,
             names,
             self.state.now_ms,
             self.assumed.metering_behind_ms,
@@ -756,18 +758,18 @@ class Aggregator:
             self.settings,
             self.assumed,
         )
-        down, _ = self._response(portfolio, place)
+        down, _ = self._response(portfolio, [place])
         acked_w = int(down * int(view.sums[ACKED_W]))
         portfolio.believed_w[place] = int(view.sums[DROP_W]) + acked_w - int(view.sums[RISE_W])
         return view
 
-    def _response(self, portfolio: Portfolio, place: int) -> tuple[float, float]:
-        """Shares of power that follow when told, down and up: as assumed, and more and more as seen.
+    def _response(self, portfolio: Portfolio, cells: Cells) -> tuple[float, float]:
+        """Shares of a unit's power that follow when told, down and up: as assumed, and more and more as seen.
 
         What an event teaches counts after it: those who fail show first, so that in its midst the share is
         wrong.
         """
-        seen, weight = portfolio.lesson[place], self.assumed.response_weight_w
+        seen, weight = portfolio.lesson[cells].sum(axis=0), self.assumed.response_weight_w
         down = (weight * self.assumed.response + int(seen[RESPONDED])) / (
             weight + int(seen[RESPONDED]) + int(seen[FAILED])
         )
@@ -776,36 +778,45 @@ class Aggregator:
         )
         return max(down, 0.05), max(up, 0.05)
 
-    def _warm_share(self, portfolio: Portfolio, place: int) -> float:
+    def _warm_share(self, portfolio: Portfolio, cells: Cells) -> float:
         """The part of a unit's import that was not too cold to hold when earlier instructions began."""
-        warm_w, cold_w = (int(portfolio.lesson[place, column]) for column in (WARM, COLD))
+        warm_w, cold_w = (int(portfolio.lesson[cells, column].sum()) for column in (WARM, COLD))
         return warm_w / (warm_w + cold_w) if cold_w else 1.0
 
-    def availability(self, place: int, starts_ms: list[int]) -> tuple[list[Availability], float]:
-        """What a trading unit can turn down in the periods that start then; and what it can turn up now [W].
+    def availability(self, unit: int | Cells, starts_ms: list[int]) -> tuple[list[Availability], float]:
+        """What a unit can turn down in the periods that start then; and what it can turn up now [W].
 
-        `place` is that of the unit among `state.portfolio.registry.groups`. Looks at all its assets once.
+        `unit`: its cell or cells, places among `state.portfolio.registry.groups`. Looks at all its assets
+        once.
         """
         portfolio, now_ms = self.state.portfolio, self.state.now_ms
         if portfolio is None:
             return [], 0.0
-        group = portfolio.registry.groups[place]
-        active = any(plan.group == place for plan in self._near(portfolio, self.state.book.live()))
-        view = self._look(portfolio, place, active=active, hold_ms=self.settings.maximum_hold_ms)
-        unseen = int(view.sums[UNSEEN]) / max(int(view.sums[WEIGHT]), 1)
-        down, up = self._response(portfolio, place)
-        warm = self._warm_share(portfolio, place)
-        seen_w = int(portfolio.store.power_w[place]) + int(portfolio.believed_w[place])
-        foreseen_w = foreseen_now_w(self.state.history, place, group, now_ms, self.assumed)
+        cells = [unit] if isinstance(unit, int) else list(unit)
+        group = portfolio.registry.unit(cells)
+        sums = self._look_at_unit(portfolio, cells)
+        unseen = int(sums[UNSEEN]) / max(int(sums[WEIGHT]), 1)
+        down, up = self._response(portfolio, cells)
+        warm = self._warm_share(portfolio, cells)
+        seen_w = int(portfolio.store.power_w[cells].sum()) + int(portfolio.believed_w[cells].sum())
+        foreseen_w = foreseen_now_w(self.state.history, cells, group, now_ms, self.assumed)
         found = []
         for start_ms in starts_ms:
             lead_ms = start_ms + PERIOD_MS // 2 - now_ms
             factor = revision(seen_w, foreseen_w, group, lead_ms, self.assumed)
-            foreseen = foresee(self.state.history, place, group, start_ms, self.assumed)
+            foreseen = foresee(self.state.history, cells, group, start_ms, self.assumed)
             forecast = foreseen.revised(factor, unseen)
-            found.append(Availability(forecast, 1 - unseen, down, float(view.sums[EXPORT_W]), warm))
+            found.append(Availability(forecast, 1 - unseen, down, float(sums[EXPORT_W]), warm))
         self._remark_unforeseen(group, found)
-        return found, int(view.sums[WAITING_W]) * up * (1 - unseen)
+        return found, int(sums[WAITING_W]) * up * (1 - unseen)
+
+    def _look_at_unit(self, portfolio: Portfolio, cells: Cells) -> I64:
+        """The sums of a look at all cells of a unit."""
+        near = self._near(portfolio, self.state.book.live())
+        active = {place for plan in near for place in plan.cells}
+        hold_ms = self.settings.maximum_hold_ms
+        views = [self._look(portfolio, place, active=place in active, hold_ms=hold_ms) for place in cells]
+        return np.sum([view.sums for view in views], axis=0, dtype=np.int64)
 
     def _remark_unforeseen(self, group: Group, found: list[Availability]) -> None:
         """Say once per unit that its forecast is a guess."""
@@ -819,7 +830,7 @@ class Aggregator:
         self._tell_residue(local_date(start_ms))
         degraded = []
         for unit, books in self.state.units.items():
-            (available,), waiting_w = self.availability(books.group, [start_ms])
+            (available,), waiting_w = self.availability(books.cells, [start_ms])
             if 1 - available.reached > self.assumed.degraded_stale_share:
                 degraded.append((unit, 1 - available.reached))
             self._notify_unit(unit, books, start_ms, available, waiting_w)
@@ -846,7 +857,7 @@ class Aggregator:
         z = max(NormalDist().inv_cdf(min(max(self.settings.confidence, 0.01), 0.99)), 0.0)
         sure = max(1 - z * self.assumed.prior_relative_sd, 0.0)
         fading = math.exp(-(start_ms - self.state.now_ms) / self.assumed.revision_decay_ms)
-        base_w = self._base_load_w(books.group, start_ms)
+        base_w = self._base_load_w(books.cells, start_ms)
         offer = position(available, waiting_w * sure * fading, self.settings, self.rules, base_w)
         level_mw = float(offer.fpn_mw)
         books.declared[start_ms] = Declared(level_mw, float(offer.mel_mw), float(offer.mil_mw))
@@ -863,13 +874,13 @@ class Aggregator:
         self.state.residue_mwh[unit] += abs(offer.residue_mw) * PERIOD_MS / HOUR_MS
         self._remark_idle(unit, idle=not offer.pairs)
 
-    def _base_load_w(self, place: int, start_ms: int) -> float:
+    def _base_load_w(self, cells: Cells, start_ms: int) -> float:
         """Base load in a unit's level [W]; none where its assets are metered and not its homes."""
         portfolio = self.state.portfolio
         if portfolio is None or portfolio.boundary is None:
             return 0.0
-        assets = portfolio.registry.groups[place].assets
-        return base_load_w(portfolio.boundary, self.state.history, place, assets, start_ms, self.assumed)
+        assets = portfolio.registry.unit(cells).assets
+        return base_load_w(portfolio.boundary, self.state.history, cells, assets, start_ms, self.assumed)
 
     def _remark_idle(self, unit: str, *, idle: bool) -> None:
         """Say once that a unit has nothing to offer, and again only after it had something."""
@@ -891,27 +902,27 @@ class Aggregator:
         """Bid every DFS Unit that has enough to offer and has not promised it elsewhere."""
         state, name = self.state, requirement.event_id
         state.requirements.pop(name, None)
-        places = portfolio.registry.groups_of(Service.DFS)
-        if not places:
+        units = portfolio.registry.units_of(Service.DFS)
+        if not units:
             self._remark("no_dfs_unit", f"event {name}: we have no DFS Unit that could bid")
         left_mw = [requirement.turn_down_mw] * len(period_starts(requirement))
         degraded: list[tuple[str, float]] = []
-        for place in places:
-            unit = portfolio.registry.groups[place].name
+        for cells in units:
+            unit = portfolio.registry.groups[cells[0]].name
             if max(left_mw) < self.rules.dfs_minimum_unit_mw:
                 self._remark("requirement_filled", f"event {name}: {unit} and any after it are not needed")
                 break
             if self._promised(unit, requirement):
                 self._remark("already_promised", f"{unit}: a bid for the same time stands; none for {name}")
                 continue
-            bid_mw = self._bid_unit(portfolio, place, unit, requirement, left_mw, degraded)
+            bid_mw = self._bid_unit(portfolio, cells, unit, requirement, left_mw, degraded)
             left_mw = [left - bid for left, bid in zip(left_mw, bid_mw, strict=True)]
         self._remark_degraded(degraded)
 
     def _bid_unit(
         self,
         portfolio: Portfolio,
-        place: int,
+        cells: Cells,
         unit: str,
         requirement: DfsRequirement,
         left_mw: list[float],
@@ -919,10 +930,10 @@ class Aggregator:
     ) -> tuple[float, ...]:
         """Bid one unit; gives its megawatts by period, all 0 where it does not bid."""
         name, starts = requirement.event_id, period_starts(requirement)
-        available = self._offered(portfolio, place, starts)
+        available = self._offered(portfolio, cells, starts)
         if 1 - available[0].reached > self.assumed.degraded_stale_share:
             degraded.append((unit, 1 - available[0].reached))
-        share = self._held_share(place, requirement)
+        share = self._held_share(cells, requirement)
         bid_mw = dfs_megawatts(available, left_mw, share, self.settings, self.rules, self.assumed)
         if not any(bid_mw):
             self._remark("bid_below_minimum", f"{unit} has too little to offer for event {name}")
@@ -934,25 +945,25 @@ class Aggregator:
         self._send_bid(unit, requirement, bid_mw)
         return bid_mw
 
-    def _offered(self, portfolio: Portfolio, place: int, starts: list[int]) -> list[Availability]:
+    def _offered(self, portfolio: Portfolio, cells: Cells, starts: list[int]) -> list[Availability]:
         """What a DFS Unit can do in each period, less whoever will not take part when asked."""
-        homes, dfs = portfolio.registry.by_hand.get(place), self.settings.dfs
+        homes, dfs = portfolio.registry.by_hand.get(cells[0]), self.settings.dfs
         participation = self.state.participation
         share = participation.expected_share(self.settings, self.assumed) if dfs.ask else 1.0
         if homes is None:
-            available, _ = self.availability(place, starts)
+            available, _ = self.availability(cells, starts)
             return [replace(one, taking_part=share) for one in available]
         willing = len(np.setdiff1d(homes, participation.withdrawn)) if dfs.ask else 0
         by_hand_w = share * willing * dfs.expected_by_hand_w
         return [Availability(Forecast(0.0, 0.0, 0), 1.0, 1.0, by_hand_w=by_hand_w)] * len(starts)
 
-    def _held_share(self, place: int, requirement: DfsRequirement) -> float:
+    def _held_share(self, cells: Cells, requirement: DfsRequirement) -> float:
         """The part of a unit's power that can be held at any time of an event."""
         portfolio = self.state.portfolio
         if portfolio is None:
             return 0.0
         event_ms = requirement.end_ms - requirement.start_ms
-        return portfolio.registry.groups[place].held_share(event_ms, self.settings.maximum_hold_ms)
+        return portfolio.registry.unit(cells).held_share(event_ms, self.settings.maximum_hold_ms)
 
     def _send_bid(self, unit: str, requirement: DfsRequirement, bid_mw: tuple[float, ...]) -> None:
         """Send a bid under an id of its own; it takes the place of earlier ones for the same event."""
@@ -1000,11 +1011,14 @@ class Aggregator:
         near = self._near(portfolio, live)
         self._believe_by_hand(portfolio, near)
         room = self.settings.send_per_loop
+        near_at: dict[int, list[Plan]] = {}
+        for plan in near:
+            for place in plan.cells:
+                near_at.setdefault(place, []).append(plan)
         places = [
             place
             for place in range(1, len(portfolio.registry.groups))
-            if place not in portfolio.registry.by_hand
-            and (portfolio.busy[place] or any(plan.group == place for plan in near))
+            if place not in portfolio.registry.by_hand and (portfolio.busy[place] or place in near_at)
         ]
         # Whoever is first when set-points run short changes from turn to turn.
         first = self.state.now_ms // self.settings.loop_active_ms % max(len(places), 1)
@@ -1012,9 +1026,11 @@ class Aggregator:
 
         def look_at(_worker: int, part: int) -> Turn:
             place = places[part]
-            return self._turn(portfolio, place, [plan for plan in near if plan.group == place])
+            return self._turn(portfolio, place, near_at.get(place, []))
 
-        for turn in self._each(look_at, len(places)):
+        turns = self._each(look_at, len(places))
+        self._share_out(portfolio, near, turns)
+        for turn in turns:
             room -= self._steer(portfolio, turn, room)
 
     def _turn(self, portfolio: Portfolio, place: int, near: list[Plan]) -> Turn:
@@ -1024,7 +1040,7 @@ class Aggregator:
         leading = governing(near, at_ms)
         end_ms = max((plan.end_ms for plan in leading), default=now_ms)
         hold_ms = min(end_ms - now_ms, self.settings.maximum_hold_ms)
-        up = sum(plan.turn_down_w(at_ms) for plan in leading) < 0
+        up = sum(plan.part_w(place, at_ms) for plan in leading) < 0
         view = self._look(portfolio, place, active=bool(leading), hold_ms=hold_ms, up=up)
         self._leave_alone(portfolio, place, leading, view)
         return Turn(place, leading, at_ms, end_ms, view)
@@ -1040,7 +1056,7 @@ class Aggregator:
             portfolio.serving[place] = leading[-1].instruction_id
             portfolio.hold_until_ms[place] = turn.end_ms + self.settings.release_over_ms
             self._prepare(portfolio, place, view, leading)
-            wanted_w = sum(plan.turn_down_w(turn.at_ms) for plan in leading)
+            wanted_w = sum(plan.part_w(place, turn.at_ms) for plan in leading)
             acted = self._correct(portfolio, place, view, wanted_w, leading[-1])
         else:
             acted = self._let_go(portfolio, place, view)
@@ -1056,6 +1072,39 @@ class Aggregator:
         self._say("gateway", told)
         return len(told.rows)
 
+    def _share_out(self, portfolio: Portfolio, near: list[Plan], turns: list[Turn]) -> None:
+        """Share each plan's target out over its cells: by what each could do at first, within what it can do.
+
+        Plans of the fewest cells first, as they have the least choice.
+        """
+        if all(len(plan.cells) == 1 for plan in near):
+            return
+        seen = {turn.place: turn for turn in turns}
+        asked_w = dict.fromkeys(seen, 0)
+        shared = [plan for plan in near if all(place in seen for place in plan.cells)]
+        for plan in sorted(shared, key=lambda plan: len(plan.cells)):
+            target_w = plan.turn_down_w(self._aim_ms([plan]))
+            can_w = [self._can_w(portfolio, seen[place], target_w < 0) for place in plan.cells]
+            if not plan.weights_w:
+                plan.weights_w = can_w
+            way = -1 if target_w < 0 else 1
+            left_w = [
+                max(can - way * asked_w[place], 0) for can, place in zip(can_w, plan.cells, strict=True)
+            ]
+            plan.parts_w, plan.parts_of_w = within_reach(target_w, plan.weights_w, left_w), target_w
+            for place, part_w in zip(plan.cells, plan.parts_w, strict=True):
+                asked_w[place] += part_w
+
+    def _can_w(self, portfolio: Portfolio, turn: Turn, up: bool) -> int:
+        """How far a cell could be turned down, or up, all told [W], at least 0."""
+        view, (down, more) = turn.view, self._response(portfolio, [turn.place])
+        to_hold, to_raise = (HOLDABLE, IS_RAISED) if not up else (IS_HELD, RAISABLE)
+        held_w, raised_w = (int(view.would_w[view.part == part].sum()) for part in (to_hold, to_raise))
+        expected_w = _expected_w(view, down, more)
+        if up:
+            return max(int(more * raised_w + held_w - expected_w), 0)
+        return max(int(down * held_w + more * raised_w + expected_w), 0)
+
     def _aim_ms(self, near: list[Plan]) -> int:
         """The moment whose target is steered to: half a turn ahead while delivering, the start while
         preparing.
@@ -1070,9 +1119,9 @@ class Aggregator:
         """Once per instruction: wake cars not heard of lately, and note how much is too cold to hold."""
         rows = portfolio.registry.rows_of(place)
         for plan in leading:
-            if plan.polled:
+            if place in plan.prepared:
                 continue
-            plan.polled = True
+            plan.prepared.append(place)
             portfolio.experience[place, WARM] += view.sums[FREE_W] - view.sums[COLD_W]
             portfolio.experience[place, COLD] += view.sums[COLD_W]
             polled = to_poll(
@@ -1098,11 +1147,9 @@ class Aggregator:
         group, control = portfolio.registry.groups[place], portfolio.control
         board = portfolio.store.board
         rows, since_ms = portfolio.registry.rows_of(place), max(self.state.now_ms, plan.start_ms)
-        down, up = self._response(portfolio, place)
+        down, up = self._response(portfolio, [place])
         step_w = float(wanted_w - int(portfolio.steered_w[place]))
-        sums = [int(value) for value in view.sums]
-        told_w = down * (sums[ACKED_W] + sums[PENDING_W])
-        expected_w = sums[DROP_W] - sums[EXPIRING_W] + told_w - sums[RISE_W] - up * sums[PENDING_RISE_W]
+        expected_w = _expected_w(view, down, up)
         gain = self.settings.tracking_gain if self.settings.tracking else 0.0
         move_w = step_w + gain * (wanted_w - expected_w - step_w)
         deadband_w = max(0.5 * group.rating_w / max(group.assets, 1), 0.002 * abs(wanted_w))
@@ -1172,20 +1219,33 @@ class Aggregator:
             return
         until_ms = min(now_ms, plan.end_ms)
         at_ms = min(now_ms, plan.end_ms - 1)
-        leading = governing([other for other in live if other.group == plan.group], at_ms)
-        if plan not in leading:
+        believed_w = self._believed_w(portfolio, plan, live, at_ms)
+        if believed_w is None:
             plan.at_ms = until_ms
             return
         instructed_w = plan.turn_down_w(at_ms)
-        asked_w = sum(other.turn_down_w(at_ms) for other in leading)
-        believed_w = int(portfolio.believed_w[plan.group])
-        if len(leading) > 1 and asked_w:
-            believed_w = believed_w * instructed_w // asked_w
         span_ms = until_ms - plan.at_ms
         plan.instructed_wms += plan.turn_down_w((plan.at_ms + until_ms) // 2) * span_ms
         plan.believed_wms += believed_w * span_ms
         plan.at_ms = until_ms
         self._say("journal", DeliveryBelief(plan.instruction_id, unit, now_ms, instructed_w, believed_w))
+
+    def _believed_w(self, portfolio: Portfolio, plan: Plan, live: list[Plan], at_ms: int) -> int | None:
+        """What is believed to be delivered for a plan [W]; None where others govern all of its cells.
+
+        Where plans share a cell, by what each asks of it.
+        """
+        found = []
+        for place in plan.cells:
+            leading = governing([other for other in live if place in other.cells], at_ms)
+            if plan not in leading:
+                continue
+            believed_w = int(portfolio.believed_w[place])
+            asked_w = sum(other.part_w(place, at_ms) for other in leading)
+            if len(leading) > 1 and asked_w:
+                believed_w = believed_w * plan.part_w(place, at_ms) // asked_w
+            found.append(believed_w)
+        return sum(found) if found else None
 
     def _close(self, plan: Plan) -> None:
         entry = self.state.book.ledger.entries[plan.instruction_id]
@@ -1196,6 +1256,13 @@ class Aggregator:
             move(entry, Stage.FAILED, self.state.now_ms, reason, self._say)
         else:
             move(entry, Stage.COMPLETED, self.state.now_ms, "", self._say)
+
+
+def _expected_w(view: View, down: float, up: float) -> float:
+    """By how much a cell is turned down once all that was told is followed as usual [W]."""
+    sums = [int(value) for value in view.sums]
+    told_w = down * (sums[ACKED_W] + sums[PENDING_W])
+    return sums[DROP_W] - sums[EXPIRING_W] + told_w - sums[RISE_W] - up * sums[PENDING_RISE_W]
 
 
 def _tick(first_ms: int, period_ms: int, now_ms: int) -> int:
