@@ -33,7 +33,8 @@ from protocol.periods import NORMAL_PERIOD_COUNT, clock_half_hour, is_clock_chan
 class Boundary:
     """All that is held of boundary meters.
 
-    `group` (home numbers) the cell of a BM Unit that each home counts with, 0 for none, and `homes` (groups) how many each has.
+    `group` (home numbers) the cell of a BM Unit that each home counts with, 0 for none, and `homes` (groups)
+    how many each has.
     `held_ms` and `held_w` (home numbers) of the newest reading; `change_w` (groups, seconds) changes not yet
     published, the first column being the second `first_s` [UTC s].
     """

@@ -230,7 +230,8 @@ class Availability:
 
     `stored_w`: what its batteries could give on top, for as long as an asset may be held. `warm`: the share
     of import that is not too near a comfort floor to be turned down. `taking_part`: the part of its homes
-    that will be in, where they are asked; `by_hand_w`: what people will leave off.
+    that will be in, where they are asked; `by_hand_w`: what people will leave off; `sold_w`: what of it all is
+    sold already.
     """
 
     forecast: Forecast
@@ -240,8 +241,10 @@ class Availability:
     warm: float = 1.0
     taking_part: float = 1.0
     by_hand_w: float = 0.0
+    sold_w: float = 0.0
 
     def turn_down_w(self, confidence: float) -> float:
         """What can be turned down with this confidence [W]."""
         drawn_w = self.forecast.quantile_w(1 - confidence) * self.reached * self.warm
-        return (drawn_w + self.stored_w) * self.response * self.taking_part + self.by_hand_w
+        whole_w = (drawn_w + self.stored_w) * self.response * self.taking_part + self.by_hand_w
+        return max(whole_w - self.sold_w, 0.0)

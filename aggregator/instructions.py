@@ -55,6 +55,7 @@ from protocol.messages import (
     UnitDynamics,
 )
 from protocol.periods import MINUTE_MS, PERIOD_MS, period_start_ms, periods_touched_ms
+from protocol.products import Product
 
 Say = Callable[[str, Message], None]
 """Puts a message into the outbox: (to, message)."""
@@ -63,6 +64,7 @@ Segment = tuple[int, int, int, int]
 """From a moment [UTC ms] and turn-down [W] to a moment and turn-down, linear between."""
 
 BALANCING, DFS = "balancing", "dfs"
+CAPACITY = Product.CAPACITY_MARKET.value
 _LEVEL = 1e-6
 """How far beyond a limit a level is still on it [MW]."""
 
@@ -100,6 +102,25 @@ class Plan:
             if from_ms <= at_ms < until_ms:
                 return from_w + (until_w - from_w) * (at_ms - from_ms) // (until_ms - from_ms)
         return 0
+
+    @property
+    def follows(self) -> bool:
+        """Whether what others deliver on its cells counts for it, so that only the rest is asked for."""
+        return self.service == CAPACITY
+
+    def lose(self, cell: int) -> None:
+        """Go on without one of its cells; what it was asked for is shared out anew."""
+        self.cells.remove(cell)
+        self.weights_w, self.parts_w, self.parts_of_w = [], [], 0
+
+    def end_at(self, end_ms: int) -> None:
+        """Ask for nothing from a moment on."""
+        self.end_ms = min(self.end_ms, max(end_ms, self.start_ms))
+        self.segments = tuple(
+            (from_ms, from_w, min(until_ms, end_ms), until_w)
+            for from_ms, from_w, until_ms, until_w in self.segments
+            if from_ms < end_ms
+        )
 
     def part_w(self, cell: int, at_ms: int) -> int:
         """What is asked of one of its cells at a moment [W]; the parts of all add up."""
@@ -518,7 +539,7 @@ def turn_down(profile: Profile, declared: dict[int, Declared]) -> tuple[Segment,
 def take_result(
     book: Book, result: DfsResult, bid: Bid | None, cells: list[int], now_ms: int, say: Say
 ) -> None:
-    """Deal with the answer to a bid; where the bid or the unit is not ours, `bid` is None or `cells` empty."""
+    """Deal with the answer to a bid; where one is not ours, `bid` is None or the unit's `cells` are empty."""
     if result.bid_id in book.ledger.entries:
         remark(say, now_ms, "duplicate_instruction", f"result of bid {result.bid_id} came again")
         return

@@ -185,7 +185,7 @@ class Registry:
 
     def place(self, rows: I32, group: I16, rating_w: I32, assumed: Assumptions) -> None:
         """Have rows belong to other units from now on; `rating_w` (rows,)."""
-        planned_w = _planned_w(self.technology[rows], assumed)
+        planned_w = counted_w(self.technology[rows], assumed)
         groups = list(self.groups)
         for sign, place in ((-1, self.group[rows]), (1, group)):
             for number in np.unique(place).tolist():
@@ -230,7 +230,7 @@ def enrol(
     services = [Service.NONE]
     names = [""]
     dfs_rows, excluded = _dfs_rows(registration, rules, by_hand)
-    planned_w = _planned_w(registration.technology, assumed)
+    planned_w = counted_w(registration.technology, assumed)
     unit_of_row = _dfs_units(registration.home[dfs_rows], planned_w[dfs_rows], rules)
     if unit_of_row is None:
         excluded += len(dfs_rows)
@@ -287,15 +287,15 @@ def divide(
     primary = np.concatenate([np.arange(named), registry.group])
     cell_of, first = _alike(primary, np.hstack([nobody, unit_of]))
     kept = _kept(primary[first], cell_of[named:])
-    cell_of = (np.cumsum(kept) - 1)[cell_of[named:]].astype(np.int16)
+    group: I16 = (np.cumsum(kept) - 1)[cell_of[named:]].astype(np.int16)
     source = primary[first][kept].tolist()
     groups = [registry.groups[place] for place in source]
     divided = _registry(
-        cell_of,
+        group,
         tuple(group.name for group in groups),
         tuple(group.service for group in groups),
         registration,
-        _planned_w(registration.technology, assumed),
+        counted_w(registration.technology, assumed),
         registry.excluded,
     )
     homes = list(registry.by_hand.values())
@@ -324,11 +324,11 @@ def _kept(primary: I64, cell_of: I64) -> NDArray[np.bool_]:
     return np.asarray(kept | ~np.isin(primary, primary[kept]))
 
 
-def _planned_w(technology: I8, assumed: Assumptions) -> I64:
+def counted_w(technology: I8, assumed: Assumptions) -> I64:
     """What each asset is counted with before it has a history [W]."""
-    counted_w = TABLE[:, PLANNING_W].copy()
-    counted_w[Technology.EV] = assumed.planning_w_per_asset
-    return np.asarray(counted_w[technology], dtype=np.int64)
+    of_technology = TABLE[:, PLANNING_W].copy()
+    of_technology[Technology.EV] = assumed.planning_w_per_asset
+    return np.asarray(of_technology[technology], dtype=np.int64)
 
 
 def _registry(
