@@ -1132,7 +1132,7 @@ class Aggregator:
         for plan in sorted(shared, key=lambda plan: (plan.follows, len(plan.cells))):
             target_w = plan.turn_down_w(self._aim_ms([plan]))
             can_w = [self._can_w(portfolio, seen[place], target_w < 0) for place in plan.cells]
-            if not plan.weights_w:
+            if not any(plan.weights_w):
                 plan.weights_w = can_w
             way = -1 if target_w < 0 else 1
             left_w = [
