@@ -240,7 +240,8 @@ class SettlementSettings:
     `first_day`: the first lived day, with which time begins; readings of earlier ones are history.
     `settle_after_days`: when readings or prices are still missing so many days after a day's end, it is
     settled without them. `dfs_metering`, `bm_metering`: "boundary" or "asset".
-    `dfs_opt_in`: whether homes opt in to each event (else whole units take part).
+    `dfs_opt_in`: whether homes opt in to each event (else whole units take part). `primacy`: who goes first
+    where services claim the same asset (`protocol.stacking.Primacy`).
     """
 
     first_day: date
@@ -249,3 +250,4 @@ class SettlementSettings:
     dfs_opt_in: bool
     rules: RulesInForce
     bm_metering: str = "asset"
+    primacy: str = "eso_first"

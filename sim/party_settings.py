@@ -172,6 +172,7 @@ def settlement_settings(scenario: Scenario) -> SettlementSettings:
         dfs_opt_in=False,
         rules=rules_for(scenario),
         bm_metering=scenario.markets.balancing.metering,
+        primacy=scenario.markets.primacy,
     )
 
 
