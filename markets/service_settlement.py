@@ -301,14 +301,13 @@ class ServiceDesk:
 
     # ------------------------------------------------------------------------------------------- settle a day
 
-    def share_out(self, ground: Ground) -> tuple[Share, ...]:
-        """All claims of the day in the order in which they are paid, each Wh once; nothing without claims of
-        further services.
+    def share_out(self, ground: Ground, paid: Paid) -> tuple[Share, ...]:
+        """All claims of the day in the order in which they are paid, each Wh once, noted in `paid`; nothing
+        without claims of further services.
         """
         claims = self._claims(ground)
         if not claims:
             return ()
-        paid = Paid(len(ground.assets.home), ground.assets.home)
         ordered = self._in_order([*claims, *ground.others])
         served: list[Claim] = []
         shares: list[Share] = []

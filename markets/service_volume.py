@@ -286,10 +286,9 @@ def payable_wh(left_wh: I64, most_wh: I64) -> I64:
 
 
 class Paid:
-    """What was paid for behind each asset so far [Wh], period by period of one day."""
+    """What was paid for behind each asset so far [Wh], period by period of one day; `home` (assets)."""
 
-    def __init__(self, rows: int, home: I32) -> None:
-        self.rows = rows
+    def __init__(self, home: I32) -> None:
         self.home = home
         self._at: dict[int, I32] = {}
 
@@ -310,7 +309,7 @@ class Paid:
     def add(self, rows: I32, column_wh: I64, period: int) -> None:
         """Note what assets were paid for in a period, counted from 1."""
         if column_wh.any():
-            paid = self._at.setdefault(period, np.zeros(self.rows, np.int32))
+            paid = self._at.setdefault(period, np.zeros(len(self.home), np.int32))
             paid[rows] += column_wh.astype(np.int32)
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from markets.counterparty import AGGREGATOR, JOURNAL, Counterparty, Handler, earliest_ms
 from markets.metered_volume import Block, BlockVolume, DayReadings, UnitImport, block_volume, unit_import
 from markets.service_settlement import HEARD, Claim, Ground, ServiceDesk, ServiceState, Share
-from markets.service_volume import Window
+from markets.service_volume import Paid, Window
 from markets.settings import SettlementSettings
 from markets.statement_lines import (
     BALANCING,
@@ -498,7 +498,8 @@ class Settlement(Counterparty[SettlementState]):
         """What each claim of the day comes to where further services have some, by its key; else nothing."""
         if ground is None:
             return {}
-        return {share.claim.key: share for share in self._desk().share_out(ground)}
+        shares = self._desk().share_out(ground, Paid(ground.assets.home))
+        return {share.claim.key: share for share in shares}
 
     def _settle_services(self, ground: Ground | None, shares: Shares) -> Iterator[StatementLine]:
         if ground is None:

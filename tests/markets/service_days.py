@@ -1,4 +1,4 @@
-"""A small portfolio for settlement: chargers with asset meters, units of further services, and a day's mail."""
+"""A small portfolio for settlement: chargers with asset meters, units of further services, a day's mail."""
 
 from dataclasses import replace
 from datetime import date, timedelta
@@ -100,7 +100,7 @@ def nomination(product, import_wh, *, day=DAY, unit=None):
 
 
 def minutes(told, *import_w):
-    """Minute metering of a unit from an award's start on: one value for each half hour, or for each minute."""
+    """Minute metering of a unit from an award's start on: one value for each half hour, or each minute."""
     spread = np.repeat(import_w, 30) if len(import_w) == len(told.turn_down_mw) else import_w
     return ServiceMetering(told.product, told.unit, told.start_ms, tuple(int(w) for w in spread))
 

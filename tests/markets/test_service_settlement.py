@@ -2,13 +2,11 @@
 
 from datetime import date
 
-import numpy as np
 import pytest
 from service_days import (
     DAY,
     asset_day,
     award,
-    but,
     lines_of,
     minutes,
     nomination,
@@ -24,7 +22,6 @@ from service_days import (
 from markets.statement_lines import balances_gbp_e5
 from protocol.messages import MISSING_WH, ServiceCancellation, Technology
 from protocol.periods import period_count
-
 
 # ------------------------------------------------------------------------------------------------- Sustain-H
 # 2,000 chargers against 0.83 kW each at 18:00 (NGED: 0.83 kW per 7 kW charger): 415 Wh a half hour.
