@@ -33,6 +33,7 @@ from sim.event_scripts import clock_ms, dfs_script, rules_for
 from sim.population import Population
 from sim.prices import PriceSeries
 from sim.scenario import Acceptance, Scenario
+from sim.wholesale import trading_settings
 
 _COMPETITOR_BLOCKS = 20
 _SETTLE_AFTER_DAYS = 3
@@ -154,12 +155,13 @@ def _fault_plan(scenario: Scenario, market: int, occasions: int) -> FaultPlan:
 
 
 def exchange_settings(scenario: Scenario, prices: PriceSeries) -> ExchangeSettings:
-    """Prices of the days that are lived."""
+    """Prices of the days that are lived, and auctions where somebody trades."""
     return ExchangeSettings(
         days=run_days(scenario),
         day_ahead_gbp_per_mwh=prices.day_ahead_gbp_per_mwh,
         system_gbp_per_mwh=prices.system_gbp_per_mwh,
         net_imbalance_mwh=prices.net_imbalance_mwh,
+        trading=trading_settings(scenario, prices) if scenario.markets.wholesale.share else None,
     )
 
 

@@ -33,6 +33,9 @@ MOST_REFERENCE_HOMES = 20_000
 """One SimPy process per device is some hundred times slower than the fast engine."""
 MOST_HOMES_WITH_DEVICES_RECORDED = 200_000
 
+P415_FROM = date(2024, 11, 7)
+"""Source: as `vtp_wholesale` in protocol/rulebooks/bsc.yaml."""
+
 _TIMES = ("start", "end", "published", "cancelled", "issued")
 """Keys of clock times that an event or an acceptance may have."""
 _DAY_MINUTES = 24 * 60
@@ -404,6 +407,24 @@ def market_faults_befall_something(scenario: Scenario) -> Iterator[Finding]:
             yield Finding("W004", ("markets", "faults", kind), what, "an event, an acceptance or a need")
 
 
+def wholesale_can_be_traded(scenario: Scenario) -> Iterator[Finding]:
+    """Every home has one Supplier; there is an auction to trade in, and on the day a law that allows it."""
+    wholesale, at = scenario.markets.wholesale, ("markets", "wholesale")
+    total = math.fsum(wholesale.suppliers.values())
+    if abs(total - 1) > _ROUNDING:
+        what = f"the shares of the Suppliers add up to {100 * total:.4g} %"
+        yield Finding("S145", (*at, "suppliers"), what, "shares that add up to 100 %")
+    names = wholesale.auctions
+    if len(set(names)) < len(names):
+        yield Finding("S146", (*at, "auctions"), "an auction named twice", "each at most once")
+    elif wholesale.share and not names:
+        yield Finding("S146", (*at, "auctions"), "no auction to trade in", "at least one", ((*at, "share"),))
+    on = scenario.markets.rules_date or scenario.clock.start
+    if wholesale.share and on < P415_FROM:
+        what = f"nobody may trade deviations before {P415_FROM} (P415)"
+        yield Finding("W004", (*at, "share"), what, "a later `clock.start`", (("clock", "start"),))
+
+
 def people_can_take_part(scenario: Scenario) -> Iterator[Finding]:
     """Homes that act by hand act when they are asked, and only a boundary meter sees it."""
     at: Where = ("people", "by_hand", "share")
@@ -444,6 +465,7 @@ RULES: tuple[Callable[[Scenario], Iterator[Finding]], ...] = (
     boundary_meters_are_read,
     market_faults_befall_something,
     people_can_take_part,
+    wholesale_can_be_traded,
     *DEVICE_RULES,
 )
 

@@ -84,6 +84,9 @@ CODES: Mapping[str, Kind] = MappingProxyType({
     "S076": Kind("a route that is down more than up", "outages and bursts are shorter than the time between"),
     "S077": Kind("a power cut that is not whole", "a region's outage of all messages, both ways"),
     "S079": Kind("metered where no meter is read", "read boundary meters live, or meter assets"),
+    # Further services
+    "S145": Kind("Suppliers without whole shares", "make their shares add up to 100 %"),
+    "S146": Kind("auctions in which nobody can trade", "name at least one, and each once"),
     # Warnings: the run goes on
     "W001": Kind(
         "a local time that occurs twice, or a deadline in the hour left out",
