@@ -33,7 +33,10 @@ from protocol.messages import (
     OperationalMetering,
     PhysicalNotification,
     Service,
+    ServiceAward,
+    ServiceDispatch,
     Technology,
+    WholesaleTrade,
 )
 from protocol.party import NEVER_MS, Party
 from sim import checkpoint, invariants, party_settings
@@ -70,6 +73,7 @@ from sim.registered import with_count
 from sim.run_folder import MANIFEST, RunFolder, RunFolderError
 from sim.scenario import Scenario
 from sim.scenario_file import load_scenario
+from sim.service_talk import SERVICE_TALK
 from sim.stale_leader import StaleLeader
 from sim.threads import Threads
 from sim.vendor_clouds import make_vendor_clouds
@@ -80,13 +84,15 @@ CHECKPOINTS = "checkpoints"
 INPUTS = "inputs.json"
 FORECAST_DAYS = 2
 MARKET_TALK = (
-    AcceptanceResponse, BidOfferAcceptance, DfsBid, DfsCancellation, DfsRequirement, DfsResult,
+    AcceptanceResponse, BidOfferAcceptance, DfsBid, DfsCancellation, DfsRequirement, DfsResult, *SERVICE_TALK,
 )  # fmt: skip
 """What the events table tells of the talk between `TRADERS`.
 
 Settlement hears copies of some of these, which are not told twice.
 """
-TRADERS = ("aggregator", "balancing", "dfs")
+BINDING = (BidOfferAcceptance, DfsResult, ServiceAward, ServiceDispatch, WholesaleTrade)
+"""What settlement goes by."""
+TRADERS = ("aggregator", "balancing", "capacity_market", "constraint_market", "dfs", "dso", "exchange")
 LAST_LOOK_MS = 900_000
 """So long after the last day the aggregator still wakes, to end what ended at midnight.
 
@@ -448,7 +454,7 @@ class Run:
             self.journal.receive(message, mail.due_ms)
         if mail.to == "settlement" and isinstance(message, PhysicalNotification):
             self.journal.receive(message, mail.due_ms)
-        elif mail.to == "settlement" and isinstance(message, BidOfferAcceptance | DfsResult):
+        elif mail.to == "settlement" and isinstance(message, BINDING):
             self.journal.bind(message, mail.due_ms)
         if isinstance(message, OperationalMetering) and mail.to == "balancing":
             names = self.population.homes.group_names
