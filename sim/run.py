@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from markets.exchange import Exchange
 from markets.settlement import Settlement
 from protocol import periods
 from protocol.messages import (
+    I32,
     MISSING_WH,
     AcceptanceResponse,
     BidOfferAcceptance,
@@ -35,6 +36,7 @@ from protocol.messages import (
     Service,
     ServiceAward,
     ServiceDispatch,
+    ServiceUnit,
     Technology,
     WholesaleTrade,
 )
@@ -120,6 +122,8 @@ class RunState:
     unit_of_row: np.ndarray[Any, np.dtype[np.int16]]
     unit_of_home: np.ndarray[Any, np.dtype[np.int16]]
     unit_names: list[str]
+    service_units: dict[str, I32] = field(default_factory=dict)
+    """The rows of each unit of a further service; a row may be in several."""
 
 
 def run_scenario(
@@ -464,6 +468,8 @@ class Run:
             self.state.unit_of_row[np.isin(self.population.home, message.homes)] = len(self.state.unit_names)
             self.state.unit_of_home[np.isin(self.meters.homes, message.homes)] = len(self.state.unit_names)
             self.state.unit_names.append(message.unit)
+        elif isinstance(message, ServiceUnit) and mail.to == "settlement":
+            self.state.service_units[message.unit] = message.rows
 
     def _watch(self) -> None:
         for place, part in enumerate(self.population.parts):
@@ -592,9 +598,15 @@ class Run:
         return cells.reshape(units, -1, len(Service)).sum(axis=1).reshape(-1)
 
     def _write_true_turn_down(self, truth: PeriodTruth) -> None:
-        """What each DFS Unit truly delivered in a period: without minus with, by devices and by hand."""
+        """What each unit that is no cell truly delivered in a period: without minus with, by devices and by
+        hand.
+        """
+        if not self.state.unit_names and not self.state.service_units:
+            return
+        turned_down = truth.row_without_wh.astype(np.int64) - truth.row_import_wh
+        for unit, rows in self.state.service_units.items():
+            self.recorder.true_turn_down(unit, truth.start_ms, int(turned_down[rows].sum()))
         if self.state.unit_names:
-            turned_down = truth.row_without_wh.astype(np.int64) - truth.row_import_wh
             left_off = truth.base_without_wh.astype(np.int64) - truth.base_wh
             sums = self._by_dfs_unit(self.state.unit_of_row, turned_down)
             sums += self._by_dfs_unit(self.state.unit_of_home, left_off)
