@@ -46,6 +46,7 @@ from sim.access_devices import AccessDevices
 from sim.by_technology import Sums, sums_of_part
 from sim.churn import WORDS, make_churn
 from sim.consents import consenting_homes, service_consents
+from sim.enrolment import enrolled_by_rules
 from sim.faults import Fault
 from sim.fleet import MJ_PER_WH, Fleet
 from sim.fleets import Arms, Fleets
@@ -208,7 +209,7 @@ class Run:
     def __init__(
         self, scenario: Scenario, folder: RunFolder, *, workers: int = 1, data: Path | None = None
     ) -> None:
-        self.population = make_population(scenario)
+        self.population, self._left_out = enrolled_by_rules(make_population(scenario), scenario)
         scenario = with_count(scenario, self.population.registry)
         self.scenario, self.data = scenario, data
         self.folder = folder
@@ -407,6 +408,10 @@ class Run:
         self.recorder.outages(self.network.outage_rows())
         for kind, detail in named_faults(self.scenario):
             self.recorder.event(self.start_ms, kind, "scenario", detail=detail)
+        for left_out in self._left_out:
+            self.recorder.event(
+                self.start_ms, "not_eligible", "registry", left_out.product.value, left_out.detail
+            )
         for warning in self._warnings():
             self.recorder.event(
                 self.start_ms, warning.code, "importer", Path(warning.file).name, warning.what
