@@ -597,6 +597,10 @@ class Markets(Model):
     wholesale: Wholesale = Wholesale()
     capacity: CapacityMarket = CapacityMarket()
     retail: Retail = Retail()
+    enrolment: Literal["shares", "rules"] = Field(
+        default="shares",
+        description="of those meant for DFS and the BM: all, or only who is eligible on the day",
+    )
     primacy: Literal["eso_first", "dso_first", "contract_first"] = Field(
         default="eso_first", description="who goes first where two services claim the same asset"
     )
