@@ -240,7 +240,8 @@ class SettlementSettings:
     `first_day`: the first lived day, with which time begins; readings of earlier ones are history.
     `settle_after_days`: when readings or prices are still missing so many days after a day's end, it is
     settled without them. `dfs_metering`, `bm_metering`: "boundary" or "asset".
-    `dfs_opt_in`: whether homes opt in to each event (else whole units take part).
+    `dfs_opt_in`: whether homes opt in to each event (else whole units take part). `calendar`: days are
+    settled at the runs of the BSC timetable; those that are `disputed` have a Post-Final run too.
     """
 
     first_day: date
@@ -249,3 +250,5 @@ class SettlementSettings:
     dfs_opt_in: bool
     rules: RulesInForce
     bm_metering: str = "asset"
+    calendar: bool = False
+    disputed: frozenset[date] = frozenset()

@@ -172,6 +172,8 @@ def settlement_settings(scenario: Scenario) -> SettlementSettings:
         dfs_opt_in=False,
         rules=rules_for(scenario),
         bm_metering=scenario.markets.balancing.metering,
+        calendar=scenario.markets.settlement.runs == "calendar",
+        disputed=frozenset(run_days(scenario)[day] for day in scenario.markets.settlement.disputed),
     )
 
 
