@@ -45,7 +45,7 @@ class SettlementRuns(Model):
 
     runs: Literal["data", "calendar"] = Field(
         default="data",
-        description="data: when the readings are there; calendar: at II, SF, R1, R2, R3 and RF on their days, "
+        description="data: when the readings are there; calendar: on the days of II, SF, R1, R2, R3 and RF, "
         "with what is there by then",
     )
     late: LateMeters = LateMeters()
