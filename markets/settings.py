@@ -264,8 +264,9 @@ class SettlementSettings:
     `first_day`: the first lived day, with which time begins; readings of earlier ones are history.
     `settle_after_days`: when readings or prices are still missing so many days after a day's end, it is
     settled without them. `dfs_metering`, `bm_metering`: "boundary" or "asset".
-    `dfs_opt_in`: whether homes opt in to each event (else whole units take part). `primacy`: who goes first
-    where services claim the same asset (`protocol.stacking.Primacy`).
+    `dfs_opt_in`: whether homes opt in to each event (else whole units take part). `calendar`: days are
+    settled at the runs of the BSC timetable; those that are `disputed` have a Post-Final run too. `primacy`:
+    who goes first where services claim the same asset (`protocol.stacking.Primacy`).
     """
 
     first_day: date
@@ -274,4 +275,6 @@ class SettlementSettings:
     dfs_opt_in: bool
     rules: RulesInForce
     bm_metering: str = "asset"
+    calendar: bool = False
+    disputed: frozenset[date] = frozenset()
     primacy: str = "eso_first"

@@ -1,6 +1,7 @@
 """The settlement mock: keeps readings, results and acceptances, and settles a day once all of them are there.
 
-This owns when a day is settled, with which data, and what is told about what was missing. Volumes come from
+This owns when a day is settled (when its data is there, or at the runs of the BSC timetable), with which
+data, and what is told about what was missing. Volumes come from
 `markets/metered_volume.py`, lines from `markets/statement_lines.py`, formulas from `protocol`. Rules:
 docs/markets.md S1-S13.
 """
@@ -10,15 +11,36 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from markets.counterparty import AGGREGATOR, JOURNAL, Counterparty, Handler, earliest_ms
-from markets.metered_volume import Block, BlockVolume, DayReadings, UnitImport, block_volume, unit_import
+from markets.counterparty import (
+    AGGREGATOR,
+    JOURNAL,
+    Counterparty,
+    Handler,
+    Postponed,
+    earliest_ms,
+    postpone,
+    release,
+)
+from markets.estimates import FilledDay, MeterClasses, Source, fill_day
+from markets.metered_volume import (
+    NOT_THERE,
+    Block,
+    BlockVolume,
+    DayReadings,
+    UnitImport,
+    block_volume,
+    places,
+    unit_import,
+)
 from markets.service_settlement import HEARD, Claim, Ground, ServiceDesk, ServiceState, Share
 from markets.service_volume import Paid, Window
-from markets.settings import SettlementSettings
+from markets.settings import RulesInForce, SettlementSettings
 from markets.statement_lines import (
     BALANCING,
     BSC_CLEARING,
@@ -34,6 +56,7 @@ from protocol.baselines import LOOK_BACK_DAYS
 from protocol.messages import (
     I32,
     I64,
+    MISSING_WH,
     AssetReadings,
     AssetRegistration,
     BidOfferAcceptance,
@@ -48,22 +71,32 @@ from protocol.messages import (
     Message,
     PhysicalNotification,
     RegistryChange,
+    Remark,
     Service,
+    SettlementRunMade,
     Statement,
     StatementLine,
     SystemPrice,
 )
 from protocol.party import Envelope
-from protocol.periods import DAY_MS, PERIOD_MS, day_end_ms, day_start_ms, local_date, period_count, period_of
+from protocol.periods import (
+    DAY_MS,
+    PERIOD_MS,
+    day_end_ms,
+    day_start_ms,
+    local_clock_ms,
+    local_date,
+    period_count,
+    period_of,
+)
 from protocol.products import Product
 from protocol.rulebook import Rulebook
 from protocol.settlement import expected_volume
+from protocol.settlement_calendar import RUNS, ScheduledRun, timetable
 from protocol.units import WH_PER_MWH
 
-RUNS = ("II", "SF", "R1", "R2", "R3", "RF", "DF")
-"""Names of a day's settlement runs in their order (bsc rulebook, run_*_wd); ours follow the data, not the
-calendar.
-"""
+PUBLISHED_HOUR = 12
+"""Local hour of a run's day at which its results are published: assumed."""
 
 UNBASELINED_DAYS = 7
 """How long asset readings are kept when no baseline needs them [days]; ours."""
@@ -71,6 +104,7 @@ UNBASELINED_DAYS = 7
 Shares = Mapping[str, Share]
 """What claims came to, by their keys."""
 
+ReadingsT = TypeVar("ReadingsT", BoundaryReadings, AssetReadings)
 UnitPeriod = tuple[str, int]
 """A BM Unit and the start of a settlement period [UTC ms]."""
 
@@ -89,7 +123,8 @@ class SettlementState:
     """All data of a day until it is settled, and readings for as long as baselines look back.
 
     `open_days`: days with something to settle; `settled`: the lines of each day's latest run; `runs`: how
-    many runs a day has had; `changes`: who left or joined units, in the order in which that was told;
+    many runs a day has had; `held`: results of runs that are not published yet; `changes`: who left or
+    joined units, in the order in which that was told;
     `participants`: by event and unit, of units whose homes are asked each time.
     """
 
@@ -109,6 +144,7 @@ class SettlementState:
     open_days: dict[date, bool] = field(default_factory=dict)
     settled: dict[date, tuple[StatementLine, ...]] = field(default_factory=dict)
     runs: dict[date, int] = field(default_factory=dict)
+    held: list[Postponed] = field(default_factory=list)
     changes: list[AllocationChange] = field(default_factory=list)
     services: ServiceState = field(default_factory=ServiceState)
 
@@ -138,15 +174,21 @@ class Settlement(Counterparty[SettlementState]):
         }
 
     def due_ms(self) -> int:
-        return earliest_ms(self._deadline_ms(day) for day in self.state.open_days)
+        published_ms = (held.at_ms for held in self.state.held)
+        return earliest_ms([*(self._deadline_ms(day) for day in self.state.open_days), *published_ms])
 
     def act(self) -> None:
-        """Settle what has waited long enough, without what is still missing."""
+        """Settle what has waited long enough, without what is still missing; publish what is due."""
         for day in sorted(self.state.open_days):
             if self._deadline_ms(day) <= self.state.now_ms:
-                self._settle(day)
+                self._make_run(day) if self.settings.calendar else self._settle(day)
+        self.state.outbox += release(self.state.held, self.state.now_ms)
 
     def _deadline_ms(self, day: date) -> int:
+        """When a day is settled at the latest: what has not come by then is not waited for."""
+        if self.settings.calendar:
+            runs = self._timetable(day)
+            return day_end_ms(runs[min(self.state.runs.get(day, 0), len(runs) - 1)].readings_by)
         return day_end_ms(day) + self.settings.settle_after_days * DAY_MS
 
     # ------------------------------------------------------------------------------------ what is taken in
@@ -192,15 +234,21 @@ class Settlement(Counterparty[SettlementState]):
         if isinstance(readings, BoundaryReadings):
             if _same(self.state.boundary.get(day), readings):
                 return
-            self.state.boundary[day] = readings
+            self.state.boundary[day] = self._with_earlier(self.state.boundary.get(day), readings)
         else:
             if _same(self.state.asset.get(day), readings):
                 return
-            self.state.asset[day] = readings
+            self.state.asset[day] = self._with_earlier(self.state.asset.get(day), readings)
         self._forget_before(day)
+        if self.settings.calendar:
+            return
         if day in self.state.settled and type(readings) in self._needed(day):
             self.state.open_days[day] = True
         self._settle_if_ready(day)
+
+    def _with_earlier(self, kept: ReadingsT | None, come: ReadingsT) -> ReadingsT:
+        """Under the calendar meters come one by one: what came earlier of others stays (rule R206)."""
+        return _joined(kept, come) if self.settings.calendar and kept is not None else come
 
     def _take_notification(self, notification: PhysicalNotification) -> None:
         self.state.notified[notification.unit, notification.start_ms] = notification
@@ -250,9 +298,11 @@ class Settlement(Counterparty[SettlementState]):
         return left
 
     def _forget_before(self, newest: date) -> None:
-        """Drop what no baseline and no settlement can need any more."""
+        """Drop what no baseline, no estimate and no settlement can need any more."""
+        calendar = self.settings.calendar
+        newest = min([newest, *self.state.open_days]) if calendar else newest
         oldest = newest - timedelta(days=LOOK_BACK_DAYS)
-        looks_back = self.settings.dfs_metering == "asset" or self._desk().looks_back()
+        looks_back = self.settings.dfs_metering == "asset" or calendar or self._desk().looks_back()
         asset_days = LOOK_BACK_DAYS if looks_back else UNBASELINED_DAYS
         for day in [day for day in self.state.boundary if day < oldest]:
             del self.state.boundary[day]
@@ -287,7 +337,7 @@ class Settlement(Counterparty[SettlementState]):
                 del self.state.open_days[day]
 
     def _settle_if_ready(self, day: date) -> None:
-        if day in self.state.open_days and self._is_ready(day):
+        if not self.settings.calendar and day in self.state.open_days and self._is_ready(day):
             self._settle(day)
 
     def _is_ready(self, day: date) -> bool:
@@ -312,11 +362,11 @@ class Settlement(Counterparty[SettlementState]):
     def _settle(self, day: date) -> None:
         """Settle one day: publish its volumes and lines, and take back those of an earlier run."""
         del self.state.open_days[day]
-        place = self.state.runs.get(day, 0)
-        if place == len(RUNS):
+        place, runs = self.state.runs.get(day, 0), self._runs_of(day)
+        if place == len(runs):
             self.remark("no_more_runs", f"{day} has had its last run: what came now is not settled")
             return
-        run = RUNS[place]
+        run = runs[place]
         ground = self._ground(day, run)
         shares = self._share_out(ground)
         lines = [
@@ -328,6 +378,96 @@ class Settlement(Counterparty[SettlementState]):
         self.state.runs[day] = place + 1
         self.state.settled[day] = tuple(lines)
         self.say(Statement((*reversals, *lines)), AGGREGATOR, JOURNAL)
+
+    # --------------------------------------------------------------------------------- runs of the calendar
+
+    def _timetable(self, day: date) -> tuple[ScheduledRun, ...]:
+        """The day's runs in the calendar (rule R205)."""
+        return _timetable(day, self.settings.rules, day in self.settings.disputed)
+
+    def _runs_of(self, day: date) -> tuple[str, ...]:
+        """Names of the runs that the day can have."""
+        return tuple(item.run for item in self._timetable(day)) if self.settings.calendar else RUNS
+
+    def _make_run(self, day: date) -> None:
+        """Settle with what is in by the cut-off; what is said of it is held until the run's day."""
+        place, said = self.state.runs.get(day, 0), self.state.outbox
+        before_gbp_e5 = _total_gbp_e5(self.state.settled.get(day, ()))
+        run = self._timetable(day)[place]
+        published_ms = local_clock_ms(run.on, PUBLISHED_HOUR)
+        self.state.outbox = []
+        self._settle(day)
+        self._tell_run(run, published_ms, before_gbp_e5)
+        for envelope in self.state.outbox:
+            postpone(self.state.held, published_ms, _dated(envelope.message, published_ms), envelope.to)
+        self.state.outbox = said
+        if place + 1 < len(self._timetable(day)):
+            self.state.open_days[day] = True
+
+    def _tell_run(self, run: ScheduledRun, published_ms: int, before_gbp_e5: int) -> None:
+        """How much of the day is settled on actuals, and what the run changed."""
+        filled = list(self._filled(run.settlement_day))
+        source = np.concatenate([day.source for day in filled]) if filled else np.empty(0, np.int8)
+        meters = np.bincount(source, minlength=len(Source)).tolist()
+        total_gbp_e5 = _total_gbp_e5(self.state.settled[run.settlement_day])
+        told = SettlementRunMade(
+            settlement_run=run.run,
+            day=run.settlement_day,
+            published_ms=published_ms,
+            meters=len(source),
+            meters_on_actuals=meters[Source.ACTUAL],
+            meters_on_own_history=meters[Source.OWN_HISTORY],
+            meters_on_class_profile=meters[Source.CLASS_PROFILE],
+            meters_unknown=meters[Source.UNKNOWN],
+            metered_wh=sum(_size_wh(day.import_wh, day.import_wh != MISSING_WH) for day in filled),
+            actual_wh=sum(_size_wh(day.import_wh, day.actual) for day in filled),
+            change_gbp_e5=total_gbp_e5 - before_gbp_e5,
+            total_gbp_e5=total_gbp_e5,
+        )
+        self.say(told, JOURNAL)
+
+    def _filled(self, day: date) -> Iterator[FilledDay]:
+        """The day of all meters that DFS and the BM use: those of homes, then those of assets."""
+        used = [(self.settings.dfs_metering, self._meters(result, day)) for result in self._events_on(day)]
+        used += [
+            (self.settings.bm_metering, self._unit_meters(unit, day)) for unit in self._acceptances_on(day)
+        ]
+        for metering in ("boundary", "asset"):
+            meters = [some for kind, some in used if kind == metering]
+            if meters:
+                yield self._fill(np.unique(np.concatenate(meters)), day, metering)
+
+    def _fill(self, meters: I32, day: date, metering: str) -> FilledDay:
+        """A day of meters, with estimates for what has not been collected."""
+        kept: Mapping[date, BoundaryReadings | AssetReadings] = self.state.asset
+        assets, classes = self.state.assets, None
+        if metering == "boundary":
+            kept = self.state.boundary
+        elif assets is not None:
+            classes = MeterClasses(assets.technology, assets.rating_w)
+        read = {on: DayReadings(_meters(item), item.import_wh) for on, item in kept.items()}
+        return fill_day(meters, day, read, classes)
+
+    def _estimated_import(self, unit: str, day: date) -> UnitImport:
+        """A BM Unit's import with estimates, which count until the actuals come (rule R207)."""
+        meters = self._unit_meters(unit, day)
+        filled = self._fill(meters, day, self.settings.bm_metering)
+        unknown = filled.import_wh == MISSING_WH
+        self._remark_estimated(unit, day, filled)
+        return UnitImport(
+            np.where(unknown, 0, filled.import_wh).sum(axis=0),
+            np.count_nonzero(unknown, axis=0).astype(np.int64),
+            len(meters),
+        )
+
+    def _remark_estimated(self, unit: str, day: date, filled: FilledDay) -> None:
+        meters = np.bincount(filled.source, minlength=len(Source)).tolist()
+        if meters[Source.OWN_HISTORY] or meters[Source.CLASS_PROFILE]:
+            self.remark(
+                "bm_meters_estimated",
+                f"{unit} {day}: of {len(filled.source)} meters {meters[Source.OWN_HISTORY]} estimated from "
+                f"their own history, {meters[Source.CLASS_PROFILE]} by the profile of their class",
+            )
 
     # -------------------------------------------------------------------------------------------------- DFS
 
@@ -432,7 +572,7 @@ class Settlement(Counterparty[SettlementState]):
 
     def _settle_bm(self, day: date, run: str, shares: Shares) -> Iterator[StatementLine]:
         for unit, acceptances in self._acceptances_on(day).items():
-            metered = unit_import(self._unit_meters(unit, day), self._unit_readings(day), period_count(day))
+            metered = self._unit_import(unit, day)
             if (share := shares.get(_bm_key(unit))) is not None:
                 metered.import_wh[share.claim.window.places] += share.lost_wh
             for start_ms, reaching in _periods_of(acceptances, day).items():
@@ -447,6 +587,12 @@ class Settlement(Counterparty[SettlementState]):
                     f"{unit} {day}: up to {worst} of {metered.meters} meters gave no reading in a period: "
                     "they count as having followed the FPN",
                 )
+
+    def _unit_import(self, unit: str, day: date) -> UnitImport:
+        """What a BM Unit's meters read; estimates count at the runs of the calendar alone."""
+        if self.settings.calendar:
+            return self._estimated_import(unit, day)
+        return unit_import(self._unit_meters(unit, day), self._unit_readings(day), period_count(day))
 
     def _settle_bm_period(
         self, acceptances: list[BidOfferAcceptance], start_ms: int, run: str, metered: UnitImport
@@ -612,6 +758,36 @@ def _dfs_most_wh(sold_mw: NDArray[np.float64], rules: Rulebook) -> I64 | None:
     if cap_pct is None:
         return None
     return np.asarray(np.rint(sold_mw * WH_PER_MWH / 2 * cap_pct / 100), np.int64)
+
+
+@lru_cache(maxsize=4096)
+def _timetable(day: date, rules: RulesInForce, disputed: bool) -> tuple[ScheduledRun, ...]:
+    return timetable(day, rules.book("bsc", day), disputed)
+
+
+def _total_gbp_e5(lines: tuple[StatementLine, ...]) -> int:
+    return sum(line.amount_gbp_e5 for line in lines)
+
+
+def _size_wh(import_wh: I64, counts: NDArray[np.bool_]) -> int:
+    """Energy of the half-hours that count, whichever way it flowed [Wh]."""
+    return int(np.abs(import_wh[counts]).sum())
+
+
+def _dated(message: Message, at_ms: int) -> Message:
+    """A remark as told on the day of publication; everything else as it is."""
+    return replace(message, at_ms=at_ms) if isinstance(message, Remark) else message
+
+
+def _joined(kept: ReadingsT, come: ReadingsT) -> ReadingsT:
+    """Readings of one day, what has come now over what is kept; a gap replaces nothing."""
+    meters, new = _meters(kept), _meters(come)
+    at = places(new, meters)
+    import_wh = np.concatenate([kept.import_wh, come.import_wh[at == NOT_THERE]])
+    there = at != NOT_THERE
+    now = come.import_wh[there]
+    import_wh[at[there]] = np.where(now == MISSING_WH, import_wh[at[there]], now)
+    return type(kept)(kept.day, np.concatenate([meters, new[~there]]), import_wh)
 
 
 def _days(start_ms: int, end_ms: int) -> list[date]:

@@ -25,6 +25,7 @@ from protocol.messages import (
     Remark,
     ServiceAward,
     ServiceDispatch,
+    SettlementRunMade,
     Statement,
     WholesaleTrade,
 )
@@ -56,6 +57,7 @@ class JournalState:
     beliefs: Page = field(default_factory=lambda: Page("beliefs"))
     settlement: Page = field(default_factory=lambda: Page("settlement"))
     settled_volumes: Page = field(default_factory=lambda: Page("settled_volumes"))
+    settlement_runs: Page = field(default_factory=lambda: Page("settlement_runs"))
     events: Page = field(default_factory=lambda: Page("events"))
     participation: Page = field(default_factory=lambda: Page("participation"))
     complaints: Page = field(default_factory=lambda: Page("complaints"))
@@ -73,6 +75,7 @@ class Journal:
             DeliveryBelief: self._delivery_belief,
             Statement: self._statement,
             DeliveredVolume: self._delivered_volume,
+            SettlementRunMade: self._settlement_run,
             Remark: self._remark,
             DfsRequirement: self._dfs_requirement,
             DfsBid: self._dfs_bid,
@@ -95,6 +98,7 @@ class Journal:
             state.beliefs,
             state.settlement,
             state.settled_volumes,
+            state.settlement_runs,
             state.events,
             state.participation,
             state.complaints,
@@ -187,6 +191,24 @@ class Journal:
                 volume.accepted_wh,
                 volume.homes,
                 volume.homes_missing,
+            )
+        )
+
+    def _settlement_run(self, made: SettlementRunMade, _: int) -> None:
+        self.state.settlement_runs.rows.append(
+            (
+                made.day.isoformat(),
+                made.settlement_run,
+                made.published_ms,
+                made.meters,
+                made.meters_on_actuals,
+                made.meters_on_own_history,
+                made.meters_on_class_profile,
+                made.meters_unknown,
+                made.metered_wh,
+                made.actual_wh,
+                made.change_gbp_e5,
+                made.total_gbp_e5,
             )
         )
 

@@ -175,6 +175,8 @@ def settlement_settings(scenario: Scenario) -> SettlementSettings:
         rules=rules_for(scenario),
         bm_metering=scenario.markets.balancing.metering,
         primacy=scenario.markets.primacy,
+        calendar=scenario.markets.settlement.runs == "calendar",
+        disputed=frozenset(run_days(scenario)[day] for day in scenario.markets.settlement.disputed),
     )
 
 

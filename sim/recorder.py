@@ -59,6 +59,7 @@ class Layout:
     cells: tuple[tuple[str, str], ...]
     gsps: tuple[tuple[str, str], ...]
     boundary: bool = False  # boundary meters are read live
+    calendar: bool = False  # settlement runs follow the calendar
 
 
 @dataclass(slots=True)
@@ -99,7 +100,8 @@ class Recorder:
         self.layout = layout
         self.record = record
         self.workers = workers
-        self.tables = {table.name: table for table in recorded(record.level, boundary=layout.boundary)}
+        tables = recorded(record.level, boundary=layout.boundary, calendar=layout.calendar)
+        self.tables = {table.name: table for table in tables}
         self.state = RecorderState()
         self._series = {
             "seconds": Series("seconds", SECOND_MS, 3, len(layout.cells), layout, folder),

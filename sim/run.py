@@ -327,6 +327,7 @@ class Run:
                 for k, gsp in enumerate(homes.gsp_names)
             ),
             boundary=self.access_devices is not None,
+            calendar=self.scenario.markets.settlement.runs == "calendar",
         )
 
     def _parties(self) -> dict[str, Party]:

@@ -41,6 +41,7 @@ from sim.scenario_services import (
     Retail,
     Wholesale,
 )
+from sim.scenario_settlement import SettlementRuns
 
 SCHEMA_VERSION = 1
 
@@ -67,7 +68,10 @@ class Clock(Model):
         default=14, ge=0, le=60, description="meter history lived before day one, for baselines"
     )
     settlement_days: int = Field(
-        default=2, ge=0, le=30, description="days after the last one on which meters and markets still talk"
+        default=2,
+        ge=0,
+        le=1_000,
+        description="days after the last one on which meters and markets still talk; RF is some 430 after",
     )
     checkpoint_every_ms: Duration = Field(default=3_600_000, ge=60_000)
 
@@ -604,6 +608,7 @@ class Markets(Model):
     primacy: Literal["eso_first", "dso_first", "contract_first"] = Field(
         default="eso_first", description="who goes first where two services claim the same asset"
     )
+    settlement: SettlementRuns = SettlementRuns()
     faults: MarketFaults = MarketFaults()
     rules: dict[str, dict[str, float | int | bool | str]] = Field(
         default_factory=dict, description="overrides of single rules, by rulebook: {dfs: {min_unit_mw: 0.1}}"

@@ -397,6 +397,21 @@ def boundary_meters_are_read(scenario: Scenario) -> Iterator[Finding]:
         )
 
 
+def settlement_runs_are_reached(scenario: Scenario) -> Iterator[Finding]:
+    """Under the calendar a day waits for its runs, and only there for late meters (rules R205, R206)."""
+    chosen, at = scenario.markets.settlement, ("markets", "settlement")
+    if chosen.runs == "calendar":
+        yield from _runs_missed(scenario)
+    elif chosen.late.one_off_share or chosen.late.persistent_share:
+        what = "meters are late, and each day is settled once, when its readings are there"
+        yield Finding("S156", (*at, "late"), what, "`runs: calendar`", ((*at, "runs"),))
+    for i, day in enumerate(chosen.disputed):
+        if day >= scenario.clock.days:
+            reads: tuple[Where, ...] = (("clock", "days"),)
+            allowed = f"0 to {scenario.clock.days - 1}"
+            yield Finding("S061", (*at, "disputed", i), "no day of the run", allowed, reads)
+
+
 def market_faults_befall_something(scenario: Scenario) -> Iterator[Finding]:
     """Faults of markets that say nothing: without an event, an acceptance or a system need."""
     markets = scenario.markets
@@ -463,6 +478,7 @@ RULES: tuple[Callable[[Scenario], Iterator[Finding]], ...] = (
     bands_can_be_met,
     services_have_cars,
     boundary_meters_are_read,
+    settlement_runs_are_reached,
     market_faults_befall_something,
     people_can_take_part,
     wholesale_can_be_traded,
@@ -512,6 +528,29 @@ def _rulebook_fault(
         load_rulebook(book, on, overrides)
     except RuleError as error:
         yield Finding("S072", at, str(error), reads=reads)
+
+
+def _runs_missed(scenario: Scenario) -> Iterator[Finding]:
+    # Here because it is heavy to import and few scenarios wait for settlement.
+    from protocol.settlement_calendar import timetable
+    from sim.event_scripts import rules_for
+
+    clock = scenario.clock
+    last = clock.start + timedelta(days=clock.days - 1)
+    disputed = clock.days - 1 in scenario.markets.settlement.disputed
+    try:
+        runs = timetable(last, rules_for(scenario).book("bsc", last), disputed)
+    except RuleError as error:
+        yield Finding("S072", ("markets", "settlement", "runs"), str(error), reads=(("clock", "start"),))
+        return
+    days = [(item.run, (item.on - last).days) for item in runs]
+    missed = [(run, after) for run, after in days if after > clock.settlement_days]
+    if missed:
+        what = f"the run ends before {', '.join(run for run, _ in missed)} of {last}"
+        allowed = f"{days[0][1]} for {days[0][0]}, {days[-1][1]} for {days[-1][0]}"
+        reads: tuple[Where, ...] = (("clock",), ("markets", "settlement", "runs"))
+        code = "S155" if len(missed) == len(days) else "W155"
+        yield Finding(code, ("clock", "settlement_days"), what, allowed, reads)
 
 
 def _timetable_fault(

@@ -87,6 +87,8 @@ CODES: Mapping[str, Kind] = MappingProxyType({
     # Further services
     "S145": Kind("Suppliers without whole shares", "make their shares add up to 100 %"),
     "S146": Kind("auctions in which nobody can trade", "name at least one, and each once"),
+    "S155": Kind("settlement runs that the run does not reach", "raise `clock.settlement_days`"),
+    "S156": Kind("late meters where nothing waits for them", "`markets.settlement.runs: calendar`"),
     # Warnings: the run goes on
     "W001": Kind(
         "a local time that occurs twice, or a deadline in the hour left out",
@@ -96,6 +98,7 @@ CODES: Mapping[str, Kind] = MappingProxyType({
     "W003": Kind("asked for more than the cars can give", "a check of units: MW, shares, number of homes"),
     "W004": Kind("something set that nothing uses", "remove it, or switch on what uses it"),
     "W005": Kind("a tight deadline", "drivers may find their cars short of the target"),
+    "W155": Kind("the run ends before the last settlement run", "later runs of its days are not made"),
     "W006": Kind("a power cut that some devices do not feel", "their power is not to be trusted meanwhile"),
 })  # fmt: skip
 """Codes starting with S stop before anything is done; codes starting with W are counted in the report."""
