@@ -84,6 +84,10 @@ CODES: Mapping[str, Kind] = MappingProxyType({
     "S076": Kind("a route that is down more than up", "outages and bursts are shorter than the time between"),
     "S077": Kind("a power cut that is not whole", "a region's outage of all messages, both ways"),
     "S079": Kind("metered where no meter is read", "read boundary meters live, or meter assets"),
+    # Capacity and retail
+    "S150": Kind("a capacity notice that cannot be given", "half hours, told and withdrawn in time"),
+    "S151": Kind("two capacity notices at one time", "one at a time; the greater share holds for all of it"),
+    "S152": Kind("capacity without an auction's price", "from October 2022 on, or set the price as a rule"),
     # Warnings: the run goes on
     "W001": Kind(
         "a local time that occurs twice, or a deadline in the hour left out",
