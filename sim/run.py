@@ -16,6 +16,7 @@ import numpy as np
 
 from aggregator.loop import Aggregator
 from markets.balancing import BalancingMarket
+from markets.capacity_market import CapacityMarket
 from markets.dfs import DfsMarket
 from markets.exchange import Exchange
 from markets.settlement import Settlement
@@ -350,6 +351,9 @@ class Run:
             self.people,
             Settlement(party_settings.settlement_settings(scenario)),
         ]
+        capacity = party_settings.capacity_settings(scenario)
+        if capacity is not None:
+            parties.append(CapacityMarket(capacity))
         if self.stale_leader is not None:
             parties.append(self.stale_leader)
         if self.access_devices is not None:
@@ -389,6 +393,8 @@ class Run:
             if self.consents is not None:
                 self.parties[name].receive(self.consents, self.start_ms)
             self.parties[name].receive(registration, self.start_ms)
+        if "capacity_market" in self.parties:
+            self.parties["capacity_market"].receive(registration, self.start_ms)
         arms = self.world.arms
         self.meters.arms = self.people.arms = Arms(self.fleet, self.fleet, self.beyond)
         self.people.begin()

@@ -26,8 +26,10 @@ from protocol.rulebook import RuleError, load_rulebook, rulebook_names
 from sim.head_ends import profile_names
 from sim.quantity import CLOCK_TIME, MEGAWATTS, POWER
 from sim.scenario import ROUTE_NAMES, Acceptance, DfsEvent, Outage, RecordLevel, Scenario
+from sim.scenario_capacity_checks import CAPACITY_RULES
 from sim.scenario_device_checks import DEVICE_RULES, SECTIONS
 from sim.scenario_errors import GSP_GROUPS, Finding, Where
+from sim.scenario_services import CapacityNotice
 
 MOST_REFERENCE_HOMES = 20_000
 """One SimPy process per device is some hundred times slower than the fast engine."""
@@ -36,8 +38,8 @@ MOST_HOMES_WITH_DEVICES_RECORDED = 200_000
 P415_FROM = date(2024, 11, 7)
 """Source: as `vtp_wholesale` in protocol/rulebooks/bsc.yaml."""
 
-_TIMES = ("start", "end", "published", "cancelled", "issued")
-"""Keys of clock times that an event or an acceptance may have."""
+_TIMES = ("start", "end", "published", "cancelled", "issued", "withdrawn")
+"""Keys of clock times that an event, an acceptance or a notice may have."""
 _DAY_MINUTES = 24 * 60
 _PERIOD_MINUTES = 30
 _DAYS_PER_YEAR = 365
@@ -45,6 +47,7 @@ _ROUNDING = 1e-6
 
 _EVENTS: Where = ("markets", "dfs", "events")
 _ACCEPTANCES: Where = ("markets", "balancing", "acceptances")
+_NOTICES: Where = ("markets", "capacity", "notices")
 _OUTAGES: Where = ("comms", "outages")
 _CHURN: Where = ("churn", "events")
 
@@ -415,11 +418,14 @@ def settlement_runs_are_reached(scenario: Scenario) -> Iterator[Finding]:
 def market_faults_befall_something(scenario: Scenario) -> Iterator[Finding]:
     """Faults of markets that say nothing: without an event, an acceptance or a system need."""
     markets = scenario.markets
-    busy = markets.dfs.events or markets.balancing.acceptances or markets.balancing.need.enabled
+    scripted = (markets.dfs.events, markets.balancing.acceptances, markets.capacity.notices)
+    busy = any(scripted) or markets.balancing.need.enabled
     for kind, share in markets.faults:
         if share and not busy:
             what = "a market fault, and no market says anything"
-            yield Finding("W004", ("markets", "faults", kind), what, "an event, an acceptance or a need")
+            yield Finding(
+                "W004", ("markets", "faults", kind), what, "an event, an acceptance, a notice or a need"
+            )
 
 
 def wholesale_can_be_traded(scenario: Scenario) -> Iterator[Finding]:
@@ -483,14 +489,17 @@ RULES: tuple[Callable[[Scenario], Iterator[Finding]], ...] = (
     people_can_take_part,
     wholesale_can_be_traded,
     *DEVICE_RULES,
+    *CAPACITY_RULES,
 )
 
 
-def _windows(scenario: Scenario) -> Iterator[tuple[Where, DfsEvent | Acceptance]]:
+def _windows(scenario: Scenario) -> Iterator[tuple[Where, DfsEvent | Acceptance | CapacityNotice]]:
     for i, event in enumerate(scenario.markets.dfs.events):
         yield (*_EVENTS, i), event
     for i, acceptance in enumerate(scenario.markets.balancing.acceptances):
         yield (*_ACCEPTANCES, i), acceptance
+    for i, notice in enumerate(scenario.markets.capacity.notices):
+        yield (*_NOTICES, i), notice
 
 
 def _happenings(scenario: Scenario) -> Iterator[tuple[Where, int, list[tuple[str, int]]]]:

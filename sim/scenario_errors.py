@@ -87,6 +87,10 @@ CODES: Mapping[str, Kind] = MappingProxyType({
     # Further services
     "S145": Kind("Suppliers without whole shares", "make their shares add up to 100 %"),
     "S146": Kind("auctions in which nobody can trade", "name at least one, and each once"),
+    # Capacity and retail
+    "S150": Kind("a capacity notice that cannot be given", "half hours, told and withdrawn in time"),
+    "S151": Kind("two capacity notices at one time", "one at a time; the greater share holds for all of it"),
+    "S152": Kind("capacity without an auction's price", "from October 2022 on, or set the price as a rule"),
     "S155": Kind("settlement runs that the run does not reach", "raise `clock.settlement_days`"),
     "S156": Kind("late meters where nothing waits for them", "`markets.settlement.runs: calendar`"),
     # Warnings: the run goes on
