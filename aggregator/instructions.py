@@ -28,9 +28,9 @@ SUPERSEDED from the moment the later one starts; one that reaches beyond resumes
 
 DFS: an accepted result is ACCEPTED, twice the same is a "duplicate". DECLINED are those for a unit or bid
 that is not ours, "unknown_bid"; of no length, or with other than a number of MW in the bid's direction for
-each period, "malformed_result"; of another event, unit, window or price than was bid, or of more megawatts, "not_as_bid";
-of an event that was cancelled, "cancelled"; after their end, "after_end". A cancellation before the start
-makes an accepted one EXPIRED, "cancelled". Requirements: `aggregator/requirements.py`.
+each period, "malformed_result"; of another event, unit, window or price than was bid, or of more megawatts,
+"not_as_bid"; of an event that was cancelled, "cancelled"; after their end, "after_end". A cancellation before
+the start makes an accepted one EXPIRED, "cancelled". Requirements: `aggregator/requirements.py`.
 """
 
 from __future__ import annotations

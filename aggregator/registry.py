@@ -2,8 +2,8 @@
 
 Group 0 holds whatever is sold nowhere. Then come the DFS Units, each a run of homes (of one GSP Group, where
 the edition aggregates by zone) between the rulebook's least and greatest size, then one BM Unit per unit name
-that has assets in the Balancing Mechanism. A row is in one group. Last come the DFS Units of homes that act by
-hand: they have homes and no rows.
+that has assets in the Balancing Mechanism. A row is in one group. Last come the DFS Units of homes that act
+by hand: they have homes and no rows.
 """
 
 from __future__ import annotations
