@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from markets.counterparty import (
     AGGREGATOR,
+    DFS_MARKET,
     JOURNAL,
     Counterparty,
     Handler,
@@ -490,12 +491,17 @@ class Settlement(Counterparty[SettlementState]):
             )
             self._remark_counted_out(result, day, volume)
             if (share := shares.get(_dfs_key(result))) is not None:
-                volume = replace(volume, delivered_wh=volume.delivered_wh - share.lost_wh)
+                lost_wh = -share.lost_wh if block.turn_up else share.lost_wh
+                volume = replace(volume, delivered_wh=volume.delivered_wh - lost_wh)
             for place in range(block.n_sp):
-                if result.turn_down_mw[first + place] > 0:
+                if result.turn_down_mw[first + place]:
                     delivered_wh = int(volume.delivered_wh[place])
-                    self.say(_delivered(result, first + place, place, volume), JOURNAL)
+                    self.say(_delivered(result, first + place, place, volume), *self._told(rules))
                     yield dfs_line(run, result, first + place, delivered_wh, rules)
+
+    def _told(self, rules: Rulebook) -> tuple[str, ...]:
+        """Who hears what a unit delivered: the market too, where its performance can cost it its place."""
+        return (JOURNAL, DFS_MARKET) if "deregistration_k" in rules.rules else (JOURNAL,)
 
     def _block(self, result: DfsResult, day: date, rules: Rulebook) -> Block:
         """The part of an event on one day, and how the edition settles it."""
@@ -509,6 +515,7 @@ class Settlement(Counterparty[SettlementState]):
             in_day_adjustment=adjusted == "all_units"
             or (adjusted == "domestic_units" and unit is not None and unit.domestic),
             netting=rules.value("opt_in_netting" if self._opts_in(result) else "opt_out_netting"),
+            turn_up=min(result.turn_down_mw) < 0,
         )
 
     def _opts_in(self, result: DfsResult) -> bool:
@@ -823,7 +830,8 @@ def _meters(readings: BoundaryReadings | AssetReadings) -> I32:
 
 
 def _delivered(result: DfsResult, place: int, in_block: int, volume: BlockVolume) -> DeliveredVolume:
-    """What settlement found for one period of an accepted bid."""
+    """What settlement found for one period of an accepted bid; turn-up counts negative (S13)."""
+    way = -1 if result.turn_down_mw[place] < 0 else 1
     start_ms = result.start_ms + place * PERIOD_MS
     return DeliveredVolume(
         service=DFS,
@@ -833,7 +841,7 @@ def _delivered(result: DfsResult, place: int, in_block: int, volume: BlockVolume
         end_ms=start_ms + PERIOD_MS,
         baseline_wh=int(volume.baseline_wh[in_block]),
         metered_wh=int(volume.metered_wh[in_block]),
-        delivered_wh=int(volume.delivered_wh[in_block]),
+        delivered_wh=way * int(volume.delivered_wh[in_block]),
         accepted_wh=round(result.turn_down_mw[place] * 500_000),
         homes=volume.meters,
         homes_missing=int(volume.counted_out[in_block]),

@@ -219,7 +219,9 @@ class Journal:
         price = need.guaranteed_price_gbp_per_mwh
         guaranteed = "" if price is None else f", guaranteed {price:g} GBP/MWh"
         test = ", a test" if need.test else ""
-        detail = f"{need.turn_down_mw:g} MW less{guaranteed}{test}"
+        way = "more" if need.turn_down_mw < 0 else "less"
+        zones = f" in {', '.join(need.zones)}" if need.zones else ""
+        detail = f"{abs(need.turn_down_mw):g} MW {way}{zones}{guaranteed}{test}"
         self._event(now_ms, "dfs_requirement", "dfs", need.event_id, detail)
 
     def _dfs_bid(self, bid: DfsBid, now_ms: int) -> None:

@@ -513,12 +513,18 @@ class Aggregator(Model):
 
 
 class DfsEvent(Model):
-    """One published requirement."""
+    """One published requirement; negative megawatts ask for demand to be turned up (from May 2026 on)."""
 
     day: EveryDay = 0
     start: ClockTime
     end: ClockTime
-    turn_down_mw: Megawatts = Field(gt=0)
+    turn_down_mw: Megawatts
+    zones: Annotated[tuple[Name, ...], Field(max_length=14)] = Field(
+        default=(), description="GSP Groups whose units may bid; empty: all (from May 2026 on)"
+    )
+    zonal_caps_mw: dict[Name, Megawatts] = Field(
+        default_factory=dict, description="the most that is bought in a zone, by GSP Group"
+    )
     guaranteed_price_gbp_per_mwh: Price | None = None
     test: bool = False
     published: ClockTime | None = Field(default=None, description="None: as the rules' notice says")

@@ -28,6 +28,7 @@ from sim.quantity import CLOCK_TIME, MEGAWATTS, POWER
 from sim.scenario import ROUTE_NAMES, Acceptance, DfsEvent, Outage, RecordLevel, Scenario
 from sim.scenario_capacity_checks import CAPACITY_RULES
 from sim.scenario_device_checks import DEVICE_RULES, SECTIONS
+from sim.scenario_dfs_checks import DFS_RULES
 from sim.scenario_errors import GSP_GROUPS, Finding, Where
 from sim.scenario_services import CapacityNotice
 
@@ -316,7 +317,7 @@ def dfs_events_can_be_held(scenario: Scenario) -> Iterator[Finding]:
             what = f"BL01 knows no baseline of the last hour of {day}"
             allowed = "an end up to 23:00: earlier days have no settlement periods 49 and 50"
             yield Finding("S073", (*at, "end"), what, allowed, reads)
-        elif not broken and event.end > event.start:
+        elif not broken and event.end > event.start and event.turn_down_mw:
             yield from _timetable_fault(scenario, i, event, at, reads)
 
 
@@ -488,6 +489,7 @@ RULES: tuple[Callable[[Scenario], Iterator[Finding]], ...] = (
     market_faults_befall_something,
     people_can_take_part,
     wholesale_can_be_traded,
+    *DFS_RULES,
     *DEVICE_RULES,
     *CAPACITY_RULES,
 )

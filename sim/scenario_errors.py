@@ -93,6 +93,12 @@ CODES: Mapping[str, Kind] = MappingProxyType({
     "S152": Kind("capacity without an auction's price", "from October 2022 on, or set the price as a rule"),
     "S155": Kind("settlement runs that the run does not reach", "raise `clock.settlement_days`"),
     "S156": Kind("late meters where nothing waits for them", "`markets.settlement.runs: calendar`"),
+    # The Demand Flexibility Service of a day
+    "S158": Kind("turn-up of an edition that buys none", "editions from 18 May 2026 on turn demand up"),
+    "S159": Kind("zones of an edition that knows none", "editions from 18 May 2026 on buy by zone"),
+    "S160": Kind("DFS metered at the asset where it may not be", "`boundary`, or the derogation named"),
+    "S161": Kind("a cap that no bid can stand under", "more than 0 MW, of a zone that the event is for"),
+    "S162": Kind("an event that asks for nothing", "megawatts above 0, or below to turn demand up"),
     # Warnings: the run goes on
     "W001": Kind(
         "a local time that occurs twice, or a deadline in the hour left out",

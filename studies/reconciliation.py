@@ -220,10 +220,11 @@ class Books:
         return prices[-1] if prices else None
 
     def payment(self, place: Place, accepted_wh: int, delivered_wh: int, price: float) -> int:
-        """What DFS pays for a period under the rules of the day [1e-5 GBP]."""
-        mw = accepted_wh * HOUR_MS / PERIOD_MS / WH_PER_MWH
+        """What DFS pays for a period under the rules of the day [1e-5 GBP]; turn-up is negative in both."""
+        way = -1 if accepted_wh < 0 else 1
+        mw = way * accepted_wh * HOUR_MS / PERIOD_MS / WH_PER_MWH
         rules = self.rules(DFS, place[3])
-        return dfs_payment(rules, mw, price, wh_to_mwh(delivered_wh)).amount_gbp_e5 if mw > 0 else 0
+        return dfs_payment(rules, mw, price, wh_to_mwh(way * delivered_wh)).amount_gbp_e5 if mw > 0 else 0
 
     @cached_property
     def cancelled(self) -> set[str]:
