@@ -85,6 +85,7 @@ class Purpose(IntEnum):
     ACT = 92
     COMPLAINT = 93
     CONSENT = 94
+    POWER_BACK = 99
 
 
 @njit(cache=True, inline="always")

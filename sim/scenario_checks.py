@@ -172,7 +172,7 @@ def vendors_are_known(scenario: Scenario) -> Iterator[Finding]:
 
 
 def power_cuts_are_whole(scenario: Scenario) -> Iterator[Finding]:
-    """A power cut is a region's and leaves nothing through; what does not feel it is told."""
+    """A power cut is a region's and leaves nothing through."""
     cuts = [(i, outage) for i, outage in enumerate(scenario.comms.outages) if outage.power]
     for i, cut in cuts:
         whole = (cut.kind, cut.directions, cut.messages, cut.drop) == ("region", "both", "all", 1.0)
@@ -180,10 +180,6 @@ def power_cuts_are_whole(scenario: Scenario) -> Iterator[Finding]:
             what = "a power cut that is not a whole outage of a region"
             allowed = "`kind: region`, both directions, all messages, drop 100 %"
             yield Finding("S077", (*_OUTAGES, i, "power"), what, allowed, ((*_OUTAGES, i),))
-    others = [section for section in SECTIONS if getattr(scenario, section).share]
-    if cuts and others:
-        what = f"{', '.join(others)} do not feel it: only cars and homes' base load do"
-        yield Finding("W006", (*_OUTAGES, cuts[0][0], "power"), what)
 
 
 def routes_are_up_more_than_down(scenario: Scenario) -> Iterator[Finding]:

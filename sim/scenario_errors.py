@@ -93,7 +93,6 @@ CODES: Mapping[str, Kind] = MappingProxyType({
     "W003": Kind("asked for more than the cars can give", "a check of units: MW, shares, number of homes"),
     "W004": Kind("something set that nothing uses", "remove it, or switch on what uses it"),
     "W005": Kind("a tight deadline", "drivers may find their cars short of the target"),
-    "W006": Kind("a power cut that some devices do not feel", "their power is not to be trusted meanwhile"),
 })  # fmt: skip
 """Codes starting with S stop before anything is done; codes starting with W are counted in the report."""
 
