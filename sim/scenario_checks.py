@@ -400,6 +400,9 @@ def market_faults_befall_something(scenario: Scenario) -> Iterator[Finding]:
             yield Finding("W004", ("markets", "faults", kind), what, "an event, an acceptance or a need")
 
 
+_HEAT_SECTIONS = ("heat_pumps", "storage_heaters", "resistive_heaters", "hot_water")
+
+
 def people_can_take_part(scenario: Scenario) -> Iterator[Finding]:
     """Homes that act by hand act when they are asked, and only a boundary meter sees it."""
     at: Where = ("people", "by_hand", "share")
@@ -410,9 +413,10 @@ def people_can_take_part(scenario: Scenario) -> Iterator[Finding]:
         if scenario.markets.dfs.metering == "asset":
             what, reads = "homes without any asset meter", ("markets", "dfs", "metering")
             yield Finding("W004", at, what, "`markets.dfs.metering: boundary`", (reads,))
-    if scenario.people.comfort.complains_share > 0 and scenario.heat_pumps.share == 0:
-        what = "complaints of the cold, and only homes with heat pumps are felt for"
-        yield Finding("W004", ("people", "comfort", "complains_share"), what, "a share of heat pumps")
+    heated = any(getattr(scenario, section).share for section in _HEAT_SECTIONS)
+    if scenario.people.comfort.complains_share > 0 and not heated:
+        what, allowed = "complaints of the cold, and nobody has electric heat", "a share of one that heats"
+        yield Finding("W004", ("people", "comfort", "complains_share"), what, allowed)
 
 
 RULES: tuple[Callable[[Scenario], Iterator[Finding]], ...] = (
