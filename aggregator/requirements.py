@@ -1,12 +1,10 @@
 """What becomes of every requirement that is heard: a table of cases, one remark each.
 
-Turn-up is asked for of services other than DFS alone, as a negative number of MW.
-
 Tried in this order (kinds of remark in quotes):
 
 | case | outcome |
 |---|---|
-| ends at or before its start, or asks for no positive number of MW | "malformed_requirement": ignored |
+| ends at or before its start, or asks for no number of MW, up or down | "malformed_requirement": ignored |
 | says what the latest one heard of its event says | "duplicate_requirement": ignored |
 | of an earlier version than the latest one heard | "requirement_overtaken": ignored |
 | its event was cancelled | "event_cancelled": no bid |
@@ -46,10 +44,9 @@ def verdict(
 
     `known`: the latest one heard of its event (of a service that is bought by place: and place).
     """
-    name, mw = requirement.event_id, requirement.turn_down_mw
-    wanted_mw = mw if isinstance(requirement, DfsRequirement) else abs(mw)
-    if requirement.end_ms <= requirement.start_ms or not 0 < wanted_mw < math.inf:
-        return "malformed_requirement", f"event {name}: no length, or no positive number of MW"
+    name = requirement.event_id
+    if requirement.end_ms <= requirement.start_ms or not 0 < abs(requirement.turn_down_mw) < math.inf:
+        return "malformed_requirement", f"event {name}: no length, or no number of MW"
     if known is not None and _says(known) == _says(requirement):
         return "duplicate_requirement", f"event {name} came again"
     if known is not None and requirement.version < known.version:

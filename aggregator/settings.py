@@ -85,8 +85,9 @@ class AggregatorSettings:
 
 @dataclass(frozen=True, slots=True)
 class ServiceRules:
-    """What the aggregator goes by in the services besides DFS and the BM: rules of the first day, and who goes
-    first where two claims meet on an asset.
+    """What the aggregator goes by in the services besides DFS and the BM: the rules of the first day.
+
+    `primacy`: who goes first where two claims meet on an asset.
     """
 
     on: RulesOn
@@ -105,6 +106,7 @@ class Rules:
     bm_notice_min: int
     bm_pairs_maximum: int
     bm_at_boundary: bool = False
+    dfs_by_zone: bool = False
 
 
 def rules_in_force(dfs: Rulebook, bm: Rulebook, dfs_metering: str, bm_metering: str = "asset") -> Rules:
@@ -124,6 +126,7 @@ def rules_in_force(dfs: Rulebook, bm: Rulebook, dfs_metering: str, bm_metering: 
         bm_notice_min=int(bm.value("instruction_notice_min")),
         bm_pairs_maximum=int(bm.value("max_pairs_per_side")),
         bm_at_boundary=bm_metering == "boundary",
+        dfs_by_zone=dfs.value("aggregation_area") == "zone",
     )
 
 
