@@ -11,6 +11,7 @@ from datetime import date, timedelta
 import numpy as np
 
 from aggregator.settings import AggregatorSettings, BalancingSubmission, DfsSubmission, Rules, rules_in_force
+from markets.procurement_settings import ProcurementSettings
 from markets.settings import (
     FAULT_KINDS,
     AcceptanceScript,
@@ -25,9 +26,9 @@ from markets.settings import (
     SettlementSettings,
 )
 from protocol import periods
-from protocol.messages import Service
+from protocol.messages import Service, ServiceConsents
 from protocol.rulebook import RuleError
-from sim import chance
+from sim import chance, service_settings
 from sim.chance import Purpose
 from sim.event_scripts import clock_ms, dfs_script, rules_for
 from sim.population import Population
@@ -151,6 +152,18 @@ def _fault_plan(scenario: Scenario, market: int, occasions: int) -> FaultPlan:
     occasion = np.arange(occasions, dtype=np.int64)
     draws = np.hstack([chance.units(key, occasion, market, number) for number in (0, 1)])
     return FaultPlan(shares, draws[:, : len(FAULT_KINDS)])
+
+
+def local_settings(scenario: Scenario, consents: ServiceConsents) -> ProcurementSettings:
+    """What the network operator's mock is told; its faults befall its own events."""
+    faults = _fault_plan(scenario, 2, max(len(service_settings.local_events(scenario)), 1))
+    return service_settings.local_settings(scenario, consents, faults)
+
+
+def constraint_settings(scenario: Scenario, population: Population) -> ProcurementSettings:
+    """What the constraint market's mock is told; its faults befall its own events."""
+    faults = _fault_plan(scenario, 3, max(len(service_settings.constraint_events(scenario)), 1))
+    return service_settings.constraint_settings(scenario, population.registration, faults)
 
 
 def exchange_settings(scenario: Scenario, prices: PriceSeries) -> ExchangeSettings:
