@@ -10,12 +10,14 @@ import pyarrow.compute as pc
 import pytest
 
 from protocol.settlement_calendar import RUNS
+from protocol.settlement_calendar import Run as SettlementRun
 from sim.post import Mail
 from sim.run import Run, resume_run, run_scenario
 from sim.run_folder import RunFolder
 from sim.scenario import Scenario
 from sim.scenario_file import parse_scenario
 from studies.kpis import compute_kpis
+from studies.reconciliation import Cause, Parts, Reconciled, reconcile
 from studies.report import report_on
 from studies.settlement_runs import run_sums
 
@@ -91,6 +93,21 @@ def test_the_report_shows_how_pounds_moved(told: RunFolder) -> None:
     page = (told.path / "report.html").read_text(encoding="utf-8")
     assert "Settlement runs" in page
     assert "between II and RF" in page
+
+
+def test_reconciled_as_it_stood_with_a_run_only_what_was_out_by_then_counts(told: RunFolder) -> None:
+    at_sf, at_last = reconcile(told, SettlementRun.SF), reconcile(told)
+    assert not any(row.unexplained for row in (*at_sf, *at_last))
+    assert {pair for row in at_sf for pair in later_runs(row)} == {("II", "SF")}
+    assert [row.settled_wh for row in at_sf] != [row.settled_wh for row in at_last]
+    assert all(
+        cause is Cause.LATE_METER for row in at_last for parts in later_runs(row).values() for cause in parts
+    )
+
+
+def later_runs(row: Reconciled) -> dict[tuple[str, str], Parts]:
+    """What settlement runs changed of the one before."""
+    return {(each.earlier, each.later): each.parts for each in row.volumes if each.earlier in RUNS}
 
 
 def test_workers_change_no_byte(told: RunFolder, scenario: Scenario, tmp_path: Path) -> None:
