@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from markets.counterparty import (
     AGGREGATOR,
+    DFS_MARKET,
     JOURNAL,
     Counterparty,
     Handler,
@@ -38,6 +39,8 @@ from markets.metered_volume import (
     places,
     unit_import,
 )
+from markets.service_settlement import HEARD, Claim, Ground, ServiceDesk, ServiceState, Share
+from markets.service_volume import Paid, Window
 from markets.settings import RulesInForce, SettlementSettings
 from markets.statement_lines import (
     BALANCING,
@@ -49,6 +52,7 @@ from markets.statement_lines import (
     dfs_line,
     reversal,
 )
+from protocol.accepted_volume import accepted_volumes, profile_mwh
 from protocol.baselines import LOOK_BACK_DAYS
 from protocol.messages import (
     I32,
@@ -86,14 +90,20 @@ from protocol.periods import (
     period_count,
     period_of,
 )
+from protocol.products import Product
 from protocol.rulebook import Rulebook
+from protocol.settlement import expected_volume
 from protocol.settlement_calendar import RUNS, ScheduledRun, timetable
+from protocol.units import WH_PER_MWH
 
 PUBLISHED_HOUR = 12
 """Local hour of a run's day at which its results are published: assumed."""
 
 UNBASELINED_DAYS = 7
 """How long asset readings are kept when no baseline needs them [days]; ours."""
+
+Shares = Mapping[str, Share]
+"""What claims came to, by their keys."""
 
 ReadingsT = TypeVar("ReadingsT", BoundaryReadings, AssetReadings)
 UnitPeriod = tuple[str, int]
@@ -137,6 +147,7 @@ class SettlementState:
     runs: dict[date, int] = field(default_factory=dict)
     held: list[Postponed] = field(default_factory=list)
     changes: list[AllocationChange] = field(default_factory=list)
+    services: ServiceState = field(default_factory=ServiceState)
 
 
 class Settlement(Counterparty[SettlementState]):
@@ -160,6 +171,7 @@ class Settlement(Counterparty[SettlementState]):
             BidOfferAcceptance: self._take_acceptance,
             SystemPrice: self._take_price,
             RegistryChange: self._take_change,
+            **dict.fromkeys(HEARD, self._take_service_word),
         }
 
     def due_ms(self) -> int:
@@ -182,6 +194,14 @@ class Settlement(Counterparty[SettlementState]):
 
     # ------------------------------------------------------------------------------------ what is taken in
 
+    def _desk(self) -> ServiceDesk:
+        return ServiceDesk(self.state.services, self.settings, self.remark)
+
+    def _take_service_word(self, told: Message) -> None:
+        for start_ms, end_ms in self._desk().take(told, self.state.now_ms):
+            self._open(start_ms, end_ms)
+        self._close_empty_days()
+
     def _take_assets(self, assets: AssetRegistration) -> None:
         self.state.assets = assets
 
@@ -191,6 +211,7 @@ class Settlement(Counterparty[SettlementState]):
     def _take_result(self, result: DfsResult) -> None:
         if result.accepted and result.bid_id not in self.state.results:
             self.state.results[result.bid_id] = result
+            self.state.services.agreed_ms[_dfs_key(result)] = self.state.now_ms
             self._open(result.start_ms, result.end_ms)
 
     def _take_cancellation(self, cancellation: DfsCancellation) -> None:
@@ -282,13 +303,14 @@ class Settlement(Counterparty[SettlementState]):
         calendar = self.settings.calendar
         newest = min([newest, *self.state.open_days]) if calendar else newest
         oldest = newest - timedelta(days=LOOK_BACK_DAYS)
-        looks_back = self.settings.dfs_metering == "asset" or calendar
+        looks_back = self.settings.dfs_metering == "asset" or calendar or self._desk().looks_back()
         asset_days = LOOK_BACK_DAYS if looks_back else UNBASELINED_DAYS
         for day in [day for day in self.state.boundary if day < oldest]:
             del self.state.boundary[day]
         for day in [day for day in self.state.asset if day < newest - timedelta(days=asset_days)]:
             del self.state.asset[day]
         self._forget_periods_before(day_start_ms(oldest))
+        self._desk().forget_before(day_start_ms(oldest))
 
     def _forget_periods_before(self, before_ms: int) -> None:
         state = self.state
@@ -311,7 +333,8 @@ class Settlement(Counterparty[SettlementState]):
     def _close_empty_days(self) -> None:
         """Take days without anything to settle off the list, unless an earlier run must be taken back."""
         for day in list(self.state.open_days):
-            if day not in self.state.settled and not self._events_on(day) and not self._acceptances_on(day):
+            has_work = self._events_on(day) or self._acceptances_on(day) or self._desk().has_work(day)
+            if day not in self.state.settled and not has_work:
                 del self.state.open_days[day]
 
     def _settle_if_ready(self, day: date) -> None:
@@ -335,7 +358,7 @@ class Settlement(Counterparty[SettlementState]):
             needed.add(BoundaryReadings if self.settings.bm_metering == "boundary" else AssetReadings)
         if self._events_on(day):
             needed.add(BoundaryReadings if self.settings.dfs_metering == "boundary" else AssetReadings)
-        return needed
+        return needed | self._desk().needed(day)
 
     def _settle(self, day: date) -> None:
         """Settle one day: publish its volumes and lines, and take back those of an earlier run."""
@@ -345,7 +368,13 @@ class Settlement(Counterparty[SettlementState]):
             self.remark("no_more_runs", f"{day} has had its last run: what came now is not settled")
             return
         run = runs[place]
-        lines = [*self._settle_dfs(day, run), *self._settle_bm(day, run)]
+        ground = self._ground(day, run)
+        shares = self._share_out(ground)
+        lines = [
+            *self._settle_dfs(day, run, shares),
+            *self._settle_bm(day, run, shares),
+            *self._settle_services(ground, shares),
+        ]
         reversals = [reversal(line, run) for line in self.state.settled.get(day, ())]
         self.state.runs[day] = place + 1
         self.state.settled[day] = tuple(lines)
@@ -452,7 +481,7 @@ class Settlement(Counterparty[SettlementState]):
         ]
         return sorted(found, key=lambda result: (result.start_ms, result.event_id, result.unit))
 
-    def _settle_dfs(self, day: date, run: str) -> Iterator[StatementLine]:
+    def _settle_dfs(self, day: date, run: str, shares: Shares) -> Iterator[StatementLine]:
         for result in self._events_on(day):
             rules = self.settings.rules.book("dfs", local_date(result.start_ms))
             block = self._block(result, day, rules)
@@ -461,11 +490,18 @@ class Settlement(Counterparty[SettlementState]):
                 self._meters(result, day), block, self._readings(), self._event_days(result.unit, day)
             )
             self._remark_counted_out(result, day, volume)
+            if (share := shares.get(_dfs_key(result))) is not None:
+                lost_wh = -share.lost_wh if block.turn_up else share.lost_wh
+                volume = replace(volume, delivered_wh=volume.delivered_wh - lost_wh)
             for place in range(block.n_sp):
-                if result.turn_down_mw[first + place] > 0:
+                if result.turn_down_mw[first + place]:
                     delivered_wh = int(volume.delivered_wh[place])
-                    self.say(_delivered(result, first + place, place, volume), JOURNAL)
+                    self.say(_delivered(result, first + place, place, volume), *self._told(rules))
                     yield dfs_line(run, result, first + place, delivered_wh, rules)
+
+    def _told(self, rules: Rulebook) -> tuple[str, ...]:
+        """Who hears what a unit delivered: the market too, where its performance can cost it its place."""
+        return (JOURNAL, DFS_MARKET) if "deregistration_k" in rules.rules else (JOURNAL,)
 
     def _block(self, result: DfsResult, day: date, rules: Rulebook) -> Block:
         """The part of an event on one day, and how the edition settles it."""
@@ -479,6 +515,7 @@ class Settlement(Counterparty[SettlementState]):
             in_day_adjustment=adjusted == "all_units"
             or (adjusted == "domestic_units" and unit is not None and unit.domestic),
             netting=rules.value("opt_in_netting" if self._opts_in(result) else "opt_out_netting"),
+            turn_up=min(result.turn_down_mw) < 0,
         )
 
     def _opts_in(self, result: DfsResult) -> bool:
@@ -540,9 +577,11 @@ class Settlement(Counterparty[SettlementState]):
                 found.setdefault(item.unit, []).append(item)
         return dict(sorted(found.items()))
 
-    def _settle_bm(self, day: date, run: str) -> Iterator[StatementLine]:
+    def _settle_bm(self, day: date, run: str, shares: Shares) -> Iterator[StatementLine]:
         for unit, acceptances in self._acceptances_on(day).items():
             metered = self._unit_import(unit, day)
+            if (share := shares.get(_bm_key(unit))) is not None:
+                metered.import_wh[share.claim.window.places] += share.lost_wh
             for start_ms, reaching in _periods_of(acceptances, day).items():
                 if (unit, start_ms) in self.state.notified:
                     yield from self._settle_bm_period(reaching, start_ms, run, metered)
@@ -605,6 +644,127 @@ class Settlement(Counterparty[SettlementState]):
         if self.settings.bm_metering == "boundary":
             return np.unique(assets.home[chosen]).astype(np.int32)
         return np.flatnonzero(chosen).astype(np.int32)
+
+    # -------------------------------------------------------------------------------------- further services
+
+    def _share_out(self, ground: Ground | None) -> Shares:
+        """What each claim of the day comes to where further services have some, by its key; else nothing."""
+        if ground is None:
+            return {}
+        shares = self._desk().share_out(ground, Paid(ground.assets.home))
+        return {share.claim.key: share for share in shares}
+
+    def _settle_services(self, ground: Ground | None, shares: Shares) -> Iterator[StatementLine]:
+        if ground is None:
+            return
+        desk = self._desk()
+        desk.remarks(shares.values())
+        for volume in desk.volumes(shares.values()):
+            self.say(volume, JOURNAL)
+        yield from desk.lines(shares.values(), ground)
+
+    def _ground(self, day: date, run: str) -> Ground | None:
+        """What further services are settled on; None where they have nothing on the day."""
+        assets = self.state.assets
+        if assets is None or not self._desk().has_work(day):
+            return None
+        return Ground(
+            day=day,
+            run=run,
+            assets=assets,
+            left=self._not_taken(day),
+            asset={at: DayReadings(item.rows, item.import_wh) for at, item in self.state.asset.items()},
+            boundary={
+                at: DayReadings(item.homes, item.import_wh) for at, item in self.state.boundary.items()
+            },
+            others=(*self._dfs_claims(day, assets), *self._bm_claims(day)),
+        )
+
+    def _dfs_claims(self, day: date, assets: AssetRegistration) -> Iterator[Claim]:
+        """What DFS asks for of assets on the day, for its place in the order."""
+        for result in self._events_on(day):
+            rules = self.settings.rules.book("dfs", local_date(result.start_ms))
+            block = self._block(result, day, rules)
+            first = (day_start_ms(day) + (block.first_sp - 1) * PERIOD_MS - result.start_ms) // PERIOD_MS
+            sold_mw = np.array(result.turn_down_mw[first : first + block.n_sp])
+            meters = self._meters(result, day)
+            of_homes = self.settings.dfs_metering == "boundary"
+            mine = (assets.service == Service.DFS) & np.isin(assets.home, meters)
+            yield Claim(
+                product=Product.DFS,
+                unit=result.unit,
+                reference=result.event_id,
+                key=_dfs_key(result),
+                agreed_ms=self.state.services.agreed_ms.get(_dfs_key(result), 0),
+                rows=np.flatnonzero(mine).astype(np.int32) if of_homes else meters,
+                window=Window(day, block.first_sp, block.n_sp),
+                sold_wh=np.rint(sold_mw * WH_PER_MWH / 2).astype(np.int64),
+                most_wh=_dfs_most_wh(sold_mw, rules),
+                method="BL01_adjusted" if block.in_day_adjustment else "BL01",
+                meter=self.settings.dfs_metering,
+                nominated_wh=None,
+                positive_only=block.netting == "positive_only",
+                event_days=self._event_days(result.unit, day),
+            )
+
+    def _bm_claims(self, day: date) -> Iterator[Claim]:
+        """What acceptances ask for of assets on the day, for their place in the order."""
+        assets = self.state.assets
+        for unit, acceptances in self._acceptances_on(day).items():
+            starts = [at for at in _periods_of(acceptances, day) if (unit, at) in self.state.notified]
+            if assets is None or unit not in assets.unit_names or not starts:
+                continue
+            n_sp = (starts[-1] - starts[0]) // PERIOD_MS + 1
+            sold_wh, fpn_wh = np.zeros(n_sp, np.int64), np.zeros(n_sp)
+            for at in starts:
+                place = (at - starts[0]) // PERIOD_MS
+                sold_wh[place], fpn_wh[place] = self._accepted_wh(unit, at, acceptances)
+            chosen = (assets.service == Service.BALANCING) & (assets.unit == assets.unit_names.index(unit))
+            chosen[self._not_taken(day)] = False
+            yield Claim(
+                product=Product.BM,
+                unit=unit,
+                reference="+".join(str(item.number) for item in acceptances),
+                key=_bm_key(unit),
+                agreed_ms=min(item.accepted_ms for item in acceptances),
+                rows=np.flatnonzero(chosen).astype(np.int32),
+                window=Window(day, period_of(starts[0]).number, n_sp),
+                sold_wh=sold_wh,
+                most_wh=sold_wh,
+                method="nominated",
+                meter=self.settings.bm_metering,
+                nominated_wh=fpn_wh,
+            )
+
+    def _accepted_wh(
+        self, unit: str, start_ms: int, acceptances: list[BidOfferAcceptance]
+    ) -> tuple[int, float]:
+        """What acceptances ask for in a period, turn-down positive, and the FPN as import [Wh]."""
+        fpn, offer = self.state.notified[unit, start_ms].profile, self.state.offered.get((unit, start_ms))
+        period = (start_ms, start_ms + PERIOD_MS)
+        fpn_mwh = profile_mwh(fpn, period)
+        volumes = accepted_volumes(fpn, acceptances, offer.pairs if offer else (), period)
+        accepted_mwh = expected_volume(fpn_mwh, volumes).accepted_mwh
+        return round(accepted_mwh * WH_PER_MWH), -fpn_mwh * WH_PER_MWH
+
+
+def _dfs_key(result: DfsResult) -> str:
+    return f"dfs {result.bid_id}"
+
+
+def _bm_key(unit: str) -> str:
+    return f"bm {unit}"
+
+
+def _dfs_most_wh(sold_mw: NDArray[np.float64], rules: Rulebook) -> I64 | None:
+    """Up to which a bid is paid for [Wh]: the curve's last corner, or the cap where there is one."""
+    if rules.value("settlement_rule") == "performance_curve":
+        cap_pct = rules.value("performance_curve")[-1][0]
+    else:
+        cap_pct = rules.value("delivery_cap_pct")
+    if cap_pct is None:
+        return None
+    return np.asarray(np.rint(sold_mw * WH_PER_MWH / 2 * cap_pct / 100), np.int64)
 
 
 @lru_cache(maxsize=4096)
@@ -670,7 +830,8 @@ def _meters(readings: BoundaryReadings | AssetReadings) -> I32:
 
 
 def _delivered(result: DfsResult, place: int, in_block: int, volume: BlockVolume) -> DeliveredVolume:
-    """What settlement found for one period of an accepted bid."""
+    """What settlement found for one period of an accepted bid; turn-up counts negative (S13)."""
+    way = -1 if result.turn_down_mw[place] < 0 else 1
     start_ms = result.start_ms + place * PERIOD_MS
     return DeliveredVolume(
         service=DFS,
@@ -680,7 +841,7 @@ def _delivered(result: DfsResult, place: int, in_block: int, volume: BlockVolume
         end_ms=start_ms + PERIOD_MS,
         baseline_wh=int(volume.baseline_wh[in_block]),
         metered_wh=int(volume.metered_wh[in_block]),
-        delivered_wh=int(volume.delivered_wh[in_block]),
+        delivered_wh=way * int(volume.delivered_wh[in_block]),
         accepted_wh=round(result.turn_down_mw[place] * 500_000),
         homes=volume.meters,
         homes_missing=int(volume.counted_out[in_block]),

@@ -212,6 +212,8 @@ class HomeRegistration(Message):
 
     homes: I32  # rising
     hh_metered: I8
+    unit: I16  # GSP Group, place in `unit_names`
+    unit_names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -303,17 +305,19 @@ class AssetReadings(Message):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DfsUnitRegistration(Message):
-    """Which homes make up a DFS Unit."""
+    """Which homes make up a DFS Unit, and the zone (GSP Group) that all of them lie in; "" for none."""
 
     unit: str
     homes: I32
     domestic: bool
+    zone: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DfsRequirement(Message):
-    """A published need: turn demand down by up to `turn_down_mw` between the times.
+    """A published need: turn demand down by up to `turn_down_mw` (negative: up) between the times.
 
+    `zones` whose units may bid, all where empty; `zonal_caps_mw`: the most that is bought in a zone, by name.
     `version` rises with every amendment of the event, so that an original that comes late is known as such.
     """
 
@@ -326,11 +330,15 @@ class DfsRequirement(Message):
     guaranteed_price_gbp_per_mwh: float | None
     test: bool
     version: int = 1
+    zones: tuple[str, ...] = ()
+    zonal_caps_mw: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DfsBid(Message):
-    """One unit's offer for an event, pay-as-bid: megawatts per settlement period at one price."""
+    """One unit's offer for an event, pay-as-bid: megawatts per settlement period (turn-up: negative) at one
+    price.
+    """
 
     bid_id: str
     event_id: str

@@ -119,7 +119,7 @@ class Meters:
         After them those that have none and are enrolled to act by hand.
         """
         self.home_cell = population.cell[first_row]
-        self._enrolled = _settled_at_boundary(scenario, population.service[first_row])
+        self._enrolled = _settled_at_boundary(scenario, self._services(population))
         if consenting is not None:
             self._enrolled |= np.isin(self.homes, consenting)
         self._people = people
@@ -156,6 +156,12 @@ class Meters:
             asset_day_wh=self._empty_day(len(self.asset_rows), first_day),
             boundary_day_wh=self._empty_day(len(self.homes), first_day),
         )
+
+    def _services(self, population: Population) -> I8:
+        """The service that each home is in: of its assets, some may be in none."""
+        service = np.zeros(len(self.homes), np.int8)
+        np.maximum.at(service, self.home_place, population.service)
+        return service
 
     def _add_homes(self, population: Population) -> None:
         """Count in the homes that act by hand."""

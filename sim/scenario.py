@@ -155,6 +155,12 @@ class Homes(Model):
         description="Elexon's shape and Ofgem's energy are of homes with such goods: base load of homes "
         "that own modelled ones leaves them out",
     )
+    restart_within_ms: Duration = Field(
+        default=0,
+        le=3_600_000,
+        description="after a power cut each device but cars is back at its own moment within this, beside "
+        "what its kind needs; PAS 1878 asks smart appliances for a random offset; length assumed",
+    )
     boundary_reads: BoundaryReads = BoundaryReads()
     network: NetworkTree = NetworkTree()
     history_file: str | None = Field(
@@ -364,7 +370,8 @@ class Outage(Model):
     extra_latency_ms: Duration = 0
     power: bool = Field(
         default=False,
-        description="of a region: a power cut; cars come back with their random delay (reg. 11)",
+        description="of a region: a power cut, felt by every device; cars come back with their random delay "
+        "(reg. 11), others as `homes.restart_within` says",
     )
 
 
@@ -513,12 +520,18 @@ class Aggregator(Model):
 
 
 class DfsEvent(Model):
-    """One published requirement."""
+    """One published requirement; negative megawatts ask for demand to be turned up (from May 2026 on)."""
 
     day: EveryDay = 0
     start: ClockTime
     end: ClockTime
-    turn_down_mw: Megawatts = Field(gt=0)
+    turn_down_mw: Megawatts
+    zones: Annotated[tuple[Name, ...], Field(max_length=14)] = Field(
+        default=(), description="GSP Groups whose units may bid; empty: all (from May 2026 on)"
+    )
+    zonal_caps_mw: dict[Name, Megawatts] = Field(
+        default_factory=dict, description="the most that is bought in a zone, by GSP Group"
+    )
     guaranteed_price_gbp_per_mwh: Price | None = None
     test: bool = False
     published: ClockTime | None = Field(default=None, description="None: as the rules' notice says")
@@ -601,6 +614,10 @@ class Markets(Model):
     wholesale: Wholesale = Wholesale()
     capacity: CapacityMarket = CapacityMarket()
     retail: Retail = Retail()
+    enrolment: Literal["shares", "rules"] = Field(
+        default="shares",
+        description="of those meant for DFS and the BM: all, or only who is eligible on the day",
+    )
     primacy: Literal["eso_first", "dso_first", "contract_first"] = Field(
         default="eso_first", description="who goes first where two services claim the same asset"
     )

@@ -26,15 +26,21 @@ from protocol.rulebook import RuleError, load_rulebook, rulebook_names
 from sim.head_ends import profile_names
 from sim.quantity import CLOCK_TIME, MEGAWATTS, POWER
 from sim.scenario import ROUTE_NAMES, Acceptance, DfsEvent, Outage, RecordLevel, Scenario
+from sim.scenario_capacity_checks import CAPACITY_RULES
 from sim.scenario_device_checks import DEVICE_RULES, SECTIONS
+from sim.scenario_dfs_checks import DFS_RULES
 from sim.scenario_errors import GSP_GROUPS, Finding, Where
+from sim.scenario_services import CapacityNotice
 
 MOST_REFERENCE_HOMES = 20_000
 """One SimPy process per device is some hundred times slower than the fast engine."""
 MOST_HOMES_WITH_DEVICES_RECORDED = 200_000
 
-_TIMES = ("start", "end", "published", "cancelled", "issued")
-"""Keys of clock times that an event or an acceptance may have."""
+P415_FROM = date(2024, 11, 7)
+"""Source: as `vtp_wholesale` in protocol/rulebooks/bsc.yaml."""
+
+_TIMES = ("start", "end", "published", "cancelled", "issued", "withdrawn")
+"""Keys of clock times that an event, an acceptance or a notice may have."""
 _DAY_MINUTES = 24 * 60
 _PERIOD_MINUTES = 30
 _DAYS_PER_YEAR = 365
@@ -42,6 +48,7 @@ _ROUNDING = 1e-6
 
 _EVENTS: Where = ("markets", "dfs", "events")
 _ACCEPTANCES: Where = ("markets", "balancing", "acceptances")
+_NOTICES: Where = ("markets", "capacity", "notices")
 _OUTAGES: Where = ("comms", "outages")
 _CHURN: Where = ("churn", "events")
 
@@ -172,7 +179,7 @@ def vendors_are_known(scenario: Scenario) -> Iterator[Finding]:
 
 
 def power_cuts_are_whole(scenario: Scenario) -> Iterator[Finding]:
-    """A power cut is a region's and leaves nothing through; what does not feel it is told."""
+    """A power cut is a region's and leaves nothing through."""
     cuts = [(i, outage) for i, outage in enumerate(scenario.comms.outages) if outage.power]
     for i, cut in cuts:
         whole = (cut.kind, cut.directions, cut.messages, cut.drop) == ("region", "both", "all", 1.0)
@@ -180,10 +187,6 @@ def power_cuts_are_whole(scenario: Scenario) -> Iterator[Finding]:
             what = "a power cut that is not a whole outage of a region"
             allowed = "`kind: region`, both directions, all messages, drop 100 %"
             yield Finding("S077", (*_OUTAGES, i, "power"), what, allowed, ((*_OUTAGES, i),))
-    others = [section for section in SECTIONS if getattr(scenario, section).share]
-    if cuts and others:
-        what = f"{', '.join(others)} do not feel it: only cars and homes' base load do"
-        yield Finding("W006", (*_OUTAGES, cuts[0][0], "power"), what)
 
 
 def routes_are_up_more_than_down(scenario: Scenario) -> Iterator[Finding]:
@@ -310,7 +313,7 @@ def dfs_events_can_be_held(scenario: Scenario) -> Iterator[Finding]:
             what = f"BL01 knows no baseline of the last hour of {day}"
             allowed = "an end up to 23:00: earlier days have no settlement periods 49 and 50"
             yield Finding("S073", (*at, "end"), what, allowed, reads)
-        elif not broken and event.end > event.start:
+        elif not broken and event.end > event.start and event.turn_down_mw:
             yield from _timetable_fault(scenario, i, event, at, reads)
 
 
@@ -412,11 +415,35 @@ def settlement_runs_are_reached(scenario: Scenario) -> Iterator[Finding]:
 def market_faults_befall_something(scenario: Scenario) -> Iterator[Finding]:
     """Faults of markets that say nothing: without an event, an acceptance or a system need."""
     markets = scenario.markets
-    busy = markets.dfs.events or markets.balancing.acceptances or markets.balancing.need.enabled
+    scripted = (markets.dfs.events, markets.balancing.acceptances, markets.capacity.notices)
+    busy = any(scripted) or markets.balancing.need.enabled
     for kind, share in markets.faults:
         if share and not busy:
             what = "a market fault, and no market says anything"
-            yield Finding("W004", ("markets", "faults", kind), what, "an event, an acceptance or a need")
+            yield Finding(
+                "W004", ("markets", "faults", kind), what, "an event, an acceptance, a notice or a need"
+            )
+
+
+def wholesale_can_be_traded(scenario: Scenario) -> Iterator[Finding]:
+    """Every home has one Supplier; there is an auction to trade in, and on the day a law that allows it."""
+    wholesale, at = scenario.markets.wholesale, ("markets", "wholesale")
+    total = math.fsum(wholesale.suppliers.values())
+    if abs(total - 1) > _ROUNDING:
+        what = f"the shares of the Suppliers add up to {100 * total:.4g} %"
+        yield Finding("S145", (*at, "suppliers"), what, "shares that add up to 100 %")
+    names = wholesale.auctions
+    if len(set(names)) < len(names):
+        yield Finding("S146", (*at, "auctions"), "an auction named twice", "each at most once")
+    elif wholesale.share and not names:
+        yield Finding("S146", (*at, "auctions"), "no auction to trade in", "at least one", ((*at, "share"),))
+    on = scenario.markets.rules_date or scenario.clock.start
+    if wholesale.share and on < P415_FROM:
+        what = f"nobody may trade deviations before {P415_FROM} (P415)"
+        yield Finding("W004", (*at, "share"), what, "a later `clock.start`", (("clock", "start"),))
+
+
+_HEAT_SECTIONS = ("heat_pumps", "storage_heaters", "resistive_heaters", "hot_water")
 
 
 def people_can_take_part(scenario: Scenario) -> Iterator[Finding]:
@@ -429,9 +456,10 @@ def people_can_take_part(scenario: Scenario) -> Iterator[Finding]:
         if scenario.markets.dfs.metering == "asset":
             what, reads = "homes without any asset meter", ("markets", "dfs", "metering")
             yield Finding("W004", at, what, "`markets.dfs.metering: boundary`", (reads,))
-    if scenario.people.comfort.complains_share > 0 and scenario.heat_pumps.share == 0:
-        what = "complaints of the cold, and only homes with heat pumps are felt for"
-        yield Finding("W004", ("people", "comfort", "complains_share"), what, "a share of heat pumps")
+    heated = any(getattr(scenario, section).share for section in _HEAT_SECTIONS)
+    if scenario.people.comfort.complains_share > 0 and not heated:
+        what, allowed = "complaints of the cold, and nobody has electric heat", "a share of one that heats"
+        yield Finding("W004", ("people", "comfort", "complains_share"), what, allowed)
 
 
 RULES: tuple[Callable[[Scenario], Iterator[Finding]], ...] = (
@@ -460,15 +488,20 @@ RULES: tuple[Callable[[Scenario], Iterator[Finding]], ...] = (
     settlement_runs_are_reached,
     market_faults_befall_something,
     people_can_take_part,
+    wholesale_can_be_traded,
+    *DFS_RULES,
     *DEVICE_RULES,
+    *CAPACITY_RULES,
 )
 
 
-def _windows(scenario: Scenario) -> Iterator[tuple[Where, DfsEvent | Acceptance]]:
+def _windows(scenario: Scenario) -> Iterator[tuple[Where, DfsEvent | Acceptance | CapacityNotice]]:
     for i, event in enumerate(scenario.markets.dfs.events):
         yield (*_EVENTS, i), event
     for i, acceptance in enumerate(scenario.markets.balancing.acceptances):
         yield (*_ACCEPTANCES, i), acceptance
+    for i, notice in enumerate(scenario.markets.capacity.notices):
+        yield (*_NOTICES, i), notice
 
 
 def _happenings(scenario: Scenario) -> Iterator[tuple[Where, int, list[tuple[str, int]]]]:

@@ -225,10 +225,11 @@ class Books:
         return prices[-1] if prices else None
 
     def payment(self, place: Place, accepted_wh: int, delivered_wh: int, price: float) -> int:
-        """What DFS pays for a period under the rules of the day [1e-5 GBP]."""
-        mw = accepted_wh * HOUR_MS / PERIOD_MS / WH_PER_MWH
+        """What DFS pays for a period under the rules of the day [1e-5 GBP]; turn-up is negative in both."""
+        way = -1 if accepted_wh < 0 else 1
+        mw = way * accepted_wh * HOUR_MS / PERIOD_MS / WH_PER_MWH
         rules = self.rules(DFS, place[3])
-        return dfs_payment(rules, mw, price, wh_to_mwh(delivered_wh)).amount_gbp_e5 if mw > 0 else 0
+        return dfs_payment(rules, mw, price, wh_to_mwh(way * delivered_wh)).amount_gbp_e5 if mw > 0 else 0
 
     @cached_property
     def cancelled(self) -> set[str]:
@@ -657,13 +658,14 @@ def _dfs_money(
     books: Books, place: Place, lines: Sequence[Row], last: Row, why: Parts
 ) -> tuple[int, list[tuple[Cause, int]]]:
     """Worth: accepted volume at the price bid. Each part of the volume is priced; then the rule, then the
-    price that settlement took, then lines that came twice.
+    price that settlement took, then lines that came twice. Turn-up is paid for as well, though negative.
     """
     first = lines[0]
     price = books.bid_price(place) or first["price_gbp_per_mwh"]
-    worth = gbp_e5(price, wh_to_mwh(last["accepted_wh"]))
-    delivered = gbp_e5(price, wh_to_mwh(last["delivered_wh"]))
-    priced = [(cause, gbp_e5(price, wh_to_mwh(part_wh))) for cause, part_wh in why.items()]
+    each = -price if last["accepted_wh"] < 0 else price
+    worth = gbp_e5(each, wh_to_mwh(last["accepted_wh"]))
+    delivered = gbp_e5(each, wh_to_mwh(last["delivered_wh"]))
+    priced = [(cause, gbp_e5(each, wh_to_mwh(part_wh))) for cause, part_wh in why.items()]
     by_rule = books.payment(place, last["accepted_wh"], last["delivered_wh"], price)
     at_price = books.payment(place, last["accepted_wh"], last["delivered_wh"], first["price_gbp_per_mwh"])
     again = [row["amount_gbp_e5"] for at, row in enumerate(lines) if is_again(row, lines[:at])]
