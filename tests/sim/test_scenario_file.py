@@ -554,6 +554,13 @@ def test_what_is_merely_odd_is_a_warning(body, found):
     assert warnings_of(HEAD + body) == found
 
 
+@pytest.mark.parametrize(("days", "found"), [(419, [("W155", 3)]), (420, [])])
+def test_a_run_that_ends_before_the_last_settlement_run_is_told_so(days, found):
+    clock = f"clock: {{start: 2024-01-16, settlement_days: {days}}}"  # RF: 11 March 2025, 420 days after
+    text = f"flextwin: 1\nname: a\n{clock}\nmarkets: {{settlement: {{runs: calendar}}}}\n"
+    assert warnings_of(text) == found
+
+
 # -------- schema, codes, lightness
 
 
