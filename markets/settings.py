@@ -230,13 +230,37 @@ class BalancingSettings:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class TradingSettings:
+    """What the exchange is told of its auctions. `auctions`: the names of those that are held.
+
+    `hourly_exchange`: "n2ex" or "epex". Half-hourly and intraday prices of every period (periods,); a sale
+    within the day earns half of `spread_gbp_per_mwh` less than the intraday price, a purchase costs as much
+    more. `depth_mw`: what can be sold, and what bought, of one product. `position_limit_mw`: the largest net
+    position in a period, all units together; None: no limit.
+    """
+
+    auctions: tuple[str, ...]
+    hourly_exchange: str
+    half_hourly_gbp_per_mwh: F64
+    intraday_gbp_per_mwh: F64
+    spread_gbp_per_mwh: float
+    depth_mw: float
+    position_limit_mw: float | None
+    rules: RulesInForce
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class ExchangeSettings:
-    """Prices of every period of `days`, one after the other, in three arrays of one length (periods,)."""
+    """Prices of every period of `days`, one after the other, in three arrays of one length (periods,).
+
+    `trading` None: prices are published and nobody trades.
+    """
 
     days: tuple[date, ...]
     day_ahead_gbp_per_mwh: F64
     system_gbp_per_mwh: F64
     net_imbalance_mwh: F64
+    trading: TradingSettings | None = None
 
 
 # ------------------------------------------------------------------------------------------------- settlement
@@ -249,7 +273,9 @@ class SettlementSettings:
     `first_day`: the first lived day, with which time begins; readings of earlier ones are history.
     `settle_after_days`: when readings or prices are still missing so many days after a day's end, it is
     settled without them. `dfs_metering`, `bm_metering`: "boundary" or "asset".
-    `dfs_opt_in`: whether homes opt in to each event (else whole units take part).
+    `dfs_opt_in`: whether homes opt in to each event (else whole units take part). `calendar`: days are
+    settled at the runs of the BSC timetable; those that are `disputed` have a Post-Final run too. `primacy`:
+    who goes first where services claim the same asset (`protocol.stacking.Primacy`).
     """
 
     first_day: date
@@ -258,3 +284,6 @@ class SettlementSettings:
     dfs_opt_in: bool
     rules: RulesInForce
     bm_metering: str = "asset"
+    calendar: bool = False
+    disputed: frozenset[date] = frozenset()
+    primacy: str = "eso_first"

@@ -760,6 +760,28 @@ class Statement(Message):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class SettlementRunMade(Message):
+    """For the journal: one settlement run of one Settlement Day, as published.
+
+    Meters are those whose volumes the day's settlement uses. `metered_wh` and `actual_wh` are sums of sizes
+    (export counts like import): all that was collected or estimated, and what of it was collected.
+    """
+
+    settlement_run: str
+    day: date
+    published_ms: int
+    meters: int
+    meters_on_actuals: int
+    meters_on_own_history: int
+    meters_on_class_profile: int
+    meters_unknown: int
+    metered_wh: int
+    actual_wh: int
+    change_gbp_e5: int  # against the run before, paid to the aggregator
+    total_gbp_e5: int  # as it stands with this run
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class DeliveredVolume(Message):
     """For the journal: what settlement found for one unit, one event or acceptance and one settlement period.
 

@@ -12,6 +12,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from functools import cached_property
 from itertools import pairwise
@@ -180,7 +181,8 @@ class Books:
     def runs(self, place: Place) -> list[tuple[str, Row]]:
         """The last volume of each settlement run, and the run's name."""
         by_heard = {row["heard_ms"]: row for row in self.settled.get(place, ())}
-        return [(self._run_names.get(heard_ms, "?"), row) for heard_ms, row in sorted(by_heard.items())]
+        day = local_date(place[3])
+        return [(self._run_names.get((at_ms, day), "?"), row) for at_ms, row in sorted(by_heard.items())]
 
     def own_lines(self, place: Place) -> list[Row]:
         """The statement lines of the latest run: those of runs that were reversed are no more."""
@@ -235,8 +237,9 @@ class Books:
         return {place[1] for place in self.places() if place[0] == DFS}
 
     @cached_property
-    def _run_names(self) -> dict[int, str]:
-        return {row["heard_ms"]: row["settlement_run"] for row in self.lines}
+    def _run_names(self) -> dict[tuple[int, date], str]:
+        """By when it was heard and the Settlement Day: on one day different runs of several days come out."""
+        return {(row["heard_ms"], local_date(row["start_ms"])): row["settlement_run"] for row in self.lines}
 
     @cached_property
     def _lines_at(self) -> dict[Place, list[Row]]:

@@ -262,7 +262,7 @@ def test_an_impossible_result_of_turn_up_is_beyond_the_bid_or_the_other_way():
 
 def test_two_homes_that_turned_up_worked_by_hand():
     # Both use 500 Wh in every half hour; on the night 900 and 800, then 550 and 500, then 400 and 450, then
-    # 10,000 and 0. Accepted 1 kW: 500 Wh. Delivered 700, 50, -150, 9,000 Wh: 140, 10, -30, 1,800 %. K: 1.2, 0,
+    # 10,000 and 0. Accepted: 500 Wh. Delivered 700, 50, -150, 9,000 Wh: 140, 10, -30, 1,800 %. K: 1.2, 0,
     # -0.3, 1.2.
     # S = 0.5 x 180 GBP/MWh x 0.001 MW x K = 0.09 GBP x K.
     party = Settlement(SettlementSettings(EVE, 3, "boundary", False, RulesInForce(None, ())))
