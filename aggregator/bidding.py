@@ -123,18 +123,21 @@ def dfs_megawatts(
     settings: AggregatorSettings,
     rules: Rules,
     assumed: Assumptions,
+    *,
+    turn_up: bool = False,
 ) -> tuple[float, ...]:
-    """What one unit bids in each period [MW]: whole steps, rounded down, at most what is left of the
-    requirement.
+    """What one unit bids in each period [MW, either way positive]: whole steps, rounded down, at most what is
+    left of the requirement.
 
     A period below the least size is left out (0). `held_share`: an event longer than an asset may be held is
     shared by assets in turn, so only that part of the power is available at any time.
     """
     bid = []
     for one, left in zip(available, left_mw, strict=True):
-        wanted_mw = min(
-            one.turn_down_w(settings.confidence) * held_share / 1e6, left, rules.dfs_maximum_unit_mw
-        )
+        can_w = one.turn_down_w(settings.confidence)
+        if turn_up:
+            can_w = one.turn_up_w(settings.confidence, assumed.prior_relative_sd)
+        wanted_mw = min(can_w * held_share / 1e6, left, rules.dfs_maximum_unit_mw)
         steps = math.floor(wanted_mw / assumed.dfs_step_mw + _WHOLE)
         offered_mw = round(steps * assumed.dfs_step_mw, 9)
         bid.append(offered_mw if offered_mw >= rules.dfs_minimum_unit_mw else 0.0)

@@ -27,10 +27,10 @@ it reaches (BSC T3: the base is the latest earlier acceptance). One that is over
 SUPERSEDED from the moment the later one starts; one that reaches beyond resumes.
 
 DFS: an accepted result is ACCEPTED, twice the same is a "duplicate". DECLINED are those for a unit or bid
-that is not ours, "unknown_bid"; of no length, or with other than a number from 0 MW up for each period,
-"malformed_result"; of another event, unit, window or price than was bid, or of more megawatts, "not_as_bid";
-of an event that was cancelled, "cancelled"; after their end, "after_end". A cancellation before the start
-makes an accepted one EXPIRED, "cancelled". Requirements: `aggregator/requirements.py`.
+that is not ours, "unknown_bid"; of no length, or with other than a number of MW in the bid's direction for
+each period, "malformed_result"; of another event, unit, window or price than was bid, or of more megawatts,
+"not_as_bid"; of an event that was cancelled, "cancelled"; after their end, "after_end". A cancellation before
+the start makes an accepted one EXPIRED, "cancelled". Requirements: `aggregator/requirements.py`.
 """
 
 from __future__ import annotations
@@ -88,6 +88,11 @@ class Plan:
     polled: bool = False
     short: bool = False
 
+    @property
+    def turns_up(self) -> bool:
+        """Whether demand is to be turned up at any time."""
+        return any(min(from_w, until_w) < 0 for _, from_w, _, until_w in self.segments)
+
     def turn_down_w(self, at_ms: int) -> int:
         """What is asked for at a moment [W]; 0 outside."""
         for from_ms, from_w, until_ms, until_w in self.segments:
@@ -135,6 +140,11 @@ class Bid:
     price_gbp_per_mwh: float
     refused: bool = False
 
+    @property
+    def way(self) -> int:
+        """1 for turn-down, -1 for turn-up."""
+        return -1 if min(self.turn_down_mw, default=0.0) < 0 else 1
+
     def is_met_by(self, result: DfsResult) -> bool:
         """Whether a result asks for nothing but what was bid: the same, or fewer megawatts."""
         same = (self.event_id, self.unit, self.start_ms, self.end_ms, self.price_gbp_per_mwh) == (
@@ -145,7 +155,7 @@ class Bid:
             result.price_gbp_per_mwh,
         )
         most_mw = zip(result.turn_down_mw, self.turn_down_mw, strict=False)
-        return same and all(asked <= bid + _LEVEL for asked, bid in most_mw)
+        return same and all(self.way * (asked - bid) <= _LEVEL for asked, bid in most_mw)
 
 
 @dataclass(slots=True)
@@ -510,8 +520,8 @@ def take_result(
     if not result.accepted:
         remark(say, now_ms, "bid_refused", f"bid {result.bid_id}: {result.reason}")
         return
-    malformed = _malformed_result(result)
-    peak_w = 0 if malformed else round(max(result.turn_down_mw) * 1e6)
+    malformed = _malformed_result(result, 1 if bid is None else bid.way)
+    peak_w = 0 if malformed else round(max(result.turn_down_mw, key=abs) * 1e6)
     span = (result.start_ms, result.end_ms)
     entry = open_entry(book, say, now_ms, result.bid_id, DFS, result.unit, span, peak_w)
     if bid is None or group is None:
@@ -545,12 +555,12 @@ def _result_refusal(book: Book, result: DfsResult, bid: Bid, now_ms: int) -> str
     return "after_end" if now_ms >= result.end_ms else ""
 
 
-def _malformed_result(result: DfsResult) -> bool:
-    """Whether a result is of no length, or does not give a finite turn-down from 0 MW up for each period."""
+def _malformed_result(result: DfsResult, way: int) -> bool:
+    """Whether a result is of no length, or does not give finite MW in the bid's direction for each period."""
     periods = len(range(result.start_ms, result.end_ms, PERIOD_MS))
     if periods == 0 or len(result.turn_down_mw) != periods:
         return True
-    return not all(math.isfinite(mw) and mw >= 0 for mw in result.turn_down_mw)
+    return not all(math.isfinite(mw) and way * mw >= 0 for mw in result.turn_down_mw)
 
 
 def _dfs_segments(result: DfsResult) -> tuple[Segment, ...]:

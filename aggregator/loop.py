@@ -615,7 +615,9 @@ class Aggregator:
     def _hear_answers(self, told: EventAnswers) -> None:
         newly_in = self.state.participation.take(told)
         plan, portfolio = self.state.book.plans.get(told.instruction_id), self.state.portfolio
-        if portfolio is not None and plan is not None and len(newly_in) and self.state.now_ms < plan.end_ms:
+        if portfolio is None or plan is None or plan.turns_up:
+            return
+        if len(newly_in) and self.state.now_ms < plan.end_ms:
             self._tell_of_goods(portfolio, plan, newly_in, limit_w=0)
 
     def _call_off(self, instruction_id: str) -> None:
@@ -891,21 +893,28 @@ class Aggregator:
         """Bid every DFS Unit that has enough to offer and has not promised it elsewhere."""
         state, name = self.state, requirement.event_id
         state.requirements.pop(name, None)
+        groups, asked = portfolio.registry.groups, requirement.zones
         places = portfolio.registry.groups_of(Service.DFS)
+        places = [place for place in places if not asked or groups[place].zone in asked]
         if not places:
             self._remark("no_dfs_unit", f"event {name}: we have no DFS Unit that could bid")
-        left_mw = [requirement.turn_down_mw] * len(period_starts(requirement))
+        count = len(period_starts(requirement))
+        left_mw = [abs(requirement.turn_down_mw)] * count
+        caps_mw = {zone: [cap_mw] * count for zone, cap_mw in requirement.zonal_caps_mw}
         degraded: list[tuple[str, float]] = []
         for place in places:
-            unit = portfolio.registry.groups[place].name
+            unit, zone = groups[place].name, groups[place].zone
             if max(left_mw) < self.rules.dfs_minimum_unit_mw:
                 self._remark("requirement_filled", f"event {name}: {unit} and any after it are not needed")
                 break
             if self._promised(unit, requirement):
                 self._remark("already_promised", f"{unit}: a bid for the same time stands; none for {name}")
                 continue
-            bid_mw = self._bid_unit(portfolio, place, unit, requirement, left_mw, degraded)
+            room_mw = list(map(min, left_mw, caps_mw.get(zone, left_mw)))
+            bid_mw = self._bid_unit(portfolio, place, unit, requirement, room_mw, degraded)
             left_mw = [left - bid for left, bid in zip(left_mw, bid_mw, strict=True)]
+            if zone in caps_mw:
+                caps_mw[zone] = [cap - bid for cap, bid in zip(caps_mw[zone], bid_mw, strict=True)]
         self._remark_degraded(degraded)
 
     def _bid_unit(
@@ -917,13 +926,13 @@ class Aggregator:
         left_mw: list[float],
         degraded: list[tuple[str, float]],
     ) -> tuple[float, ...]:
-        """Bid one unit; gives its megawatts by period, all 0 where it does not bid."""
+        """Bid one unit; gives its megawatts by period, either way positive, all 0 where it does not bid."""
         name, starts = requirement.event_id, period_starts(requirement)
         available = self._offered(portfolio, place, starts)
         if 1 - available[0].reached > self.assumed.degraded_stale_share:
             degraded.append((unit, 1 - available[0].reached))
-        share = self._held_share(place, requirement)
-        bid_mw = dfs_megawatts(available, left_mw, share, self.settings, self.rules, self.assumed)
+        share, up = self._held_share(place, requirement), requirement.turn_down_mw < 0
+        bid_mw = dfs_megawatts(available, left_mw, share, self.settings, self.rules, self.assumed, turn_up=up)
         if not any(bid_mw):
             self._remark("bid_below_minimum", f"{unit} has too little to offer for event {name}")
             return bid_mw
@@ -931,7 +940,7 @@ class Aggregator:
         if left_out:
             periods = ", ".join(str(period_of(start_ms).number) for start_ms in left_out)
             self._remark("bid_in_part", f"{unit} offers nothing for event {name} in period {periods}")
-        self._send_bid(unit, requirement, bid_mw)
+        self._send_bid(unit, requirement, tuple(-mw if up and mw else mw for mw in bid_mw))
         return bid_mw
 
     def _offered(self, portfolio: Portfolio, place: int, starts: list[int]) -> list[Availability]:
@@ -940,8 +949,14 @@ class Aggregator:
         participation = self.state.participation
         share = participation.expected_share(self.settings, self.assumed) if dfs.ask else 1.0
         if homes is None:
-            available, _ = self.availability(place, starts)
-            return [replace(one, taking_part=share) for one in available]
+            available, waiting_w = self.availability(place, starts)
+            now_w = float(portfolio.store.power_w[place])
+            # What will be drawn more by then, whoever waits for it, cannot be turned up as well.
+            risen_w = [max(one.forecast.mean_w - now_w, 0.0) for one in available]
+            return [
+                replace(one, taking_part=share, waiting_w=max(waiting_w - risen, 0.0))
+                for one, risen in zip(available, risen_w, strict=True)
+            ]
         willing = len(np.setdiff1d(homes, participation.withdrawn)) if dfs.ask else 0
         by_hand_w = share * willing * dfs.expected_by_hand_w
         return [Availability(Forecast(0.0, 0.0, 0), 1.0, 1.0, by_hand_w=by_hand_w)] * len(starts)

@@ -1,13 +1,15 @@
 """Who is enrolled in what: rows, and the trading units ("groups") that they are sold in.
 
-Group 0 holds whatever is sold nowhere. Then come the DFS Units, each a run of homes between the rulebook's
-least and greatest size, then one BM Unit per unit name that has assets in the Balancing Mechanism. A row
-is in one group. Last come the DFS Units of homes that act by hand: they have homes and no rows.
+Group 0 holds whatever is sold nowhere. Then come the DFS Units, each a run of homes (of one GSP Group, where
+the edition aggregates by zone) between the rulebook's least and greatest size, then one BM Unit per unit name
+that has assets in the Balancing Mechanism. A row is in one group. Last come the DFS Units of homes that act
+by hand: they have homes and no rows.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
@@ -64,7 +66,8 @@ class Entry:
 class Group:
     """One trading unit: its name on the market, service, number of assets and sum of their ratings [W].
 
-    `planned_w` what it is counted with before it has a history, `ratings_w` the sum of ratings by technology.
+    `planned_w` what it is counted with before it has a history, `ratings_w` the sum of ratings by technology,
+    `zone` the GSP Group of a DFS Unit that lies in one.
     """
 
     name: str
@@ -73,6 +76,7 @@ class Group:
     rating_w: int
     planned_w: int
     ratings_w: tuple[int, ...]
+    zone: str = ""
 
     def held_share(self, duration_ms: int, maximum_hold_ms: int) -> float:
         """The part of its power that can be held at any time of an event that lasts so long.
@@ -200,13 +204,17 @@ def enrol(
     names = [""]
     dfs_rows, excluded = _dfs_rows(registration, rules, by_hand)
     planned_w = _planned_w(registration.technology, assumed)
-    unit_of_row = _dfs_units(registration.home[dfs_rows], planned_w[dfs_rows], rules)
-    if unit_of_row is None:
-        excluded += len(dfs_rows)
-    else:
-        group[dfs_rows] = unit_of_row + 1
+    area = registration.unit[dfs_rows] if rules.dfs_by_zone else None
+    zones = {}
+    for zone, rows in _areas(area, registration.unit_names, dfs_rows):
+        unit_of_row = _dfs_units(registration.home[rows], planned_w[rows], rules)
+        if unit_of_row is None:
+            excluded += len(rows)
+            continue
+        group[rows] = unit_of_row + len(names)
         units = int(unit_of_row.max()) + 1
-        names += [f"DFS{unit + 1:03d}" for unit in range(units)]
+        zones.update(dict.fromkeys(range(len(names), len(names) + units), zone))
+        names += [f"DFS{zone}{unit + 1:03d}" for unit in range(units)]
         services += [Service.DFS] * units
     balancing = registration.service == Service.BALANCING
     for place, name in enumerate(registration.unit_names):
@@ -215,30 +223,33 @@ def enrol(
             group[rows] = len(names)
             names.append(name)
             services.append(Service.BALANCING)
-    registry = _registry(group, tuple(names), tuple(services), registration, planned_w, excluded)
+    registry = _registry(group, tuple(names), tuple(services), registration, planned_w, excluded, zones)
     return registry if by_hand is None else _with_homes(registry, by_hand, by_hand_w, rules)
 
 
 def _with_homes(registry: Registry, by_hand: HomeRegistration, by_hand_w: float, rules: Rules) -> Registry:
     """The registry with DFS Units of homes that act by hand, "DFSH001" and so on."""
-    metered = (by_hand.hh_metered == 1) | (not rules.dfs_hh_metering_required)
-    homes = by_hand.homes[metered]
-    planned_w = np.full(len(homes), round(by_hand_w), np.int64)
-    unit = _dfs_units(homes, planned_w, rules)
-    if unit is None:
-        return replace(registry, excluded=registry.excluded + len(by_hand.homes))
+    metered = np.flatnonzero((by_hand.hh_metered == 1) | (not rules.dfs_hh_metering_required))
+    area = by_hand.unit[metered] if rules.dfs_by_zone else None
     groups, units = list(registry.groups), {}
-    for k in range(int(unit.max()) + 1):
-        units[len(groups)] = homes[unit == k]
-        planned = int(planned_w[unit == k].sum())
-        groups.append(Group(f"DFSH{k + 1:03d}", Service.DFS, 0, 0, planned, (0,) * len(Technology)))
+    left_out = len(by_hand.homes) - len(metered)
+    for zone, places in _areas(area, by_hand.unit_names, metered):
+        homes, planned_w = by_hand.homes[places], np.full(len(places), round(by_hand_w), np.int64)
+        unit = _dfs_units(homes, planned_w, rules)
+        if unit is None:
+            left_out += len(homes)
+            continue
+        for k in range(int(unit.max()) + 1):
+            units[len(groups)] = homes[unit == k]
+            planned, none_w = int(planned_w[unit == k].sum()), (0,) * len(Technology)
+            groups.append(Group(f"DFSH{zone}{k + 1:03d}", Service.DFS, 0, 0, planned, none_w, zone))
     none = np.full(len(units), registry.offsets[-1], np.int64)
     return replace(
         registry,
         groups=tuple(groups),
         offsets=np.concatenate([registry.offsets, none]),
         by_hand=units,
-        excluded=registry.excluded + int((~metered).sum()),
+        excluded=registry.excluded + left_out,
     )
 
 
@@ -256,6 +267,7 @@ def _registry(
     registration: AssetRegistration,
     planned_w: I64,
     excluded: int,
+    zones: Mapping[int, str],
 ) -> Registry:
     technology = registration.technology
     counts = np.bincount(group, minlength=len(names))
@@ -266,7 +278,8 @@ def _registry(
         np.add.at(ratings, technology[rows], registration.rating_w[rows])
         ratings_w = tuple(ratings.tolist())
         planned = int(planned_w[rows].sum())
-        groups.append(Group(name, service, int(counts[place]), sum(ratings_w), planned, ratings_w))
+        zone = zones.get(place, "")
+        groups.append(Group(name, service, int(counts[place]), sum(ratings_w), planned, ratings_w, zone))
     members, offsets = _members(group, technology, len(names))
     return Registry(tuple(groups), group, members, offsets, technology, registration.home, {}, excluded)
 
@@ -293,6 +306,13 @@ def _dfs_rows(
     return np.flatnonzero(allowed), int(wanted.sum() - allowed.sum())
 
 
+def _areas(area: I16 | None, names: tuple[str, ...], rows: Rows) -> list[tuple[str, Rows]]:
+    """The rows of each area that DFS Units may reach over, by name; `area` (rows,): None for all together."""
+    if area is None:
+        return [("", rows)]
+    return [(names[place], rows[area == place]) for place in np.unique(area).tolist()]
+
+
 def _dfs_units(home: I32, planned_w: I64, rules: Rules) -> NDArray[np.int64] | None:
     """The DFS Unit (0, 1, ...) of each asset, by home; None when all together are below the least size."""
     planned_mw = int(planned_w.sum()) / 1e6
@@ -308,12 +328,13 @@ def _dfs_units(home: I32, planned_w: I64, rules: Rules) -> NDArray[np.int64] | N
 
 
 def dfs_registrations(registry: Registry) -> list[DfsUnitRegistration]:
-    """What DFS is told: the homes of each unit, rising."""
+    """What DFS is told: the homes of each unit, rising, and its zone."""
     return [
         DfsUnitRegistration(
             unit=registry.groups[place].name,
             homes=registry.homes_of(place).astype(np.int32),
             domestic=True,
+            zone=registry.groups[place].zone,
         )
         for place in registry.groups_of(Service.DFS)
     ]

@@ -4,7 +4,7 @@ Tried in this order (kinds of remark in quotes):
 
 | case | outcome |
 |---|---|
-| ends at or before its start, or asks for no positive number of MW | "malformed_requirement": ignored |
+| ends at or before its start, or asks for no number of MW, up or down | "malformed_requirement": ignored |
 | says what the latest one heard of its event says | "duplicate_requirement": ignored |
 | of an earlier version than the latest one heard | "requirement_overtaken": ignored |
 | its event was cancelled | "event_cancelled": no bid |
@@ -43,8 +43,8 @@ def verdict(
     `heard`: the latest requirement of each event.
     """
     name = requirement.event_id
-    if requirement.end_ms <= requirement.start_ms or not 0 < requirement.turn_down_mw < math.inf:
-        return "malformed_requirement", f"event {name}: no length, or no positive number of MW"
+    if requirement.end_ms <= requirement.start_ms or not 0 < abs(requirement.turn_down_mw) < math.inf:
+        return "malformed_requirement", f"event {name}: no length, or no number of MW"
     known = heard.get(name)
     if known is not None and _says(known) == _says(requirement):
         return "duplicate_requirement", f"event {name} came again"

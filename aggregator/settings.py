@@ -78,6 +78,7 @@ class Rules:
     bm_notice_min: int
     bm_pairs_maximum: int
     bm_at_boundary: bool = False
+    dfs_by_zone: bool = False
 
 
 def rules_in_force(dfs: Rulebook, bm: Rulebook, dfs_metering: str, bm_metering: str = "asset") -> Rules:
@@ -97,6 +98,7 @@ def rules_in_force(dfs: Rulebook, bm: Rulebook, dfs_metering: str, bm_metering: 
         bm_notice_min=int(bm.value("instruction_notice_min")),
         bm_pairs_maximum=int(bm.value("max_pairs_per_side")),
         bm_at_boundary=bm_metering == "boundary",
+        dfs_by_zone=dfs.value("aggregation_area") == "zone",
     )
 
 

@@ -109,10 +109,11 @@ class FaultPlan:
 
 @dataclass(frozen=True, slots=True)
 class DfsEventScript:
-    """One requirement to be published.
+    """One requirement to be published; `turn_down_mw` is negative where demand is to be turned up.
 
     `published_ms` None: when the edition's notice says. `guaranteed_price_gbp_per_mwh` None: that of the
-    rulebook for those tests that carry one, else none. `cancelled_ms` None: never.
+    rulebook for those tests that carry one, else none. `cancelled_ms` None: never. `zones` (GSP Groups) whose
+    units may bid, all where empty; `zonal_caps_mw`: what is bought at most in a zone, by name.
     """
 
     event_id: str
@@ -123,6 +124,8 @@ class DfsEventScript:
     test: bool
     published_ms: int | None
     cancelled_ms: int | None
+    zones: tuple[str, ...] = ()
+    zonal_caps_mw: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         if self.start_ms % PERIOD_MS or self.end_ms % PERIOD_MS or self.end_ms <= self.start_ms:
@@ -130,15 +133,21 @@ class DfsEventScript:
                 f"DFS event {self.event_id}: {self.start_ms} to {self.end_ms} is not one or more whole "
                 "settlement periods; use times on the hour or half hour, the end after the start"
             )
-        if not (self.turn_down_mw > 0 and math.isfinite(self.turn_down_mw)):
+        if not (self.turn_down_mw and math.isfinite(self.turn_down_mw)):
             raise SettingsError(
-                f"DFS event {self.event_id}: turn_down_mw must be above 0, not {self.turn_down_mw}"
+                f"DFS event {self.event_id}: turn_down_mw must be above 0, or below for turn-up, not "
+                f"{self.turn_down_mw}"
             )
 
     @property
     def period_count(self) -> int:
         """How many settlement periods it lasts."""
         return (self.end_ms - self.start_ms) // PERIOD_MS
+
+    @property
+    def turn_up(self) -> bool:
+        """Whether demand is to be turned up."""
+        return self.turn_down_mw < 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +273,9 @@ class SettlementSettings:
     `first_day`: the first lived day, with which time begins; readings of earlier ones are history.
     `settle_after_days`: when readings or prices are still missing so many days after a day's end, it is
     settled without them. `dfs_metering`, `bm_metering`: "boundary" or "asset".
-    `dfs_opt_in`: whether homes opt in to each event (else whole units take part).
+    `dfs_opt_in`: whether homes opt in to each event (else whole units take part). `calendar`: days are
+    settled at the runs of the BSC timetable; those that are `disputed` have a Post-Final run too. `primacy`:
+    who goes first where services claim the same asset (`protocol.stacking.Primacy`).
     """
 
     first_day: date
@@ -273,3 +284,6 @@ class SettlementSettings:
     dfs_opt_in: bool
     rules: RulesInForce
     bm_metering: str = "asset"
+    calendar: bool = False
+    disputed: frozenset[date] = frozenset()
+    primacy: str = "eso_first"

@@ -86,6 +86,7 @@ class Purpose(IntEnum):
     COMPLAINT = 93
     CONSENT = 94
     WHOLESALE = 97
+    LATE_METER = 98
 
 
 @njit(cache=True, inline="always")

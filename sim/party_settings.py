@@ -11,6 +11,7 @@ from datetime import date, timedelta
 import numpy as np
 
 from aggregator.settings import AggregatorSettings, BalancingSubmission, DfsSubmission, Rules, rules_in_force
+from markets.capacity_settings import CapacitySettings
 from markets.settings import (
     FAULT_KINDS,
     AcceptanceScript,
@@ -29,7 +30,7 @@ from protocol.messages import Service
 from protocol.rulebook import RuleError
 from sim import chance
 from sim.chance import Purpose
-from sim.event_scripts import clock_ms, dfs_script, rules_for
+from sim.event_scripts import capacity_script, clock_ms, dfs_script, rules_for
 from sim.population import Population
 from sim.prices import PriceSeries
 from sim.scenario import Acceptance, Scenario
@@ -38,6 +39,8 @@ from sim.wholesale import trading_settings
 _COMPETITOR_BLOCKS = 20
 _SETTLE_AFTER_DAYS = 3
 _LONGEST_PAUSE_DAYS = 400
+_CAPACITY_FAULTS = 6
+"""The capacity market among the markets whose faults are drawn."""
 
 
 def run_days(scenario: Scenario) -> tuple[date, ...]:
@@ -154,6 +157,20 @@ def _fault_plan(scenario: Scenario, market: int, occasions: int) -> FaultPlan:
     return FaultPlan(shares, draws[:, : len(FAULT_KINDS)])
 
 
+def capacity_settings(scenario: Scenario) -> CapacitySettings | None:
+    """Notices, rules and faults of the capacity market; None where nobody is obliged and nothing scripted."""
+    capacity = scenario.markets.capacity
+    if not capacity.share and not capacity.notices:
+        return None
+    notices = enumerate(capacity.notices, start=1)
+    return CapacitySettings(
+        start_ms=_start_ms(scenario),
+        notices=tuple(capacity_script(scenario, number, notice) for number, notice in notices),
+        rules=rules_for(scenario),
+        faults=_fault_plan(scenario, _CAPACITY_FAULTS, max(len(capacity.notices), 1)),
+    )
+
+
 def exchange_settings(scenario: Scenario, prices: PriceSeries) -> ExchangeSettings:
     """Prices of the days that are lived, and auctions where somebody trades."""
     return ExchangeSettings(
@@ -174,6 +191,9 @@ def settlement_settings(scenario: Scenario) -> SettlementSettings:
         dfs_opt_in=False,
         rules=rules_for(scenario),
         bm_metering=scenario.markets.balancing.metering,
+        primacy=scenario.markets.primacy,
+        calendar=scenario.markets.settlement.runs == "calendar",
+        disputed=frozenset(run_days(scenario)[day] for day in scenario.markets.settlement.disputed),
     )
 
 

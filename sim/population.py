@@ -83,7 +83,9 @@ class Population:
     @property
     def home_registration(self) -> HomeRegistration:
         """What the aggregator is told of the homes that act by hand: all have half-hourly meters."""
-        return HomeRegistration(self.by_hand, np.ones(len(self.by_hand), np.int8))
+        metered = np.ones(len(self.by_hand), np.int8)
+        unit = self.homes.gsp_group[self.by_hand].astype(np.int16)
+        return HomeRegistration(self.by_hand, metered, unit, self.homes.group_names)
 
     @property
     def sources(self) -> tuple[Source, ...]:

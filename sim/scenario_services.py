@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sim.quantity import Duration, Megawatts, Price, Share
+from sim.quantity import ClockTime, Duration, Megawatts, Price, Share
 from sim.scenario_model import Model
 
 
@@ -109,10 +109,27 @@ class Wholesale(Model):
     strategy: TradingStrategy = TradingStrategy()
 
 
+class CapacityNotice(Model):
+    """A Capacity Market Notice: system stress is foreseen between the times."""
+
+    day: int = Field(default=0, ge=0, le=365, description="day of the run, 0 is the first")
+    start: ClockTime
+    end: ClockTime
+    issued: ClockTime | None = Field(
+        default=None, description="None: as long before the start as the rules ask; later, it binds later"
+    )
+    withdrawn: ClockTime | None = Field(default=None, description="None: it stands to its end")
+    stressed: bool = Field(default=True, description="stress came true; else nothing is owed")
+    load_following_share: Share = Field(
+        default=1.0, description="of the obligations, owed meanwhile: demand over all obligations, at most 1"
+    )
+
+
 class CapacityMarket(Model):
-    """An obligation in the Capacity Market."""
+    """An obligation in the Capacity Market; ISO style by the rule `obligation_kind`."""
 
     share: Share = Field(default=0.0, description="homes that consent to it")
+    notices: Annotated[tuple[CapacityNotice, ...], Field(max_length=10_000)] = ()
 
 
 class Retail(Model):

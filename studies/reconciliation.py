@@ -12,6 +12,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from functools import cached_property
 from itertools import pairwise
@@ -180,7 +181,8 @@ class Books:
     def runs(self, place: Place) -> list[tuple[str, Row]]:
         """The last volume of each settlement run, and the run's name."""
         by_heard = {row["heard_ms"]: row for row in self.settled.get(place, ())}
-        return [(self._run_names.get(heard_ms, "?"), row) for heard_ms, row in sorted(by_heard.items())]
+        day = local_date(place[3])
+        return [(self._run_names.get((at_ms, day), "?"), row) for at_ms, row in sorted(by_heard.items())]
 
     def own_lines(self, place: Place) -> list[Row]:
         """The statement lines of the latest run: those of runs that were reversed are no more."""
@@ -218,10 +220,11 @@ class Books:
         return prices[-1] if prices else None
 
     def payment(self, place: Place, accepted_wh: int, delivered_wh: int, price: float) -> int:
-        """What DFS pays for a period under the rules of the day [1e-5 GBP]."""
-        mw = accepted_wh * HOUR_MS / PERIOD_MS / WH_PER_MWH
+        """What DFS pays for a period under the rules of the day [1e-5 GBP]; turn-up is negative in both."""
+        way = -1 if accepted_wh < 0 else 1
+        mw = way * accepted_wh * HOUR_MS / PERIOD_MS / WH_PER_MWH
         rules = self.rules(DFS, place[3])
-        return dfs_payment(rules, mw, price, wh_to_mwh(delivered_wh)).amount_gbp_e5 if mw > 0 else 0
+        return dfs_payment(rules, mw, price, wh_to_mwh(way * delivered_wh)).amount_gbp_e5 if mw > 0 else 0
 
     @cached_property
     def cancelled(self) -> set[str]:
@@ -234,8 +237,9 @@ class Books:
         return {place[1] for place in self.places() if place[0] == DFS}
 
     @cached_property
-    def _run_names(self) -> dict[int, str]:
-        return {row["heard_ms"]: row["settlement_run"] for row in self.lines}
+    def _run_names(self) -> dict[tuple[int, date], str]:
+        """By when it was heard and the Settlement Day: on one day different runs of several days come out."""
+        return {(row["heard_ms"], local_date(row["start_ms"])): row["settlement_run"] for row in self.lines}
 
     @cached_property
     def _lines_at(self) -> dict[Place, list[Row]]:

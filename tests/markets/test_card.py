@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from markets.balancing import BalancingMarket
+from markets.capacity_market import CapacityMarket
+from markets.capacity_settings import CapacityNoticeScript, CapacitySettings
 from markets.dfs import DfsMarket
 from markets.exchange import Exchange
 from markets.settings import (
@@ -98,6 +100,11 @@ def settlement():
     return Settlement(SettlementSettings(DAY, 2, "boundary", False, RULES))
 
 
+def capacity():
+    notice = CapacityNoticeScript("N1", FIVE - 4 * HOUR_MS, FIVE, FIVE + HOUR_MS, 1.0, True, FIVE - HOUR_MS)
+    return CapacityMarket(CapacitySettings(START, (notice,), RULES, plan()))
+
+
 def flat(start):
     return (Point(start, -20.0), Point(start + PERIOD_MS, -20.0))
 
@@ -138,7 +145,12 @@ def exchange_data():
         yield START + 3, WholesaleOrder(name + "3", "W", auction, start, start + PERIOD_MS, 0.01, 30.0)
 
 
+def capacity_data():
+    yield START, ServiceUnit("capacity_market", "CAPACITY_MARKET-001", "national", homes(), 2.0)
+
+
 MARKETS = {
+    "capacity_market": (capacity, capacity_data),
     "dfs": (dfs, dfs_data),
     "balancing": (balancing, bm_data),
     "exchange": (exchange, exchange_data),

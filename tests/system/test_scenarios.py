@@ -24,6 +24,7 @@ SMALL = (
     "clock-change-october",
     "cold-snap-heat-pumps",
     "demo",
+    "derogation-trial",
     "economy-7-night-rts-failures",
     "mixed-portfolio-vendor-outage",
     "nothing",
