@@ -155,6 +155,12 @@ class Homes(Model):
         description="Elexon's shape and Ofgem's energy are of homes with such goods: base load of homes "
         "that own modelled ones leaves them out",
     )
+    restart_within_ms: Duration = Field(
+        default=0,
+        le=3_600_000,
+        description="after a power cut each device but cars is back at its own moment within this, beside "
+        "what its kind needs; PAS 1878 asks smart appliances for a random offset; length assumed",
+    )
     boundary_reads: BoundaryReads = BoundaryReads()
     network: NetworkTree = NetworkTree()
     history_file: str | None = Field(
@@ -364,7 +370,8 @@ class Outage(Model):
     extra_latency_ms: Duration = 0
     power: bool = Field(
         default=False,
-        description="of a region: a power cut; cars come back with their random delay (reg. 11)",
+        description="of a region: a power cut, felt by every device; cars come back with their random delay "
+        "(reg. 11), others as `homes.restart_within` says",
     )
 
 

@@ -136,6 +136,10 @@ def dfs_data():
     yield START + MINUTE_MS, DfsBid("B1", "E1", "U", (5.0, 5.0), 100.0)
 
 
+def capacity_data():
+    yield START, ServiceUnit("capacity_market", "CAPACITY_MARKET-001", "national", homes(), 2.0)
+
+
 def exchange_data():
     yield START, ServiceUnit("wholesale", "W", "_A", homes(), 1.0)
     tomorrow = FIVE + 48 * PERIOD_MS
@@ -143,10 +147,6 @@ def exchange_data():
         yield START + 1, WholesaleOrder(name, "W", auction, start, start + PERIOD_MS, 0.15, 20.0)
         yield START + 2, WholesaleOrder(name + "2", "W", auction, start, start + PERIOD_MS, 0.1, 30.0)
         yield START + 3, WholesaleOrder(name + "3", "W", auction, start, start + PERIOD_MS, 0.01, 30.0)
-
-
-def capacity_data():
-    yield START, ServiceUnit("capacity_market", "CAPACITY_MARKET-001", "national", homes(), 2.0)
 
 
 MARKETS = {
