@@ -546,6 +546,8 @@ def test_an_event_is_cancelled_before_its_start_or_not_at_all():
         ("markets: {derogations: [lcm_asset_metering]}\n", [("W004", 4)]),
         ("markets: {derogations: [lcm_asset_metering], rules_date: 2024-11-27}\n", []),
         ("markets: {derogations: [dfs_asset_metering, bscp503]}\n", []),
+        ("markets: {wholesale: {share: 10 %}}\n", [("W004", 4)]),
+        ("markets: {wholesale: {share: 10 %}, rules_date: 2024-11-07}\n", []),
         ("evs: {ready_by: 20:00, return_weekday: [[18.5, 1, 1]]}\n", [("W005", 4)]),
         ("", []),
     ],
