@@ -78,7 +78,7 @@ def steps(start_ms: int, end_ms: int, every_ms: int, megawatts: Sequence[float])
 def sold_w(
     claims: Iterable[Claim], cells: Sequence[int], weights: Mapping[int, int], start_ms: int, end_ms: int
 ) -> tuple[int, int]:
-    """What of some cells is sold between two moments: to be turned down, and to be turned up, at least 0."""
+    """What of some cells is sold between two moments: to be turned down, and up, both >= 0 [W]."""
     down_w = up_w = 0
     for claim in claims:
         if claim.product is Product.CAPACITY_MARKET:

@@ -1,4 +1,4 @@
-"""Sells and delivers the services besides DFS and the BM: enrols, offers, takes awards and signals, meters.
+"""Sells and delivers the services besides DFS and the BM: enrols, offers, takes signals, nominates.
 
 The seam between the buyers of these services and the control loop (`aggregator/loop.py`), which steers
 whatever becomes a `Plan`. What it remembers is `AggregatorState.services`; cases are those of
@@ -124,7 +124,7 @@ class Desk:
         self.book.consents = consents
 
     def enrol(self, registry: Registry, registration: AssetRegistration) -> Registry:
-        """The registry with its groups cut by the units of further services; where there are none, as it was."""
+        """The registry with its groups cut by the units of further services, where there are any."""
         consents = self.book.consents
         if consents is None or self.rules is None:
             return registry

@@ -960,8 +960,11 @@ class Aggregator:
         state, name = self.state, requirement.event_id
         state.requirements.pop(name, None)
         asked = requirement.zones
-        units = portfolio.registry.units_of(Service.DFS)
-        units = [cells for cells in units if not asked or portfolio.registry.unit(cells).zone in asked]
+        units = [
+            cells
+            for cells in portfolio.registry.units_of(Service.DFS)
+            if not asked or portfolio.registry.groups[cells[0]].zone in asked
+        ]
         if not units:
             self.remark("no_dfs_unit", f"event {name}: we have no DFS Unit that could bid")
         count = len(period_starts(requirement))
@@ -969,7 +972,8 @@ class Aggregator:
         caps_mw = {zone: [cap_mw] * count for zone, cap_mw in requirement.zonal_caps_mw}
         degraded: list[tuple[str, float]] = []
         for cells in units:
-            unit, zone = portfolio.registry.groups[cells[0]].name, portfolio.registry.groups[cells[0]].zone
+            group = portfolio.registry.groups[cells[0]]
+            unit, zone = group.name, group.zone
             if max(left_mw) < self.rules.dfs_minimum_unit_mw:
                 self.remark("requirement_filled", f"event {name}: {unit} and any after it are not needed")
                 break
@@ -997,10 +1001,8 @@ class Aggregator:
         available = self._offered(portfolio, cells, starts)
         if 1 - available[0].reached > self.assumed.degraded_stale_share:
             degraded.append((unit, 1 - available[0].reached))
-        share, up = (
-            self.held_share(cells, requirement.end_ms - requirement.start_ms),
-            requirement.turn_down_mw < 0,
-        )
+        share = self.held_share(cells, requirement.end_ms - requirement.start_ms)
+        up = requirement.turn_down_mw < 0
         bid_mw = dfs_megawatts(available, left_mw, share, self.settings, self.rules, self.assumed, turn_up=up)
         if not any(bid_mw):
             self.remark("bid_below_minimum", f"{unit} has too little to offer for event {name}")
@@ -1020,7 +1022,7 @@ class Aggregator:
         if homes is None:
             available, waiting_w = self.availability(cells, starts)
             available = self.desk.left(cells, starts, available, Product.DFS)
-            now_w = float(portfolio.store.power_w[cells].sum())
+            now_w = float(sum(int(portfolio.store.power_w[cell]) for cell in cells))
             # What will be drawn more by then, whoever waits for it, cannot be turned up as well.
             risen_w = [max(one.forecast.mean_w - now_w, 0.0) for one in available]
             return [

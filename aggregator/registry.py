@@ -306,7 +306,7 @@ def divide(
         registration,
         counted_w(registration.technology, assumed),
         registry.excluded,
-        {place: group.zone for place, group in enumerate(groups)},
+        {place: group.zone for place, group in enumerate(groups) if group.zone},
     )
     homes = list(registry.by_hand.values())
     return replace(
