@@ -8,7 +8,6 @@ single price). The Supplier Sourcing Cost of August 2026, 98.53 GBP/MWh, is publ
 from dataclasses import replace
 from datetime import date
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
