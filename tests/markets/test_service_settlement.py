@@ -288,7 +288,7 @@ def test_lcm_is_measured_at_the_boundary_against_the_homes_own_days():
 
 
 def two_claims(first_mw, second_mw, *, primacy="eso_first", derogations=(), nominated=415_000):
-    """Sustain and TCM on the same thousand chargers at 18:00; the rules on TCM beside anything are unknown."""
+    """Sustain and TCM on the same thousand chargers at 18:00; no rule on TCM is known."""
     local = award("sustain", (first_mw,), 37, offer="O1", event="E1")
     national = award("tcm", (second_mw,), 37, unit="TCM-GSP_1", offer="O2", event="E2")
     mail = (
@@ -349,7 +349,7 @@ def test_minutes_of_shared_assets_count_for_no_more_than_half_hourly_meters_leav
 
 
 def dfs_beside_sustain(primacy, *, sustain_mw=0.2, with_sustain=True):
-    """Ten working days of 415 Wh, 115 on the day: DFS and Sustain both claim the thousand chargers at 18:00."""
+    """Ten working days of 415 Wh, 115 on the day: DFS and Sustain claim the same thousand chargers."""
     at_ms, _ = period_bounds_ms(DAY, 37)
     settlement = party(primacy=primacy)
     bid = DfsResult("B1", "DFS1", "U", True, "", at_ms, at_ms + PERIOD_MS, (0.6,), 100.0)
@@ -390,37 +390,25 @@ def test_the_rules_of_the_day_let_dfs_and_the_dso_share_assets_that_are_large_en
 
 # --------------------------------------------------------------------------------------------------- trading
 
-BOOK = SupplierBook(
-    ("A", "B"),
-    np.array([0] * 600 + [1] * 400, np.int8),
-    np.array([3, 2]),
-    "asset",
-    "submitted",
-    "rulebook",
-    90.0,
-)
+OF_HOME = np.array([0] * 600 + [1] * 400, np.int8)
+BOOK = SupplierBook(("A", "B"), OF_HOME, np.array([3, 2]), "asset", "submitted", "rulebook", 90.0)
+TWO_HOURS_MS = 2 * 3_600_000
 SIX, _ = period_bounds_ms(DAY, 37)
 
 
-def traded(
-    *,
-    sold_mwh=0.2,
-    notified_ms=SIX - 2 * 3_600_000,
-    read_wh=115,
-    expected=415_000,
-    day=DAY,
-    at_ms=SIX,
-    price=100.0,
-):
+def traded(*, sold_mwh=0.2, notified_ms=None, read_wh=115, day=DAY, at_ms=None):
+    """1,000 chargers expected at 415 kWh in the half hour; sold at 150, system price 100 GBP/MWh."""
+    at_ms = SIX if at_ms is None else at_ms
+    notified_ms = at_ms - TWO_HOURS_MS if notified_ms is None else notified_ms
     trade = WholesaleTrade("T1", "WHOLESALE-_A", "intraday", at_ms, at_ms + PERIOD_MS, sold_mwh, 150.0, "")
     settlement = party(day, suppliers=BOOK)
     for message, heard_ms in (
         (registration(1_000), day_start_ms(day)),
         (unit("wholesale", range(1_000), "WHOLESALE-_A", "_A"), day_start_ms(day)),
-        (nomination("wholesale", expected, unit="WHOLESALE-_A", day=day), day_start_ms(day)),
+        (nomination("wholesale", 415_000, unit="WHOLESALE-_A", day=day), day_start_ms(day)),
         (trade, day_start_ms(day)),
         (WholesaleNotification("WHOLESALE-_A", at_ms, at_ms + PERIOD_MS, sold_mwh), notified_ms),
-        (SystemPrice(at_ms, price, 0.0), day_end_ms(day)),
+        (SystemPrice(at_ms, 100.0, 0.0), day_end_ms(day)),
     ):
         settlement.receive(message, heard_ms)
     return settle(settlement, asset_day([read_wh] * 1_000, day=day), day=day)
@@ -450,7 +438,7 @@ def test_a_sale_that_was_notified_at_gate_closure_is_imbalance_whole():
 @pytest.mark.parametrize("day", [date(2025, 3, 30), date(2025, 10, 26)])
 def test_a_sale_on_a_day_when_the_clocks_change(day):
     at_ms, _ = period_bounds_ms(day, period_count(day))
-    said = traded(day=day, at_ms=at_ms, notified_ms=at_ms - 2 * 3_600_000)
+    said = traded(day=day, at_ms=at_ms)
     assert [line.amount_gbp_e5 for line in lines_of(said)] == [30_00000, 10_00000, -27_00000]
 
 
