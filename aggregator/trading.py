@@ -224,7 +224,7 @@ def _paired(book: _Book, terms: TradingTerms) -> tuple[list[int], list[float]]:
     Nothing is sold and bought in one product, and no stretch is sold longer than a unit may be held.
     """
     sold, bought = [0] * len(book.prices), [0.0] * len(book.prices)
-    slack = [math.inf] * len(book.prices)
+    slack = [0.0] * len(book.prices)
     for pair in _candidates(book, terms):
         if pair.gain_gbp_per_mwh < terms.margin_gbp_per_mwh:
             break
@@ -236,9 +236,8 @@ def _paired(book: _Book, terms: TradingTerms) -> tuple[list[int], list[float]]:
         if pair.purchase is not None:
             bought[pair.purchase] += amount * terms.payback_share
             traded.append(pair.purchase)
-        for place in traded:
-            given = (pair.gain_gbp_per_mwh - terms.margin_gbp_per_mwh) / 2
-            slack[place] = min(slack[place], given)
+        for place in traded:  # the pair that gains least comes last
+            slack[place] = (pair.gain_gbp_per_mwh - terms.margin_gbp_per_mwh) / 2
     lots = [sale - math.floor(purchase + _WHOLE) for sale, purchase in zip(sold, bought, strict=True)]
     return lots, slack
 

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from devices.power_cut import NO_CUTS_MS, is_dark, next_cut_ms
 from devices.scalar import scalar
 from devices.standing_order import APPLIED, NO_LIMIT_W, next_turn_ms, refusal, sooner, take, turn
 from devices.storage_heater import in_night, next_switch_ms, reach_ms, response_delay_s
@@ -78,6 +79,7 @@ SPEC = np.dtype(
         ("device", "i8"),
         ("traits", "u1"),  # STUCK_ON | STUCK_OFF | SMART | NIGHT_ONLY
         ("region", "u1"),
+        ("restart_s", "u2"),  # back so long after the power, beside what its kind needs
         ("rating_w", "i4"),
         ("offset_s", "i4"),  # by which its night switch is late (negative: early)
         ("response_s", "i4"),
@@ -110,6 +112,7 @@ class Today(NamedTuple):
     """What all rows share: the night hours of each region, as `devices.storage_heater.Today`."""
 
     night_ms: np.ndarray[Any, Any]
+    cuts_ms: Any = NO_CUTS_MS  # as in `devices.power_cut`
 
 
 class EventKind(IntEnum):
@@ -284,8 +287,11 @@ def decide(s: Any, p: Any, today: Any, now_ms: int) -> None:
         s.marks = (s.marks | HOT) & (255 - PURGING)
     elif sensed_c(s, p) <= again_c(s, p):
         s.marks = s.marks & (255 - HOT)
+    dark = is_dark(today.cuts_ms, int(p.region), int(p.restart_s), now_ms)
+    if dark:
+        s.boost_until_s = 0
     wanted_w = 0
-    if s.marks & HOT == 0 and has_supply(s, p, today, now_ms):
+    if s.marks & HOT == 0 and not dark and has_supply(s, p, today, now_ms):
         wanted_w = int(p.rating_w)
     s.marks = s.marks & (255 - HELD)
     s.import_w = wanted_w
@@ -310,7 +316,8 @@ def happen(s: Any, p: Any, d: Any, today: Any, now_ms: int) -> tuple[int, int]:
     if missing_mj > 1_000.0:
         s.short_mj = s.short_mj + missing_mj
         bits |= _COLD_BIT
-        if d.boost_for_s > 0 and s.boost_until_s == 0:
+        dark = is_dark(today.cuts_ms, int(p.region), int(p.restart_s), now_ms)
+        if d.boost_for_s > 0 and s.boost_until_s == 0 and not dark:
             s.boost_until_s = (now_ms + 999) // 1000 + int(d.boost_for_s)
             bits |= _BOOSTED_BIT
     if before_ms < d.purge_ms <= now_ms:
@@ -334,6 +341,7 @@ def next_event_ms(s: Any, p: Any, d: Any, today: Any) -> int:
     best_ms = next_turn_ms(s, NEVER_MS)
     best_ms = sooner(at_ms, int(s.boost_until_s) * 1000, best_ms)
     best_ms = sooner(at_ms, int(d.purge_ms), best_ms)
+    best_ms = next_cut_ms(today.cuts_ms, int(p.region), int(p.restart_s), at_ms, best_ms)
     for k in range(DRAWS):
         if d.draw_kj[k] > 0:
             best_ms = sooner(at_ms, int(d.plan_ms) + int(d.draw_s[k]) * 1000, best_ms)

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from devices.power_cut import NO_CUTS_MS, is_dark, next_cut_ms
 from devices.scalar import scalar
 from devices.standing_order import APPLIED, NO_LIMIT_W, next_turn_ms, refusal, sooner, take, turn
 
@@ -68,6 +69,7 @@ SPEC = np.dtype(
         ("device", "i8"),
         ("traits", "u1"),  # STUCK_ON | STUCK_OFF | SMART
         ("region", "u1"),
+        ("restart_s", "u2"),  # back so long after the power, beside what its kind needs
         ("floor_pct", "u1"),  # of tonight's target: below it no order holds the heaters off
         ("unit_w", "i4"),  # one heater
         ("rating_w", "i4"),  # all of them
@@ -103,6 +105,7 @@ class Today(NamedTuple):
     """
 
     night_ms: np.ndarray[Any, Any]
+    cuts_ms: Any = NO_CUTS_MS  # as in `devices.power_cut`
 
 
 class EventKind(IntEnum):
@@ -265,6 +268,9 @@ def decide(s: Any, p: Any, today: Any, now_ms: int) -> None:
     elif s.core_mj <= goal - int(p.band_mj):
         s.marks = s.marks & (255 - FULL)
     wanted_w = wants_w(s, p, today, now_ms)
+    if is_dark(today.cuts_ms, int(p.region), int(p.restart_s), now_ms):
+        wanted_w = 0
+        s.boost_until_s = 0
     allowed_w = wanted_w
     s.marks = s.marks & (255 - HELD)
     if s.limit_w != NO_LIMIT_W and s.marks & OVERRIDDEN == 0:
@@ -302,7 +308,8 @@ def happen(s: Any, p: Any, d: Any, today: Any, now_ms: int) -> tuple[int, int]:
         s.marks = s.marks | OPEN
     if int(s.boost_until_s) * 1000 <= now_ms:
         s.boost_until_s = 0
-    if before_ms < d.look_ms <= now_ms and s.core_mj < d.boost_below_mj:
+    dark = is_dark(today.cuts_ms, int(p.region), int(p.restart_s), now_ms)
+    if before_ms < d.look_ms <= now_ms and s.core_mj < d.boost_below_mj and not dark:
         s.boost_until_s = (now_ms + 999) // 1000 + int(d.boost_for_s)
         bits |= _BOOSTED_BIT
     bits |= turn(s, now_ms)
@@ -322,6 +329,7 @@ def next_event_ms(s: Any, p: Any, d: Any, today: Any) -> int:
     best_ms = sooner(at_ms, int(d.forecast_ms), best_ms)
     best_ms = sooner(at_ms, int(d.look_ms), best_ms)
     best_ms = sooner(at_ms, int(s.boost_until_s) * 1000, best_ms)
+    best_ms = next_cut_ms(today.cuts_ms, int(p.region), int(p.restart_s), at_ms, best_ms)
     for k in range(2):
         best_ms = sooner(at_ms, int(d.open_ms[k]), best_ms)
         best_ms = sooner(at_ms, int(d.close_ms[k]), best_ms)

@@ -390,7 +390,9 @@ class DfsMarket(Counterparty[DfsState]):
             list(map(abs, bid.turn_down_mw)) for bid in bids
         ]
         return Bids(
-            price_gbp_per_mwh=np.array([one.price_gbp_per_mwh for one in (*blocks, *bids)], np.float64),
+            price_gbp_per_mwh=np.array(
+                [*(one.price_gbp_per_mwh for one in blocks), *(one.price_gbp_per_mwh for one in bids)]
+            ),
             mw=np.array(mw, np.float64).reshape(-1, count),
             zone=np.array(zone, np.int64),
             order=np.arange(len(zone), dtype=np.int64),

@@ -189,10 +189,11 @@ class Exchange(Counterparty[ExchangeState]):
 
     def _take(self, order: WholesaleOrder) -> None:
         """Refuse an order at once, trade it at once, or keep it until its auction is held."""
-        known = self.state.orders.setdefault(order.order_id, order)
-        if known is not order and astuple(known) == astuple(order):
+        known = self.state.orders.get(order.order_id)
+        if known is not None and astuple(known) == astuple(order):
             return self.remark("duplicate_order", f"order {order.order_id} came again")
-        reason = self._order_fault(order) if known is order else "duplicate id: another order has it"
+        self.state.orders.setdefault(order.order_id, order)
+        reason = "duplicate id: another order has it" if known else self._order_fault(order)
         if reason:
             self.remark("order_refused", f"order {order.order_id}: {reason}")
             return self._answer(order, 0, 0.0, reason)

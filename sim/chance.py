@@ -87,6 +87,7 @@ class Purpose(IntEnum):
     CONSENT = 94
     WHOLESALE = 97
     LATE_METER = 98
+    POWER_BACK = 99
 
 
 @njit(cache=True, inline="always")

@@ -47,6 +47,7 @@ from sim.kinds.resistive_heaters import ResistiveHeaterHomes
 from sim.kinds.storage_heaters import StorageHeaterHomes
 from sim.ownership import Bools, Ownership, make_ownership
 from sim.play import Plant
+from sim.power_cuts import restart_s
 from sim.registered import Registered, registered, two_rate_homes, with_count
 from sim.registry_file import NOT_TOLD
 from sim.routes import routes_of
@@ -138,7 +139,7 @@ def make_population(scenario: Scenario) -> Population:
     make = _Maker(scenario, homes, told_two_rate, readings)
     kinds = make.drawn(owned) if registry is None else make.told(registry)
     first_day = scenario.clock.start - timedelta(days=scenario.clock.history_days)
-    parts, reachable = _make_parts(kinds, periods.day_start_ms(first_day))
+    parts, reachable = _make_parts(scenario, kinds, periods.day_start_ms(first_day))
     home = np.concatenate([part.drawn.home for part in parts])
     plant = _make_plant(scenario.comms, scenario.seed, reachable, homes)
     vendors = None
@@ -254,9 +255,13 @@ def _reached(scenario: Scenario, section: str, share: float) -> Scenario:
     return scenario.model_copy(update={section: settings})
 
 
-def _make_parts(kinds: list[Kind], start_ms: int) -> tuple[tuple[Part, ...], list[Part]]:
+def _make_parts(scenario: Scenario, kinds: list[Kind], start_ms: int) -> tuple[tuple[Part, ...], list[Part]]:
     """All parts, and those that can be reached; the first kind is there even if nobody has it."""
     drawn = [(kind, kind.draw(start_ms)) for kind in kinds]
+    for _, each in drawn:
+        if "restart_s" in each.spec.dtype.names:
+            within_ms = scenario.homes.restart_within_ms
+            each.spec["restart_s"] = restart_s(scenario.seed, each.spec["device"], within_ms)
     split = [
         (kind, each.among((each.route >= 0) == reachable))
         for reachable in (True, False)

@@ -155,6 +155,12 @@ class Homes(Model):
         description="Elexon's shape and Ofgem's energy are of homes with such goods: base load of homes "
         "that own modelled ones leaves them out",
     )
+    restart_within_ms: Duration = Field(
+        default=0,
+        le=3_600_000,
+        description="after a power cut each device but cars is back at its own moment within this, beside "
+        "what its kind needs; PAS 1878 asks smart appliances for a random offset; length assumed",
+    )
     boundary_reads: BoundaryReads = BoundaryReads()
     network: NetworkTree = NetworkTree()
     history_file: str | None = Field(
@@ -364,7 +370,8 @@ class Outage(Model):
     extra_latency_ms: Duration = 0
     power: bool = Field(
         default=False,
-        description="of a region: a power cut; cars come back with their random delay (reg. 11)",
+        description="of a region: a power cut, felt by every device; cars come back with their random delay "
+        "(reg. 11), others as `homes.restart_within` says",
     )
 
 
@@ -469,6 +476,45 @@ class BalancingSubmission(Model):
     step_gbp_per_mwh: Price = Field(default=40.0, description="dearer per further pair")
 
 
+FurtherService = Literal[
+    "restore",
+    "dynamic",
+    "secure",
+    "sustain",
+    "sustain_h",
+    "tcm",
+    "lcm",
+    "wholesale",
+    "capacity_market",
+]
+"""A service besides DFS and the BM (`protocol.products.Product`)."""
+
+
+class ServiceSubmission(Model):
+    """How the aggregator sells the services besides DFS and the BM."""
+
+    utilisation_gbp_per_mwh: Price = Field(
+        default=150.0, description="asked for energy, at most the buyer's ceiling; assumed"
+    )
+    availability_gbp_per_mw_h: Price = Field(
+        default=5.0, description="asked for standing by, at most the buyer's ceiling; assumed"
+    )
+    order: Annotated[tuple[FurtherService, ...], Field(max_length=9)] = Field(
+        default=(
+            "restore",
+            "dynamic",
+            "secure",
+            "sustain",
+            "sustain_h",
+            "tcm",
+            "lcm",
+            "wholesale",
+            "capacity_market",
+        ),
+        description="in which an asset is entered; what rules forbid beside earlier ones it is not in; assumed",
+    )
+
+
 class Aggregator(Model):
     """The control loop under test."""
 
@@ -510,6 +556,7 @@ class Aggregator(Model):
     )
     dfs: DfsSubmission = DfsSubmission()
     balancing: BalancingSubmission = BalancingSubmission()
+    services: ServiceSubmission = ServiceSubmission()
 
 
 class DfsEvent(Model):

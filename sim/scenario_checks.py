@@ -179,7 +179,7 @@ def vendors_are_known(scenario: Scenario) -> Iterator[Finding]:
 
 
 def power_cuts_are_whole(scenario: Scenario) -> Iterator[Finding]:
-    """A power cut is a region's and leaves nothing through; what does not feel it is told."""
+    """A power cut is a region's and leaves nothing through."""
     cuts = [(i, outage) for i, outage in enumerate(scenario.comms.outages) if outage.power]
     for i, cut in cuts:
         whole = (cut.kind, cut.directions, cut.messages, cut.drop) == ("region", "both", "all", 1.0)
@@ -187,10 +187,6 @@ def power_cuts_are_whole(scenario: Scenario) -> Iterator[Finding]:
             what = "a power cut that is not a whole outage of a region"
             allowed = "`kind: region`, both directions, all messages, drop 100 %"
             yield Finding("S077", (*_OUTAGES, i, "power"), what, allowed, ((*_OUTAGES, i),))
-    others = [section for section in SECTIONS if getattr(scenario, section).share]
-    if cuts and others:
-        what = f"{', '.join(others)} do not feel it: only cars and homes' base load do"
-        yield Finding("W006", (*_OUTAGES, cuts[0][0], "power"), what)
 
 
 def routes_are_up_more_than_down(scenario: Scenario) -> Iterator[Finding]:
@@ -447,6 +443,9 @@ def wholesale_can_be_traded(scenario: Scenario) -> Iterator[Finding]:
         yield Finding("W004", (*at, "share"), what, "a later `clock.start`", (("clock", "start"),))
 
 
+_HEAT_SECTIONS = ("heat_pumps", "storage_heaters", "resistive_heaters", "hot_water")
+
+
 def people_can_take_part(scenario: Scenario) -> Iterator[Finding]:
     """Homes that act by hand act when they are asked, and only a boundary meter sees it."""
     at: Where = ("people", "by_hand", "share")
@@ -457,9 +456,10 @@ def people_can_take_part(scenario: Scenario) -> Iterator[Finding]:
         if scenario.markets.dfs.metering == "asset":
             what, reads = "homes without any asset meter", ("markets", "dfs", "metering")
             yield Finding("W004", at, what, "`markets.dfs.metering: boundary`", (reads,))
-    if scenario.people.comfort.complains_share > 0 and scenario.heat_pumps.share == 0:
-        what = "complaints of the cold, and only homes with heat pumps are felt for"
-        yield Finding("W004", ("people", "comfort", "complains_share"), what, "a share of heat pumps")
+    heated = any(getattr(scenario, section).share for section in _HEAT_SECTIONS)
+    if scenario.people.comfort.complains_share > 0 and not heated:
+        what, allowed = "complaints of the cold, and nobody has electric heat", "a share of one that heats"
+        yield Finding("W004", ("people", "comfort", "complains_share"), what, allowed)
 
 
 RULES: tuple[Callable[[Scenario], Iterator[Finding]], ...] = (

@@ -339,6 +339,10 @@ class Batteries(Model):
     charge_efficiency: Share = Field(default=0.94, ge=0.5, description="AC round trip 85-90 % [mem]")
     discharge_efficiency: Share = Field(default=0.94, ge=0.5, description="AC round trip 85-90 % [mem]")
     reserve: Share = Field(default=0.10, le=0.9, description="kept for a power cut; 4-20 % [mem]")
+    back_up_share: Share = Field(
+        default=0.0,
+        description="wired to feed their home through a power cut; the others trip with the mains",
+    )
     standby_w: Power = Field(default=10, le=500, description="inverter's self-supply; assumed")
     export_limit_w: Power = Field(
         default=3_680, description="battery and roof together: 16 A per phase, ENA EREC G98"

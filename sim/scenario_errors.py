@@ -109,7 +109,6 @@ CODES: Mapping[str, Kind] = MappingProxyType({
     "W004": Kind("something set that nothing uses", "remove it, or switch on what uses it"),
     "W005": Kind("a tight deadline", "drivers may find their cars short of the target"),
     "W155": Kind("the run ends before the last settlement run", "later runs of its days are not made"),
-    "W006": Kind("a power cut that some devices do not feel", "their power is not to be trusted meanwhile"),
 })  # fmt: skip
 """Codes starting with S stop before anything is done; codes starting with W are counted in the report."""
 

@@ -646,13 +646,14 @@ def _dfs_money(
     books: Books, place: Place, lines: Sequence[Row], last: Row, why: Parts
 ) -> tuple[int, list[tuple[Cause, int]]]:
     """Worth: accepted volume at the price bid. Each part of the volume is priced; then the rule, then the
-    price that settlement took, then lines that came twice.
+    price that settlement took, then lines that came twice. Turn-up is paid for as well, though negative.
     """
     first = lines[0]
     price = books.bid_price(place) or first["price_gbp_per_mwh"]
-    worth = gbp_e5(price, wh_to_mwh(last["accepted_wh"]))
-    delivered = gbp_e5(price, wh_to_mwh(last["delivered_wh"]))
-    priced = [(cause, gbp_e5(price, wh_to_mwh(part_wh))) for cause, part_wh in why.items()]
+    each = -price if last["accepted_wh"] < 0 else price
+    worth = gbp_e5(each, wh_to_mwh(last["accepted_wh"]))
+    delivered = gbp_e5(each, wh_to_mwh(last["delivered_wh"]))
+    priced = [(cause, gbp_e5(each, wh_to_mwh(part_wh))) for cause, part_wh in why.items()]
     by_rule = books.payment(place, last["accepted_wh"], last["delivered_wh"], price)
     at_price = books.payment(place, last["accepted_wh"], last["delivered_wh"], first["price_gbp_per_mwh"])
     again = [row["amount_gbp_e5"] for at, row in enumerate(lines) if is_again(row, lines[:at])]

@@ -52,9 +52,17 @@ def test_what_one_period_cannot_take_back_goes_to_the_next_cheapest():
 
 
 def test_a_payback_comes_before_its_deadline():
-    prices = day_of(100.0, p20=150.0, p30=80.0, p47=40.0)
+    prices = day_of(100.0, p20=150.0, p30=80.0, p31=60.0, p47=40.0)
     found = orders(NAME, DAY, prices, day_of(0.0, p20=0.1), day_of(1.0), replace(TERMS, payback_periods=10))
     assert set(traded(found)) == {20, 30}
+
+
+@pytest.mark.parametrize(("p10", "sold", "bought"), [(320.0, 10, 20), (290.0, 20, 30)])
+def test_what_is_bought_back_is_not_sold_on(p10, sold, bought):
+    prices, terms = day_of(190.0, p10=p10, p20=200.0, p30=90.0), replace(TERMS, payback_periods=10)
+    able = day_of(0.0, p10=0.1, p20=0.1, p30=0.1)
+    found = traded(orders(NAME, DAY, prices, able, able, terms))
+    assert {place: mwh for place, (mwh, _) in found.items()} == {sold: 0.05, bought: -0.05}
 
 
 def test_no_stretch_is_sold_longer_than_a_unit_may_be_held():

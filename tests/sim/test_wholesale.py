@@ -1,9 +1,15 @@
 """What the exchange and the aggregator are told of trading, and which Supplier a home has."""
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
 
+from aggregator.trading import orders
+from markets.exchange import Exchange
+from markets.wholesale_lines import SupplierMoved, WholesalePrices, settle_position
+from protocol.messages import DayAheadPrices, ServiceUnit
+from protocol.rulebook import load_rulebook
 from sim import party_settings
 from sim.prices import make_prices
 from sim.scenario_file import parse_scenario
@@ -81,3 +87,31 @@ def test_every_home_has_one_supplier_in_the_shares_told():
 def test_a_home_keeps_its_supplier_whoever_else_there_is():
     one = scenario()
     np.testing.assert_array_equal(supplier_of(one, np.arange(50))[7:9], supplier_of(one, np.array([7, 8])))
+
+
+def test_a_day_ordered_within_the_day_trades_whole_and_earns_the_margin_when_it_is_delivered():
+    dear = TEXT + "prices: {mean: 300 GBP/MWh}\n"
+    one = scenario("auctions: [intraday], intraday_noise: 0 GBP/MWh", dear)
+    exchange = Exchange(party_settings.exchange_settings(one, prices(one)))
+    start = exchange.state.now_ms
+    exchange.on_deadline(start)
+    rows = np.arange(3, dtype=np.int32)
+    exchange.receive(ServiceUnit("wholesale", "WHOLESALE-_A", "_A", rows, 1.0), start)
+    told = next(sent.message for sent in exchange.take_outbox() if isinstance(sent.message, DayAheadPrices))
+    terms = replace(trading_terms(one, "intraday"), payback_periods=12)
+    mw = [0.0] * 4 + [0.5] * 44  # the first periods' gates closed before the run began
+    for order in orders("WHOLESALE-_A", told.day, told.price_gbp_per_mwh, mw, mw, terms):
+        exchange.receive(order, start)
+    trades = [sent.message for sent in exchange.take_outbox() if sent.to == "settlement"]
+    sold_mwh = sum(trade.sold_mwh for trade in trades if trade.sold_mwh > 0)
+    assert sold_mwh > 1.0
+    assert abs(sum(trade.sold_mwh for trade in trades)) < 1e-9
+    rules = load_rulebook("bsc", on=told.day)
+    net_gbp_e5 = 0
+    for trade in trades:
+        moved = [SupplierMoved("A", 0, round(trade.sold_mwh * 1e6), 1)]
+        paid = WholesalePrices(70.0, terms.compensation_gbp_per_mwh)
+        arguments = ("II", trade.unit, trade.start_ms, trades, moved, True, paid, rules)
+        net_gbp_e5 += settle_position(*arguments).net_gbp_e5
+    cost = terms.cost_per_hold_gbp_per_mwh + terms.margin_gbp_per_mwh
+    assert net_gbp_e5 / 1e5 >= sold_mwh * cost - 0.01 * len(trades)

@@ -25,6 +25,7 @@ SMALL = (
     "cold-snap-heat-pumps",
     "demo",
     "derogation-trial",
+    "dfs-turn-up-night",
     "economy-7-night-rts-failures",
     "mixed-portfolio-vendor-outage",
     "nothing",
