@@ -20,6 +20,7 @@ from aggregator.settings import (
     rules_in_force,
 )
 from markets.capacity_settings import CapacitySettings
+from markets.procurement_settings import ProcurementSettings
 from markets.settings import (
     FAULT_KINDS,
     AcceptanceScript,
@@ -34,11 +35,11 @@ from markets.settings import (
     SettlementSettings,
 )
 from protocol import periods
-from protocol.messages import I64, Service
+from protocol.messages import I64, Service, ServiceConsents
 from protocol.products import Product
 from protocol.rulebook import RuleError
 from protocol.stacking import Primacy
-from sim import chance
+from sim import chance, service_settings
 from sim.chance import Purpose
 from sim.event_scripts import capacity_script, clock_ms, dfs_script, rules_for
 from sim.population import Population
@@ -186,6 +187,18 @@ def capacity_settings(scenario: Scenario) -> CapacitySettings | None:
         rules=rules_for(scenario),
         faults=_fault_plan(scenario, _CAPACITY_FAULTS, max(len(capacity.notices), 1)),
     )
+
+
+def local_settings(scenario: Scenario, consents: ServiceConsents) -> ProcurementSettings:
+    """What the network operator's mock is told; its faults befall its own events."""
+    faults = _fault_plan(scenario, 2, max(len(service_settings.local_events(scenario)), 1))
+    return service_settings.local_settings(scenario, consents, faults)
+
+
+def constraint_settings(scenario: Scenario, population: Population) -> ProcurementSettings:
+    """What the constraint market's mock is told; its faults befall its own events."""
+    faults = _fault_plan(scenario, 3, max(len(service_settings.constraint_events(scenario)), 1))
+    return service_settings.constraint_settings(scenario, population.registration, faults)
 
 
 def exchange_settings(scenario: Scenario, prices: PriceSeries) -> ExchangeSettings:

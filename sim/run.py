@@ -17,7 +17,9 @@ import numpy as np
 from aggregator.loop import Aggregator
 from markets.balancing import BalancingMarket
 from markets.capacity_market import CapacityMarket
+from markets.constraint_market import ConstraintMarket
 from markets.dfs import DfsMarket
+from markets.dso import DistributionOperator
 from markets.exchange import Exchange
 from markets.settlement import Settlement
 from protocol import periods
@@ -42,7 +44,7 @@ from protocol.messages import (
     WholesaleTrade,
 )
 from protocol.party import NEVER_MS, Party
-from sim import checkpoint, invariants, party_settings
+from sim import checkpoint, invariants, party_settings, service_settings
 from sim.access_devices import AccessDevices
 from sim.by_technology import Sums, sums_of_part
 from sim.churn import WORDS, make_churn
@@ -355,11 +357,22 @@ class Run:
         capacity = party_settings.capacity_settings(scenario)
         if capacity is not None:
             parties.append(CapacityMarket(capacity))
+        parties += self._buyers()
         if self.stale_leader is not None:
             parties.append(self.stale_leader)
         if self.access_devices is not None:
             parties.append(self.access_devices)
         return {party.name: party for party in parties}
+
+    def _buyers(self) -> list[Any]:
+        """Who buys distribution and constraint services: only where anything is offered or asked for."""
+        buyers: list[Any] = []
+        scenario, consents = self.scenario, self.consents
+        if consents is not None and service_settings.in_use(service_settings.local_services(scenario)):
+            buyers.append(DistributionOperator(party_settings.local_settings(scenario, consents)))
+        if consents is not None and service_settings.in_use(service_settings.constraint_services(scenario)):
+            buyers.append(ConstraintMarket(party_settings.constraint_settings(scenario, self.population)))
+        return buyers
 
     def _vendors(self) -> dict[str, tuple[str, ...]]:
         """Vendor profiles by route, and those that a registry tells."""
