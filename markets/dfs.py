@@ -386,11 +386,12 @@ class DfsMarket(Counterparty[DfsState]):
         blocks, count = self.settings.competitors, event.period_count
         homes = cycle([place[zone] for zone in event.zones] or [ELSEWHERE])
         zone = [next(homes) for _ in blocks] + [place[self.state.units[bid.unit].zone] for bid in bids]
+        prices = [block.price_gbp_per_mwh for block in blocks] + [bid.price_gbp_per_mwh for bid in bids]
         mw = [[block.width_mw] * count for block in blocks] + [
             list(map(abs, bid.turn_down_mw)) for bid in bids
         ]
         return Bids(
-            price_gbp_per_mwh=np.array([one.price_gbp_per_mwh for one in (*blocks, *bids)], np.float64),
+            price_gbp_per_mwh=np.array(prices, np.float64),
             mw=np.array(mw, np.float64).reshape(-1, count),
             zone=np.array(zone, np.int64),
             order=np.arange(len(zone), dtype=np.int64),

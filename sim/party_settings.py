@@ -10,7 +10,15 @@ from datetime import date, timedelta
 
 import numpy as np
 
-from aggregator.settings import AggregatorSettings, BalancingSubmission, DfsSubmission, Rules, rules_in_force
+from aggregator.settings import (
+    AggregatorSettings,
+    BalancingSubmission,
+    DfsSubmission,
+    Rules,
+    ServiceRules,
+    ServiceSubmission,
+    rules_in_force,
+)
 from markets.capacity_settings import CapacitySettings
 from markets.procurement_settings import ProcurementSettings
 from markets.settings import (
@@ -28,7 +36,9 @@ from markets.settings import (
 )
 from protocol import periods
 from protocol.messages import Service, ServiceConsents
+from protocol.products import Product
 from protocol.rulebook import RuleError
+from protocol.stacking import Primacy
 from sim import chance, service_settings
 from sim.chance import Purpose
 from sim.event_scripts import capacity_script, clock_ms, dfs_script, rules_for
@@ -55,6 +65,8 @@ def aggregator_settings(scenario: Scenario) -> AggregatorSettings:
     plain = {field.name: getattr(own, field.name) for field in fields(AggregatorSettings)}
     plain["dfs"] = DfsSubmission(**own.dfs.model_dump())
     plain["balancing"] = BalancingSubmission(**own.balancing.model_dump())
+    order = tuple(dict.fromkeys(map(Product, own.services.order)))
+    plain["services"] = ServiceSubmission(**(own.services.model_dump() | {"order": order}))
     return AggregatorSettings(**plain)
 
 
@@ -66,6 +78,11 @@ def aggregator_rules(scenario: Scenario) -> Rules:
         rules.book("dfs", _last_dfs_day(rules, day)), rules.book("bm", day), scenario.markets.dfs.metering,
         scenario.markets.balancing.metering,
     )  # fmt: skip
+
+
+def service_rules(scenario: Scenario) -> ServiceRules:
+    """What the aggregator goes by in the services besides DFS and the BM, as on the first day."""
+    return ServiceRules(rules_for(scenario).rules_on(scenario.clock.start), Primacy(scenario.markets.primacy))
 
 
 def _last_dfs_day(rules: RulesInForce, day: date) -> date:

@@ -340,6 +340,7 @@ class Run:
             party_settings.aggregator_rules(scenario),
             each=self.threads.each,
             vendors=integrations(self._vendors()),
+            services=party_settings.service_rules(scenario),
         )
         parties: list[Any] = [
             aggregator,

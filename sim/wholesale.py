@@ -11,6 +11,7 @@ import numpy as np
 
 from aggregator.trading import TradingTerms
 from markets.settings import TradingSettings
+from markets.wholesale import HOURLY, INTRADAY
 from markets.wholesale_lines import sourcing_cost_gbp_per_mwh
 from protocol.messages import I8, I64
 from protocol.periods import PERIOD_MS
@@ -41,17 +42,22 @@ def trading_settings(scenario: Scenario, prices: PriceSeries) -> TradingSettings
 
 
 def trading_terms(scenario: Scenario, auction: str) -> TradingTerms:
-    """When the aggregator trades in an auction; only within the day is there a spread."""
+    """When the aggregator trades in an auction.
+
+    Only within the day is there a spread; the hourly book closes before prices are known, so that its orders
+    are at any price.
+    """
     own, owner = scenario.markets.wholesale, scenario.aggregator
     return TradingTerms(
         auction=auction,
         cost_per_hold_gbp_per_mwh=owner.cost_per_hold_gbp_per_mwh,
         compensation_gbp_per_mwh=_compensation_gbp_per_mwh(scenario),
         margin_gbp_per_mwh=own.strategy.margin_gbp_per_mwh,
-        spread_gbp_per_mwh=own.spread_gbp_per_mwh if auction == "intraday" else 0.0,
+        spread_gbp_per_mwh=own.spread_gbp_per_mwh if auction == INTRADAY else 0.0,
         payback_share=own.strategy.payback_share,
         payback_periods=own.strategy.payback_within_ms // PERIOD_MS,
         most_hold_periods=owner.maximum_hold_ms // PERIOD_MS,
+        at_any_price=auction == HOURLY,
     )
 
 

@@ -23,6 +23,7 @@ from protocol.messages import Profile
 from protocol.periods import HOUR_MS, MINUTE_MS, PERIOD_MS, local_date, period_start_ms
 from protocol.rulebook import Rulebook
 from protocol.settlement import dfs_payment
+from protocol.settlement_calendar import RUNS, Run
 from protocol.units import WH_PER_MWH, gbp_e5, wh_to_mwh
 from sim.event_scripts import rules_for
 from sim.run_folder import RunFolder
@@ -110,12 +111,14 @@ def difference(earlier: str, later: str, amount: int, parts: Iterable[tuple[Caus
     return Difference(earlier, later, amount, {cause: found[cause] for cause in Cause if found[cause]})
 
 
-def reconcile(folder: RunFolder) -> list[Reconciled]:
+def reconcile(folder: RunFolder, run: Run | None = None) -> list[Reconciled]:
     """Every unit, reference and period that was traded, instructed or settled, in that order.
+
+    `run`: as it stood with that settlement run; None: with the latest.
 
     Raises RunFolderError for a folder without a finished run, or of a version without `market_levels`.
     """
-    books = Books(folder)
+    books = Books(folder, run)
     return [_reconciled(books, place) for place in books.places()]
 
 
@@ -130,9 +133,9 @@ def totals(rows: Iterable[Reconciled]) -> dict[tuple[str, str, str], Parts]:
 
 
 class Books:
-    """The tables of a run, by place."""
+    """The tables of a run, by place; with `latest`, of settlement what was out with that settlement run."""
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, latest: Run | None = None) -> None:
         self.folder = folder
         self.manifest = folder.manifest()
         self.tellings = wire.tellings(folder)
@@ -140,6 +143,8 @@ class Books:
         self.settled = self._by_place("settled_volumes", "reference", "start_ms")
         self.deliveries = self._deliveries()
         self.lines: list[dict[str, Any]] = folder.table("settlement").to_pylist()
+        if latest is not None:
+            self._forget_after(latest)
         self.stages = {
             (step["instruction_id"], step["unit"]): Stage(step["stage"])
             for step in folder.table("instructions").to_pylist()
@@ -264,6 +269,13 @@ class Books:
         return {
             row["row"]: (row["service"], row["unit"] if row["service"] == BALANCING else "") for row in rows
         }
+
+    def _forget_after(self, latest: Run) -> None:
+        """Leave out lines and volumes of later settlement runs."""
+        self.lines = [row for row in self.lines if RUNS.index(row["settlement_run"]) <= RUNS.index(latest)]
+        known = self._run_names
+        for place, rows in self.settled.items():
+            self.settled[place] = [row for row in rows if (row["heard_ms"], local_date(place[3])) in known]
 
     def _by_place(self, table: str, reference: str, at_ms: str) -> dict[Place, list[Row]]:
         found: dict[Place, list[Row]] = defaultdict(list)

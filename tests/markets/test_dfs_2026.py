@@ -7,6 +7,8 @@ import pytest
 from market_mail import live, of_kind, remarks
 
 from markets.dfs import DfsMarket
+from markets.dfs_faults import impossible_results
+from markets.faults import BEYOND_MW
 from markets.settings import (
     FAULT_KINDS,
     DfsEventScript,
@@ -16,13 +18,17 @@ from markets.settings import (
     PricedBlock,
     RulesInForce,
     SettingsError,
+    SettlementSettings,
 )
+from markets.settlement import Settlement
 from protocol.messages import (
+    BoundaryReadings,
     DeliveredVolume,
     DfsBid,
     DfsRequirement,
     DfsResult,
     DfsUnitRegistration,
+    Statement,
 )
 from protocol.periods import HOUR_MS, MINUTE_MS, PERIOD_MS, local_clock_ms, period_count
 
@@ -60,7 +66,7 @@ def answers(party, *bids):
     return {one.unit: one for one in of_kind(live(party, NIGHT), DfsResult, "aggregator")}
 
 
-# --------------------------------------------------------------------------------------------------- timetable
+# ------------------------------------------------------------------------------------------------ timetable
 
 
 @pytest.mark.parametrize("day", [DAY, date(2027, 3, 28), date(2026, 10, 25)])
@@ -108,7 +114,7 @@ def test_what_an_edition_does_not_know_is_refused_with_its_clause(event, words):
         market(event, start=local_clock_ms(date(2026, 5, 16), 0))
 
 
-# ------------------------------------------------------------------------------------------------------ prices
+# --------------------------------------------------------------------------------------------------- prices
 
 
 def test_tests_guarantee_another_price_to_those_who_turn_up():
@@ -130,7 +136,7 @@ def test_at_the_guaranteed_price_nobody_else_is_cheaper(price, accepted):
     assert answers(party, bid(price=price))["U"].accepted is accepted
 
 
-# ----------------------------------------------------------------------------------------------------- refusals
+# -------------------------------------------------------------------------------------------------- refusals
 
 
 @pytest.mark.parametrize(
@@ -151,7 +157,7 @@ def test_a_bid_that_does_not_fit_is_answered_with_the_clause(made, words):
     assert words in result.reason
 
 
-# ----------------------------------------------------------------------------------------------------- clearing
+# -------------------------------------------------------------------------------------------------- clearing
 
 
 def test_whole_bids_are_taken_cheapest_first_as_their_zones_caps_allow():
@@ -180,7 +186,7 @@ def test_competitors_fill_a_zones_cap_as_well():
         assert answers(party, bid())["U"].accepted is accepted
 
 
-# ----------------------------------------------------------------------------------------------- deregistration
+# -------------------------------------------------------------------------------------------- deregistration
 
 
 def delivered(event, share, unit="U", mw=-0.3):
@@ -239,3 +245,51 @@ def test_an_event_is_judged_when_all_of_its_periods_are_settled():
     assert not party.state.deregistered
     party.receive(last, events[-1].end_ms + HOUR_MS)
     assert party.state.deregistered
+
+
+# -------------------------------------------------------------------------------------------- misbehaviour
+
+
+def test_an_impossible_result_of_turn_up_is_beyond_the_bid_or_the_other_way():
+    made = DfsResult("B", "E1", "U", True, "", NIGHT, NIGHT + HOUR_MS, (-0.3, 0.0), 180.0)
+    beyond, _, _, turned = impossible_results(made)
+    assert beyond.turn_down_mw[0] == -0.3 - BEYOND_MW
+    assert turned.turn_down_mw[0] == 0.3
+
+
+# ----------------------------------------------------------------------------------------------- settlement
+
+
+def test_two_homes_that_turned_up_worked_by_hand():
+    # Both use 500 Wh in every half hour; on the night 900 and 800, then 550 and 500, then 400 and 450, then
+    # 10,000 and 0. Accepted: 500 Wh. Delivered 700, 50, -150, 9,000 Wh: 140, 10, -30, 1,800 %. K: 1.2, 0,
+    # -0.3, 1.2.
+    # S = 0.5 x 180 GBP/MWh x 0.001 MW x K = 0.09 GBP x K.
+    party = Settlement(SettlementSettings(EVE, 3, "boundary", False, RulesInForce(None, ())))
+    at_ms = party.state.now_ms
+    party.receive(DfsUnitRegistration("U", np.array([0, 1], np.int32), True, "_N"), at_ms)
+    for step in range(14, -1, -1):
+        readings = np.full((2, 48), 500, np.int16)
+        if step == 0:
+            readings[:, 2:6] = [[900, 550, 400, 10_000], [800, 500, 450, 0]]
+        day = DAY - timedelta(days=step)
+        if step == 0:
+            mw = (-0.001,) * 4
+            party.receive(DfsResult("B", "E1", "U", True, "", NIGHT, NIGHT + 2 * HOUR_MS, mw, 180.0), at_ms)
+        party.receive(BoundaryReadings(day, np.array([0, 1], np.int32), readings), NIGHT + 48 * HOUR_MS)
+    said = party.take_outbox()
+    (statement,) = [each.message for each in said if isinstance(each.message, Statement)][:1]
+    assert [(line.volume_mwh, line.amount_gbp_e5) for line in statement.lines] == [
+        (0.0007, 10_800),
+        (0.00005, 0),
+        (-0.00015, -2_700),
+        (0.009, 10_800),
+    ]
+    assert [line.payer for line in statement.lines] == ["neso", "neso", "aggregator", "neso"]
+    told = [each.message for each in said if isinstance(each.message, DeliveredVolume) and each.to == "dfs"]
+    assert [(one.delivered_wh, one.accepted_wh) for one in told] == [
+        (-700, -500),
+        (-50, -500),
+        (150, -500),
+        (-9000, -500),
+    ]
