@@ -5,7 +5,7 @@ Times of windows are checked with all other windows (`sim/scenario_checks.py`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from protocol.periods import LocalTimeError
 from protocol.rulebook import RuleError
@@ -30,7 +30,8 @@ def services(scenario: Scenario) -> Iterator[tuple[Where, LocalService | Constra
 def service_windows(scenario: Scenario) -> Iterator[tuple[Where, AnyEvent]]:
     """Where each event stands, and the event."""
     for at, service in services(scenario):
-        for place, event in enumerate(service.events):
+        events: Sequence[AnyEvent] = service.events
+        for place, event in enumerate(events):
             yield (*at, "events", place), event
 
 
@@ -89,7 +90,8 @@ def service_events_can_be_held(scenario: Scenario) -> Iterator[Finding]:
     from protocol.products import Product
 
     for at, service in services(scenario):
-        for place, event in enumerate(service.events):
+        events: Sequence[AnyEvent] = service.events
+        for place, event in enumerate(events):
             where = (*at, "events", place)
             if _misfits(scenario, event) or any(_wrong_calls(where, event)):
                 continue
