@@ -85,6 +85,10 @@ CODES: Mapping[str, Kind] = MappingProxyType({
     "S077": Kind("a power cut that is not whole", "a region's outage of all messages, both ways"),
     "S079": Kind("metered where no meter is read", "read boundary meters live, or meter assets"),
     # Further services
+    "S135": Kind("a zone or GSP that no home has", "see the names allowed; `_A/cmz00`, `_A00`"),
+    "S136": Kind("an event of a service that cannot be held", "as its rules say: length, direction, time"),
+    "S137": Kind("a call or stop outside its event", "call within the window, stop within the call"),
+    "S138": Kind("an unknown boundary", "name one of `markets.constraint.boundaries`"),
     "S145": Kind("Suppliers without whole shares", "make their shares add up to 100 %"),
     "S146": Kind("auctions in which nobody can trade", "name at least one, and each once"),
     # Capacity and retail
