@@ -352,7 +352,7 @@ class Run:
             self.journal,
             self.meters,
             self.people,
-            Settlement(party_settings.settlement_settings(scenario)),
+            Settlement(party_settings.settlement_settings(scenario, self.population.homes.key)),
         ]
         capacity = party_settings.capacity_settings(scenario)
         if capacity is not None:
