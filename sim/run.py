@@ -84,6 +84,7 @@ from sim.stale_leader import StaleLeader
 from sim.threads import Threads
 from sim.vendor_clouds import make_vendor_clouds
 from sim.weather_files import weather_of
+from sim.wholesale import trader
 from sim.world import MORNING_AFTER_MS, World
 
 CHECKPOINTS = "checkpoints"
@@ -341,6 +342,7 @@ class Run:
             each=self.threads.each,
             vendors=integrations(self._vendors()),
             services=party_settings.service_rules(scenario),
+            trader=trader(scenario),
         )
         parties: list[Any] = [
             aggregator,
