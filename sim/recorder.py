@@ -57,6 +57,7 @@ class Layout:
     cells: tuple[tuple[str, str], ...]
     gsps: tuple[tuple[str, str], ...]
     boundary: bool = False  # boundary meters are read live
+    retail: bool = False  # homes are on a time-of-use tariff
 
 
 @dataclass(slots=True)
@@ -97,7 +98,8 @@ class Recorder:
         self.layout = layout
         self.record = record
         self.workers = workers
-        self.tables = {table.name: table for table in recorded(record.level, boundary=layout.boundary)}
+        written = recorded(record.level, boundary=layout.boundary, retail=layout.retail)
+        self.tables = {table.name: table for table in written}
         self.state = RecorderState()
         self._series = {
             "seconds": Series("seconds", SECOND_MS, 3, len(layout.cells), layout, folder),

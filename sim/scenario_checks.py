@@ -29,6 +29,7 @@ from sim.scenario import ROUTE_NAMES, Acceptance, DfsEvent, Outage, RecordLevel,
 from sim.scenario_capacity_checks import CAPACITY_RULES
 from sim.scenario_device_checks import DEVICE_RULES, SECTIONS
 from sim.scenario_errors import GSP_GROUPS, Finding, Where
+from sim.scenario_retail_checks import RETAIL_RULES
 from sim.scenario_services import CapacityNotice
 
 MOST_REFERENCE_HOMES = 20_000
@@ -452,6 +453,7 @@ RULES: tuple[Callable[[Scenario], Iterator[Finding]], ...] = (
     people_can_take_part,
     *DEVICE_RULES,
     *CAPACITY_RULES,
+    *RETAIL_RULES,
 )
 
 
