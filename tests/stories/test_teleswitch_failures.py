@@ -1,8 +1,8 @@
-"""The radio signal of the teleswitches ends at noon before an event in the night: what the baseline makes of it.
+"""The radio signal of the teleswitches ends before an event in the night: what the baseline makes of it.
 
-Two worlds of the same homes under the same weather. In one, teleswitches fail as the signal ends: stuck on, stuck
-off, or hours wrong. Most of these heaters can be told nothing, but they stand behind the boundary meters that are
-settled, and their nights before are in the baseline.
+Worlds of the same homes under the same weather. As the signal ends, teleswitches go on as they were, or fail:
+stuck on, stuck off, or hours wrong. Nobody can tell these heaters anything, but they stand behind the boundary
+meters that are settled for the cars, and their nights before are in the baseline.
 """
 
 from functools import cache
