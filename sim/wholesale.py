@@ -7,13 +7,17 @@ another home or another share moves no noise.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date
+
 import numpy as np
 
-from aggregator.trading import TradingTerms
+from aggregator.desk import Trader
+from aggregator.trading import TradingTerms, orders
 from markets.settings import SupplierBook, TradingSettings
 from markets.wholesale import HOURLY, INTRADAY
 from markets.wholesale_lines import sourcing_cost_gbp_per_mwh
-from protocol.messages import I8, I64
+from protocol.messages import I8, I64, WholesaleOrder
 from protocol.periods import PERIOD_MS
 from sim import chance
 from sim.chance import Purpose
@@ -21,6 +25,7 @@ from sim.event_scripts import rules_for
 from sim.prices import F64, PriceSeries
 from sim.scenario import Scenario
 
+_AFTER_PRICES = "day_ahead_half_hourly"
 _HALF_HOURLY, _INTRADAY, _SUPPLIER = range(3)  # numbers of the draws of a half-hour (two) or home
 
 
@@ -59,6 +64,27 @@ def trading_terms(scenario: Scenario, auction: str) -> TradingTerms:
         most_hold_periods=owner.maximum_hold_ms // PERIOD_MS,
         at_any_price=auction == HOURLY,
     )
+
+
+def trader(scenario: Scenario) -> Trader | None:
+    """Orders of the aggregator in the auction that closes after the day-ahead prices are known.
+
+    None where it does not take part.
+    """
+    if not scenario.markets.wholesale.share or _AFTER_PRICES not in scenario.markets.wholesale.auctions:
+        return None
+    terms = trading_terms(scenario, _AFTER_PRICES)
+
+    def order(
+        unit: str,
+        day: date,
+        prices_gbp_per_mwh: Sequence[float],
+        down_mw: Sequence[float],
+        up_mw: Sequence[float],
+    ) -> Sequence[WholesaleOrder]:
+        return orders(unit, day, prices_gbp_per_mwh, down_mw, up_mw, terms)
+
+    return order
 
 
 def supplier_names(scenario: Scenario) -> tuple[str, ...]:
