@@ -24,9 +24,9 @@ from sim.run_folder import KPIS, REPORT, RunFolder
 from studies import figures
 from studies.figures import Line, RouteHealth, Window, picture, pounds_text
 from studies.kpis import (
-    EARNED,
     ARRIVED,
     DUPLICATED,
+    EARNED,
     IN_TIME,
     PERIODS_PER_HOUR,
     SOLD,
