@@ -14,7 +14,7 @@ import numpy as np
 
 from aggregator.desk import Trader
 from aggregator.trading import TradingTerms, orders
-from markets.settings import TradingSettings
+from markets.settings import SupplierBook, TradingSettings
 from markets.wholesale import HOURLY, INTRADAY
 from markets.wholesale_lines import sourcing_cost_gbp_per_mwh
 from protocol.messages import I8, I64, WholesaleOrder
@@ -99,6 +99,26 @@ def supplier_of(scenario: Scenario, home_key: I64) -> I8:
     u = chance.units(key, home_key, number=_SUPPLIER)[:, 0]
     edges = np.cumsum(shares)[:-1]
     return np.searchsorted(edges, u, side="right").astype(np.int8)
+
+
+def supplier_book(scenario: Scenario, home_key: I64 | None) -> SupplierBook | None:
+    """Whose customers the homes are, as settlement is told; None where nobody trades.
+
+    Every home counts alike in its Supplier's Final Demand: assumed.
+    """
+    own = scenario.markets.wholesale
+    if not own.share or home_key is None:
+        return None
+    of_home = supplier_of(scenario, home_key)
+    return SupplierBook(
+        names=supplier_names(scenario),
+        of_home=of_home,
+        demand_wh=np.bincount(of_home, minlength=len(own.suppliers)).astype(np.int64),
+        metering=own.metering,
+        baselining=own.baselining,
+        ida_policy=own.ida_policy,
+        sourcing_cost_gbp_per_mwh=own.sourcing_cost_gbp_per_mwh,
+    )
 
 
 def _compensation_gbp_per_mwh(scenario: Scenario) -> float:
