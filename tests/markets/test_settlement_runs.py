@@ -25,6 +25,8 @@ from protocol.messages import (
     Point,
     Remark,
     Service,
+    ServiceAward,
+    ServiceUnit,
     SettlementRunMade,
     Statement,
     SystemPrice,
@@ -310,6 +312,22 @@ def test_a_day_of_46_or_50_periods_is_estimated_and_settled(day):
     office = an_acceptance(day, first=(1000, 1000, MISSING_WH), history=sundays)
     assert metered_wh(office) == [2400] * 6
     assert len(office.runs()) == 6
+
+
+def test_meters_of_further_services_count_towards_the_share_on_actuals():
+    office = Office(party())
+    start_ms, end_ms = period_bounds_ms(DAY, 40)
+    office.hear(assets(), day_start_ms(DAY))
+    office.hear(ServiceUnit("tcm", "TCM-g", "g", column(0, 2), 0.01), day_start_ms(DAY))
+    award = ServiceAward(
+        "tcm", "O1", "TCM-001", "TCM-g", True, "", start_ms, end_ms, (0.01,), 100.0, 0.0, scheduled=True
+    )
+    office.hear(award, day_start_ms(DAY) + 1)
+    office.hear(asset_days(DAY, (1000, 1000, MISSING_WH)), morning(DAY))
+    office.hear(asset_days(DAY, (MISSING_WH, MISSING_WH, 600)), morning(DAY, 30))
+    office.until()
+    on_actuals = [(made.meters_on_actuals, made.meters) for made in office.told(SettlementRunMade)]
+    assert on_actuals == [(1, 2), (1, 2), (2, 2), (2, 2), (2, 2), (2, 2)]
 
 
 def test_a_doubled_or_empty_delivery_replaces_nothing():
