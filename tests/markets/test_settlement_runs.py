@@ -255,10 +255,10 @@ def asset_days(day, wh):
     return AssetReadings(day, np.arange(ROWS, dtype=np.int32), import_wh)
 
 
-def an_acceptance(day=DAY, first=(1000, 1000, 1000), later=(), history=(), **registered):
+def an_acceptance(day=DAY, first=(1000, 1000, 1000), later=(), history=(), lived_on=0, **registered):
     """A unit notified at -2 MW and accepted at -1 MW in period 40; readings of its three assets as they come.
 
-    `later`: (days after, readings).
+    `later`: (days after, readings). `lived_on`: days after whose own readings come too.
     """
     office = Office(party(day))
     start_ms, end_ms = period_bounds_ms(day, 40)
@@ -275,6 +275,8 @@ def an_acceptance(day=DAY, first=(1000, 1000, 1000), later=(), history=(), **reg
     office.hear(asset_days(day, first), morning(day))
     for after, wh in later:
         office.hear(asset_days(day, wh), morning(day, after))
+    if lived_on:
+        office.hear(asset_days(day + timedelta(days=lived_on), (0, 0, 0)), morning(day, lived_on + 1))
     return office.until()
 
 
@@ -338,6 +340,10 @@ def test_a_doubled_or_empty_delivery_replaces_nothing():
 def test_a_corrected_actual_replaces_the_earlier_one():
     office = an_acceptance(later=[(30, (MISSING_WH, MISSING_WH, 700))])
     assert metered_wh(office) == [3000, 3000, 2700, 2700, 2700, 2700]
+
+
+def test_a_day_is_kept_until_its_last_run_however_long_the_run_lives_on():
+    assert metered_wh(an_acceptance(lived_on=70)) == [3000] * 6
 
 
 def test_nothing_is_settled_by_data_under_the_calendar():
