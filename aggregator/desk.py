@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -218,7 +219,10 @@ class Desk:
         sold = [
             sold_w(claims, cells, self.book.weights, start_ms, start_ms + PERIOD_MS) for start_ms in starts
         ]
-        return [replace(one, sold_w=down_w) for one, (down_w, _) in zip(found, sold, strict=True)]
+        return [
+            replace(one, sold_w=down_w, sold_up_w=up_w)
+            for one, (down_w, up_w) in zip(found, sold, strict=True)
+        ]
 
     def moved_w(self, cells: Cells, start_ms: int, own: Product) -> int:
         """By how much instructions of others will turn a unit's cells down in a period [W]."""
@@ -247,7 +251,7 @@ class Desk:
     def _who_may(
         self, new: Claim, able_w: Sequence[int], claims: list[Claim], stage: Stage
     ) -> tuple[list[int], dict[int, Judgement], str]:
-        """The cells that may serve a claim, what was said of each, and the first reason of one that may not."""
+        """The cells that may serve a claim, what was said of each, and why the first may not."""
         if self.rules is None or not new.segments:
             return [], {}, "nothing is asked for"
         said = {
@@ -442,7 +446,7 @@ class Desk:
         return cells, reason
 
     def _displace(self, key: str, cell: int, by: str) -> None:
-        """Take a cell from an instruction, award or offer that ranks below another; one without cells ends."""
+        """Take a cell from an instruction, award or offer that ranks lower; one without cells ends."""
         book = self.house.state.book
         plan, awarded, offered = book.plans.get(key), self.book.awards.get(key), self.book.offers.get(key)
         called = [] if awarded is None else [book.plans[name] for name in awarded.plans if name in book.plans]
@@ -708,7 +712,7 @@ class Desk:
         return award.end_ms
 
     def _submit_metering(self, awarded: Awarded) -> None:
-        """Say what the unit drew, minute by minute, as far as it is known; nothing of an award that is off."""
+        """Say what the unit drew, minute by minute, as far as it is known; nothing of what is off."""
         award, end_ms = awarded.award, self._part_end_ms(awarded)
         minutes = [
             at_ms for at_ms in range(awarded.metered_ms, end_ms, MINUTE_MS) if at_ms in self.book.minutes
@@ -737,4 +741,4 @@ def _asks(notice: CapacityNotice) -> tuple[int, int, float]:
 def _cut(start_ms: int, end_ms: int, w: int) -> tuple[Segment, ...]:
     """One level, cut at settlement periods' edges."""
     edges = [start_ms, *[at_ms for at_ms in periods_touched_ms(start_ms, end_ms) if at_ms > start_ms], end_ms]
-    return tuple((from_ms, w, until_ms, w) for from_ms, until_ms in zip(edges, edges[1:], strict=False))
+    return tuple((from_ms, w, until_ms, w) for from_ms, until_ms in pairwise(edges))

@@ -231,8 +231,8 @@ class Availability:
     `stored_w`: what its batteries could give on top, for as long as an asset may be held. `warm`: the share
     of import that is not too near a comfort floor to be turned down. `taking_part`: the part of its homes
     that will be in, where they are asked; `by_hand_w`: what people will leave off. `waiting_w`: what waits
-    and could be asked to draw more, whoever can be reached and obeys. `sold_w`: what of it all is sold
-    already.
+    and could be asked to draw more, whoever can be reached and obeys. `sold_w`, `sold_up_w`: what of it all
+    is sold already, either way.
     """
 
     forecast: Forecast
@@ -244,11 +244,13 @@ class Availability:
     by_hand_w: float = 0.0
     waiting_w: float = 0.0
     sold_w: float = 0.0
+    sold_up_w: float = 0.0
 
     def turn_up_w(self, confidence: float, relative_sd: float) -> float:
         """What can be turned up with this confidence [W]: what waits now, give or take its `relative_sd`."""
         z = max(NormalDist().inv_cdf(min(max(confidence, LEAST), 1 - LEAST)), 0.0)
-        return self.waiting_w * max(1 - z * relative_sd, 0.0) * self.taking_part
+        whole_w = self.waiting_w * max(1 - z * relative_sd, 0.0) * self.taking_part
+        return max(whole_w - self.sold_up_w, 0.0)
 
     def turn_down_w(self, confidence: float) -> float:
         """What can be turned down with this confidence [W]."""

@@ -162,9 +162,8 @@ class Registry:
         if len(cells) == 1:
             return self.groups[cells[0]]
         parts = [self.groups[place] for place in cells]
-        return Group(
-            name=parts[0].name,
-            service=parts[0].service,
+        return replace(
+            parts[0],
             assets=sum(part.assets for part in parts),
             rating_w=sum(part.rating_w for part in parts),
             planned_w=sum(part.planned_w for part in parts),

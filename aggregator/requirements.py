@@ -1,7 +1,5 @@
 """What becomes of every requirement that is heard: a table of cases, one remark each.
 
-Turn-up is asked for of services other than DFS alone, as a negative number of MW.
-
 Tried in this order (kinds of remark in quotes):
 
 | case | outcome |

@@ -1,4 +1,4 @@
-"""What becomes of every award, signal, trade and notice of the services besides DFS and the BM: tables of cases.
+"""What becomes of every award, signal, trade and notice of the services besides DFS and the BM: its cases.
 
 Tried in this order. Reasons in quotes are those of the ledger and of the answer.
 
@@ -10,7 +10,7 @@ Awards:
 | not accepted | remark "offer_refused"; what was promised is free again |
 | offer or unit not ours | DECLINED "unknown_offer" |
 | of no length, or with other than a finite number for each period | DECLINED "malformed_award" |
-| of another event, unit, product or time than was offered, of more MW or the other way | DECLINED "not_as_offered" |
+| of another event, unit, product, time or way than offered, or of more MW | DECLINED "not_as_offered" |
 | its event was cancelled | DECLINED "cancelled" |
 | over already | DECLINED "after_end" |
 | scheduled, and no cell may serve besides what it is committed to | DECLINED with the rule |
@@ -35,16 +35,16 @@ Signals, each answered (`ServiceDispatchAnswer`):
 | start outside the award's times | refused, "outside_award" |
 | start of more MW than awarded, or the other way | refused, "beyond_award" |
 | start, and no cell may serve besides what it is committed to | refused with the rule |
-| start while another of the same award is being delivered | that ends SUPERSEDED "restarted"; the new one is ACCEPTED |
+| start, another of the same award being followed | that ends SUPERSEDED "restarted"; this is ACCEPTED |
 | any other start | ACCEPTED |
 
 A refused start is in the ledger as DECLINED with the reason; stops have no entry of their own.
 
-Trades: an order not ours is DECLINED "unknown_order"; answered before, remark "duplicate_instruction"; nothing
-traded, remark "order_not_traded"; other unit or times, the other way or more than was ordered, DECLINED
-"not_as_ordered"; over already, DECLINED "after_end"; else ACCEPTED. Notices of the Capacity Market: one known
-as it is, remark "duplicate_instruction"; known with other times or share, the plans of it are made anew; of no
-length or share, remark "malformed_notice"; over already, remark "notice_after_end"; else ACCEPTED.
+Trades: an order not ours is DECLINED "unknown_order"; answered before, remark "duplicate_instruction";
+nothing traded, remark "order_not_traded"; other unit or times, the other way or more than was ordered,
+DECLINED "not_as_ordered"; over already, DECLINED "after_end"; else ACCEPTED. Notices of the Capacity Market:
+one known as it is, remark "duplicate_instruction"; known with other times or share, its plans are made anew;
+of no length or share, remark "malformed_notice"; over already, remark "notice_after_end"; else ACCEPTED.
 """
 
 from __future__ import annotations

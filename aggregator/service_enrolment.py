@@ -45,7 +45,7 @@ class Made:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Enrolment:
-    """The units, the number of each row's unit by service (services, rows), -1 for none, and who was left out.
+    """The units, and the number of each row's unit by service (services, rows), -1 for none.
 
     `left_out`: how many assets with consent, by product and reason.
     """

@@ -85,8 +85,9 @@ class AggregatorSettings:
 
 @dataclass(frozen=True, slots=True)
 class ServiceRules:
-    """What the aggregator goes by in the services besides DFS and the BM: rules of the first day, and who goes
-    first where two claims meet on an asset.
+    """What the aggregator goes by in the services besides DFS and the BM: the rules of the first day.
+
+    `primacy`: who goes first where two claims meet on an asset.
     """
 
     on: RulesOn

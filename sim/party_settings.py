@@ -35,7 +35,7 @@ from markets.settings import (
     SettlementSettings,
 )
 from protocol import periods
-from protocol.messages import Service, ServiceConsents
+from protocol.messages import I64, Service, ServiceConsents
 from protocol.products import Product
 from protocol.rulebook import RuleError
 from protocol.stacking import Primacy
@@ -45,7 +45,7 @@ from sim.event_scripts import capacity_script, clock_ms, dfs_script, rules_for
 from sim.population import Population
 from sim.prices import PriceSeries
 from sim.scenario import Acceptance, Scenario
-from sim.wholesale import trading_settings
+from sim.wholesale import supplier_book, trading_settings
 
 _COMPETITOR_BLOCKS = 20
 _SETTLE_AFTER_DAYS = 3
@@ -212,8 +212,8 @@ def exchange_settings(scenario: Scenario, prices: PriceSeries) -> ExchangeSettin
     )
 
 
-def settlement_settings(scenario: Scenario) -> SettlementSettings:
-    """What settlement needs to know of the run."""
+def settlement_settings(scenario: Scenario, home_key: I64 | None = None) -> SettlementSettings:
+    """What settlement needs to know of the run; `home_key` (homes,) where wholesale deviations are traded."""
     return SettlementSettings(
         first_day=scenario.clock.start,
         settle_after_days=min(_SETTLE_AFTER_DAYS, max(scenario.clock.settlement_days - 1, 1)),
@@ -222,6 +222,7 @@ def settlement_settings(scenario: Scenario) -> SettlementSettings:
         rules=rules_for(scenario),
         bm_metering=scenario.markets.balancing.metering,
         primacy=scenario.markets.primacy,
+        suppliers=supplier_book(scenario, home_key),
         calendar=scenario.markets.settlement.runs == "calendar",
         disputed=frozenset(run_days(scenario)[day] for day in scenario.markets.settlement.disputed),
     )

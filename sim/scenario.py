@@ -511,7 +511,7 @@ class ServiceSubmission(Model):
             "wholesale",
             "capacity_market",
         ),
-        description="in which an asset is entered; what rules forbid beside earlier ones it is not in; assumed",
+        description="in which an asset is entered, as far as rules allow it beside earlier ones; assumed",
     )
 
 

@@ -30,6 +30,7 @@ from sim.scenario_capacity_checks import CAPACITY_RULES
 from sim.scenario_device_checks import DEVICE_RULES, SECTIONS
 from sim.scenario_dfs_checks import DFS_RULES
 from sim.scenario_errors import GSP_GROUPS, Finding, Where
+from sim.scenario_retail_checks import RETAIL_RULES
 from sim.scenario_service_checks import SERVICE_RULES, service_windows
 from sim.scenario_services import CapacityNotice, ServiceEvent
 
@@ -494,6 +495,7 @@ RULES: tuple[Callable[[Scenario], Iterator[Finding]], ...] = (
     *DEVICE_RULES,
     *SERVICE_RULES,
     *CAPACITY_RULES,
+    *RETAIL_RULES,
 )
 
 

@@ -95,6 +95,7 @@ CODES: Mapping[str, Kind] = MappingProxyType({
     "S150": Kind("a capacity notice that cannot be given", "half hours, told and withdrawn in time"),
     "S151": Kind("two capacity notices at one time", "one at a time; the greater share holds for all of it"),
     "S152": Kind("capacity without an auction's price", "from October 2022 on, or set the price as a rule"),
+    "S153": Kind("tariff hours that cannot be priced", "half hours, each in one window"),
     "S155": Kind("settlement runs that the run does not reach", "raise `clock.settlement_days`"),
     "S156": Kind("late meters where nothing waits for them", "`markets.settlement.runs: calendar`"),
     # The Demand Flexibility Service of a day

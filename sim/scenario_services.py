@@ -233,6 +233,37 @@ class CapacityMarket(Model):
 
 
 class Retail(Model):
-    """What homes pay their Supplier."""
+    """What homes pay their Supplier, and who shifts by a static time-of-use tariff.
 
-    share: Share = Field(default=0.0, description="homes on the static time-of-use tariff")
+    Batteries on it charge when it is cheap and serve the home when it is dear; `batteries.tariff_share` are
+    others. Economy 7 homes keep their tariff.
+    """
+
+    share: Share = Field(
+        default=0.0, description="of homes with a smart meter of one rate, on the static time-of-use tariff"
+    )
+    peak: tuple[tuple[ClockTime, ClockTime], ...] = Field(
+        default=(("16:00", "19:00"),), validate_default=True, description="local hours when it is dear; [mem]"
+    )
+    cheap: tuple[tuple[ClockTime, ClockTime], ...] = Field(
+        default=(), description="local hours when it is cheap; cars then charge in these alone"
+    )
+    cars_follow_share: Share = Field(
+        default=0.8, description="of car owners on it, set the charger's schedule; 74 % have a smart charger"
+    )
+    goods_follow_share: Share = Field(
+        default=0.5, description="of homes on it, set delay-start timers where they have them; assumed"
+    )
+    peak_price_gbp_per_mwh: Price = Field(default=370.0, description="1.5 times the single rate; assumed")
+    day_price_gbp_per_mwh: Price = Field(
+        default=212.0, description="so that Profile Class 1, 21 % of it at peak, pays as on the single rate"
+    )
+    cheap_price_gbp_per_mwh: Price = Field(default=125.0, description="half the single rate; assumed")
+    single_rate_price_gbp_per_mwh: Price = Field(default=245.0, description="price cap of late 2024; [mem]")
+    economy_7_night: tuple[tuple[ClockTime, ClockTime], ...] = Field(
+        default=(("00:30", "07:30"),),
+        validate_default=True,
+        description="local hours, the same in all regions; assumed",
+    )
+    economy_7_night_price_gbp_per_mwh: Price = Field(default=150.0, description="assumed")
+    economy_7_day_price_gbp_per_mwh: Price = Field(default=295.0, description="assumed")
