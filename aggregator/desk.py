@@ -680,7 +680,7 @@ class Desk:
         group = state.portfolio.registry.unit(unit.cells)
         foreseen = [
             foresee(state.history, unit.cells, group, start_ms, self.house.assumed).mean_w
-            for start_ms in day_periods_ms(day).tolist()
+            for start_ms in day_periods_ms(day)[:-1].tolist()
         ]
         wh = tuple(round(mean_w / 2) for mean_w in foreseen)
         self._say_both(unit.product, ServiceNomination(unit.product.value, unit.name, day, wh))
