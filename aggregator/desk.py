@@ -578,7 +578,7 @@ class Desk:
 
     def _trade(self, unit: EnrolledUnit, told: DayAheadPrices) -> None:
         """Order for one unit for one day. What is held back may be bought back in any later period."""
-        starts = day_periods_ms(told.day).tolist()
+        starts = day_periods_ms(told.day)[:-1].tolist()
         claims = self.claims()
         able_w = self._able_w(unit.cells, starts, 1)
         down_w = np.array(self._unsold_w(unit.cells, starts, able_w, claims, 1), np.float64)

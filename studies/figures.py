@@ -40,8 +40,6 @@ TECHNOLOGIES = {
 }
 """Name and colour of each technology."""
 SHADES = {"dfs": "#f3e7c9", "balancing": "#dde6f4", "outage": "#f4dedb"}
-FURTHER_SHADE = "#e3efe0"
-"""Of any other service."""
 OTHER_SHADE = "#e3eedd"
 LABEL_HEIGHT = 0.075
 """How far the names of windows that begin together stand below each other, of the picture's height."""
