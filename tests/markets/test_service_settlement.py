@@ -25,6 +25,7 @@ from service_days import (
 from markets import service_settlement
 from markets.settings import SupplierBook
 from markets.statement_lines import balances_gbp_e5
+from protocol.codec import Reader, Writer
 from protocol.messages import (
     MISSING_WH,
     BidOfferAcceptance,
@@ -554,7 +555,8 @@ def test_the_last_half_hour_of_a_day_when_the_clocks_change(product, day):
     whole = [0] * (last - 1) + [1_000_000]
     mail = [
         registration(1_000), unit(product, range(1_000), name), told,
-        nomination(product, whole, day=day, unit=name), start(told, 0.5), minutes(told, 1.5e6), asset_day([750] * 1_000, day=day),
+        nomination(product, whole, day=day, unit=name), start(told, 0.5), minutes(told, 1.5e6),
+        asset_day([750] * 1_000, day=day),
     ]  # fmt: skip
     said = settle(party(day), *(mail if product != "tcm" else [*mail[:4], mail[-1]]), day=day)
     assert [line.amount_gbp_e5 for line in lines_of(said, "utilisation")] == [75 * 100_000]
@@ -586,3 +588,29 @@ def test_dynamic_and_restore_differ_by_who_is_paid_for_being_there():
         )
         found[product] = [line.amount_gbp_e5 for line in lines_of(settle(party(), *mail))]
     assert found == {"dynamic": [10 * 0.25 * 100_000], "restore": []}
+
+
+def test_all_that_settlement_knows_of_services_can_be_written_and_read_again():
+    settlement = party(suppliers=BOOK)
+    told = award("secure", (0.5,), 35, availability=10.0)
+    settle(
+        settlement,
+        registration(1_000),
+        unit("secure", range(1_000)),
+        told,
+        start(told, 0.5),
+        minutes(told, 1.5e6),
+        nomination("secure", 1_000_000),
+        WholesaleTrade("T1", "WHOLESALE-_A", "intraday", SIX, SIX + PERIOD_MS, 0.1, 150.0, ""),
+        WholesaleNotification("WHOLESALE-_A", SIX, SIX + PERIOD_MS, 0.1),
+        CapacityNotice("N1", SIX - 1, SIX, SIX + PERIOD_MS, 1.0, True),
+        ServiceUnitAnswer("secure", told.unit, True, ""),
+        ServiceCancellation("secure", "E9", ""),
+        SystemPrice(SIX, 100.0, 0.0),
+        asset_day([0] * 1_000),
+    )
+    assert settlement.state.services.months
+    writer = Writer()
+    tree = writer.encode(settlement.state.services)
+    again = Reader(writer.arrays).decode(tree)
+    assert Writer().encode(again) == tree
