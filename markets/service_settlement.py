@@ -349,6 +349,15 @@ class ServiceDesk:
         needed: set[type[Message]] = {BoundaryReadings} if "boundary" in meters else set()
         return needed | ({AssetReadings} if meters - {"boundary"} else set())
 
+    def metered(self, ground: Ground) -> Iterator[tuple[str, I32]]:
+        """The kind of meter and the meters that each award of the day is settled on."""
+        for award in self.awards_on(ground.day):
+            unit = self.state.units.get(award.unit)
+            if unit is not None:
+                meter = self._meter(Product(award.product), ground.day)
+                rows = np.setdiff1d(unit.rows, ground.left)
+                yield meter, np.unique(ground.assets.home[rows]) if meter == "boundary" else rows
+
     def looks_back(self) -> bool:
         """Whether asset readings of earlier days are needed for baselines."""
         day = self.settings.first_day
