@@ -4,7 +4,8 @@ One row is one appliance. A cycle is a list of phases (duration, power), the sam
 but for the appliance's own power; what a cycle takes is what its phases add up to, mJ for mJ. Appliances
 take no orders: an order that would keep one off reaches its owner as a message. The owner, once it is
 read, starts what is loaded later: by hand, by the delay-start timer, or not at all (75 % of households acted
-by hand: CNZ). A cycle under way is never touched.
+by hand: CNZ). A cycle under way is never touched: a power cut makes it stand still, and it goes on
+afterwards where it was (assumed of all makes).
 
 Ties: all that is due at one millisecond happens together, in the order of `happen`.
 """
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from devices.power_cut import NO_CUTS_MS, is_dark, lit_ms, next_cut_ms
 from devices.scalar import scalar
 from devices.standing_order import APPLIED, NO_LIMIT_W, next_turn_ms, refusal, sooner, take, turn
 
@@ -28,7 +30,7 @@ TURNAROUND_MS = 15 * 60_000
 WASHING_MACHINE, WASHER_DRYER, TUMBLE_DRYER, DISHWASHER = 0, 1, 2, 3
 IGNORES, BY_HAND, BY_TIMER = 0, 1, 2
 HAS_TIMER = 1
-MOVED = 1
+MOVED, PAUSED = 1, 2
 
 PHASES: tuple[tuple[tuple[float, int], ...], ...] = (
     ((3, 60), (18, 2070), (80, 150), (25, 120), (12, 300)),
@@ -52,9 +54,9 @@ STATE = np.dtype(
         ("pending_for_s", "u2"),
         ("sequence", "i4"),
         ("phase", "u1"),  # 0: off; k: in the k-th phase
-        ("marks", "u1"),  # MOVED: the start that waits was moved by a message
+        ("marks", "u1"),  # MOVED: the start that waits was moved by a message; PAUSED: no power
         ("queued", "u2"),  # loads that wait for the machine
-        ("phase_end_ms", "i8"),
+        ("phase_end_ms", "i8"),  # PAUSED: what is left of the phase
         ("loaded_ms", "i8"),  # when what waits to start was loaded
         ("due_ms", "i8"),  # when it will start; 0: nothing waits
     ]
@@ -69,6 +71,7 @@ SPEC = np.dtype(
         ("device", "i8"),
         ("traits", "u1"),  # HAS_TIMER
         ("region", "u1"),
+        ("restart_s", "u2"),  # back so long after the power, beside what its kind needs
         ("programme", "u1"),  # row of Today's phases
         ("timer_step_s", "i4"),  # the delay-start timer counts in these
         ("power_permille", "i4"),  # of the programme's power
@@ -98,6 +101,7 @@ class Today(NamedTuple):
     first_ms: int
     phase_ms: np.ndarray[Any, np.dtype[np.int64]]
     phase_w: np.ndarray[Any, np.dtype[np.int64]]
+    cuts_ms: Any = NO_CUTS_MS  # as in `devices.power_cut`
 
 
 class EventKind(IntEnum):
@@ -175,6 +179,19 @@ def enter(s: Any, p: Any, today: Any, now_ms: int, phase: int) -> bool:
 
 
 @scalar
+def pause(s: Any, p: Any, today: Any, now_ms: int, dark: bool) -> None:
+    """Stand still while there is no power, and go on with what is left of the phase."""
+    if dark and s.marks & PAUSED == 0:
+        s.marks = s.marks | PAUSED
+        s.phase_end_ms = max(int(s.phase_end_ms) - now_ms, 1)
+        s.import_w = 0
+    elif s.marks & PAUSED and not dark:
+        s.marks = s.marks & (255 - PAUSED)
+        s.phase_end_ms = now_ms + int(s.phase_end_ms)
+        s.import_w = phase_power_w(p, today, int(s.phase))
+
+
+@scalar
 def moves(s: Any, p: Any, d: Any) -> bool:
     """Whether the owner, who has read the message, keeps the machine off now."""
     if d.acts == IGNORES or s.limit_w == NO_LIMIT_W:
@@ -202,7 +219,11 @@ def happen(s: Any, p: Any, d: Any, today: Any, now_ms: int) -> tuple[int, int]:
     before_ms = int(s.at_ms)
     integrate(s, p, d, today, now_ms)
     bits = turn(s, now_ms)
-    if s.phase > 0 and s.phase_end_ms <= now_ms and enter(s, p, today, now_ms, int(s.phase) + 1):
+    dark = is_dark(today.cuts_ms, int(p.region), int(p.restart_s), now_ms)
+    if s.phase > 0:
+        pause(s, p, today, now_ms, dark)
+    running = s.phase > 0 and not dark
+    if running and s.phase_end_ms <= now_ms and enter(s, p, today, now_ms, int(s.phase) + 1):
         bits |= 1 << 42
     if before_ms < d.load1_ms <= now_ms:
         load(s, now_ms, int(d.start1_ms))
@@ -210,6 +231,8 @@ def happen(s: Any, p: Any, d: Any, today: Any, now_ms: int) -> tuple[int, int]:
     if before_ms < d.load2_ms <= now_ms:
         load(s, now_ms, int(d.start2_ms))
         bits |= 1 << 40
+    if s.due_ms != 0 and s.due_ms <= now_ms and dark:
+        s.due_ms = lit_ms(today.cuts_ms, int(p.region), int(p.restart_s), now_ms)
     if s.due_ms != 0 and s.due_ms <= now_ms:
         if moves(s, p, d):
             s.due_ms = moved_to_ms(s, p, d)
@@ -224,7 +247,7 @@ def happen(s: Any, p: Any, d: Any, today: Any, now_ms: int) -> tuple[int, int]:
 
 
 @scalar
-def next_event_ms(s: Any, p: Any, d: Any, today: Any) -> int:  # noqa: ARG001 - as all kinds
+def next_event_ms(s: Any, p: Any, d: Any, today: Any) -> int:
     """When something of its own happens next [ms]; NEVER_MS if nothing is in sight.
 
     What the machine itself has to do is done late rather than never.
@@ -233,6 +256,9 @@ def next_event_ms(s: Any, p: Any, d: Any, today: Any) -> int:  # noqa: ARG001 - 
     best_ms = next_turn_ms(s, NEVER_MS)
     best_ms = sooner(at_ms, int(d.load1_ms), best_ms)
     best_ms = sooner(at_ms, int(d.load2_ms), best_ms)
+    best_ms = next_cut_ms(today.cuts_ms, int(p.region), int(p.restart_s), at_ms, best_ms)
+    if s.marks & PAUSED:
+        return best_ms
     if s.phase > 0:
         best_ms = min(best_ms, max(int(s.phase_end_ms), at_ms + 1))
     elif s.due_ms != 0:

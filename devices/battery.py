@@ -2,16 +2,17 @@
 
 Charge is counted inside the battery (`charge_mj`), import and export at the inverter's AC terminals. Both
 powers are integers [W] and constant between events, so that import = gain + export + loss holds exactly in
-mJ; the inverter holds its power inside to whole watts, rounded so that the loss is never less than its
-efficiency says. The self-supply `standby_w` is drawn at the terminals whatever else happens, so that a
-battery which stands still keeps its charge.
+mJ (in a power cut also + what it gives its own home); the inverter holds its power inside to whole watts,
+rounded so that the loss is never less than its efficiency says. The self-supply `standby_w` is drawn at the
+terminals whatever else happens, so that a battery which stands still keeps its charge.
 
 The controller sees its home's demand less its sun by half-hour (`net_w`) as its clamp on the main does. It
 follows that (self-consumption), cuts what rises above a threshold (peak shaving), or follows the windows of a
 tariff. An order overrides it for its time: `limit_w` above 0 asks for that import, 0 for standing still,
 below NO_LIMIT_W for that export; then the controller resumes. Whatever is asked for, the charge stays between
 reserve and capacity, and battery and roof together give the street no more than `export_limit_w` - unless the
-roof alone does, which is its inverter's affair.
+roof alone does, which is its inverter's affair. Without mains it trips and sleeps, and keeps its charge,
+unless it is wired to feed its home (`go_dark`).
 
 Ties: as in `devices.ev`.
 """
@@ -23,6 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from devices.power_cut import NO_CUTS_MS, RECONNECT_S, is_dark, next_cut_ms
 from devices.scalar import scalar
 from devices.standing_order import APPLIED, NO_LIMIT_W, next_turn_ms, refusal, sooner, take, turn
 
@@ -40,11 +42,12 @@ WHOLE = 10_000
 
 SELF_CONSUMPTION, PEAK_SHAVING, TARIFF = 0, 1, 2
 """What the local controller does: `mode`."""
-EXPORTS_AT_PEAK, KEEPS_FOR_PEAK, REFUSES_IN_WINDOW = 1, 2, 4
+EXPORTS_AT_PEAK, KEEPS_FOR_PEAK, REFUSES_IN_WINDOW, BACKS_UP = 1, 2, 4, 8
 """Traits. At peak it gives all it can, not just what the home needs; it does not serve the home before the
-peak; it takes no orders while a window of its tariff is open."""
-HELD, OVERRIDDEN, FULL, EMPTY = 1, 2, 4, 8
-"""Marks: an order is in force; the local controller does not let it; no room; nothing above the reserve."""
+peak; it takes no orders while a window of its tariff is open; it feeds its home through a power cut."""
+HELD, OVERRIDDEN, FULL, EMPTY, ISLANDED = 1, 2, 4, 8, 16
+"""Marks: an order is in force; the local controller does not let it; no room; nothing above the reserve;
+it feeds its home while the street is dark."""
 NO_WINDOW, CHEAP, PEAK = 0, 1, 2
 
 STATE = np.dtype(
@@ -64,11 +67,13 @@ STATE = np.dtype(
         ("discharged_mj", "i8"),  # total taken out of the battery: cycles are counted by it
         ("day_from_mj", "i8"),  # `discharged_mj` as the planned day began
         ("day", "i4"),  # the planned day of `day_from_mj`, in days of UTC
+        ("backed_up_mj", "i8"),  # total given to its home while the street was dark
         ("gain_w", "i4"),  # into the battery; negative: out of it
+        ("island_w", "i4"),  # to its home while the street is dark
         ("marks", "u1"),
     ]
 )
-"""What a battery does: 95 bytes."""
+"""What a battery does: 103 bytes."""
 
 SPEC = np.dtype(
     [
@@ -78,6 +83,7 @@ SPEC = np.dtype(
         ("device", "i8"),
         ("traits", "u1"),
         ("region", "u1"),
+        ("restart_s", "u2"),  # back so long after the power, beside what its kind needs
         ("mode", "u1"),
         ("tariff", "u1"),  # row of the windows in Today
         ("capacity_mj", "i8"),
@@ -108,6 +114,7 @@ class Today(NamedTuple):
     first_ms: int
     cheap_ms: Any  # (tariffs, windows, 2)
     peak_ms: Any  # (tariffs, windows, 2)
+    cuts_ms: Any = NO_CUTS_MS  # as in `devices.power_cut`
 
 
 class EventKind(IntEnum):
@@ -136,7 +143,9 @@ def integrate(s: Any, p: Any, d: Any, today: Any, now_ms: int) -> None:  # noqa:
         s.register_mj = int(s.register_mj) + terminal_mj
     else:
         s.export_mj = int(s.export_mj) - terminal_mj
-    s.lost_mj = int(s.lost_mj) + terminal_mj - gain_mj
+    home_mj = int(s.island_w) * lived_ms
+    s.backed_up_mj = int(s.backed_up_mj) + home_mj
+    s.lost_mj = int(s.lost_mj) + terminal_mj - gain_mj - home_mj
     s.at_ms = now_ms
 
 
@@ -185,7 +194,9 @@ def own_will_w(p: Any, net_w: int, open_window: int) -> int:
 
 @scalar
 def left_mj(s: Any, p: Any) -> int:
-    """What may still be taken out: above the reserve and within the day's limit [mJ]."""
+    """What may still be taken out: above the reserve and within the day's limit; all of it in a cut [mJ]."""
+    if s.marks & ISLANDED:
+        return int(s.charge_mj)
     left = int(s.charge_mj) - int(p.reserve_mj)
     if p.day_limit_mj > 0:
         left = min(left, int(p.day_limit_mj) - int(s.discharged_mj) + int(s.day_from_mj))
@@ -224,6 +235,32 @@ def set_power(s: Any, p: Any, net_w: int, wanted_w: int) -> None:
 
 
 @scalar
+def back_s(p: Any) -> int:
+    """How long after a power cut its inverter is back on the street [s]."""
+    return RECONNECT_S + int(p.restart_s)
+
+
+@scalar
+def go_dark(s: Any, p: Any, net_w: int) -> None:
+    """Trip with the mains; feed the home from the battery, reserve and all, where that is wired for.
+
+    Its roof goes on within the home, as far as the home uses it; a home that asks for more than the inverter
+    makes leaves that off.
+    """
+    s.import_w, s.gain_w = 0, 0
+    if p.traits & BACKS_UP == 0:
+        return
+    s.marks = ISLANDED
+    inverter_w = min(max(net_w, 0) + int(p.standby_w), int(p.discharge_w))
+    gain_w = gain_for_w(p, -inverter_w)
+    if left_mj(s, p) < -gain_w * SHORTEST_RUN_MS:
+        s.marks = EMPTY
+    else:
+        s.gain_w = gain_w
+        s.island_w = max(inverter_w - int(p.standby_w), 0)
+
+
+@scalar
 def decide(s: Any, p: Any, d: Any, today: Any, now_ms: int) -> None:
     """Set the power that follows from everything known now."""
     day = int(today.first_ms) // DAY_MS
@@ -234,6 +271,10 @@ def decide(s: Any, p: Any, d: Any, today: Any, now_ms: int) -> None:
     open_window = window(p, d, today, now_ms)
     wanted_w = own_will_w(p, net_w, open_window)
     s.marks = 0
+    s.island_w = 0
+    if is_dark(today.cuts_ms, int(p.region), back_s(p), now_ms):
+        go_dark(s, p, net_w)
+        return
     if open_window != NO_WINDOW and p.traits & REFUSES_IN_WINDOW:
         s.marks = OVERRIDDEN
     elif s.limit_w != NO_LIMIT_W:
@@ -281,6 +322,7 @@ def next_event_ms(s: Any, p: Any, d: Any, today: Any) -> int:
     if at_ms == first_ms:
         return at_ms + 1  # a new day was planned at this very moment: look at it
     best_ms = next_turn_ms(s, NEVER_MS)
+    best_ms = next_cut_ms(today.cuts_ms, int(p.region), back_s(p), at_ms, best_ms)
     if p.mode == TARIFF:
         best_ms = next_window_ms(p, d, today.cheap_ms, at_ms, best_ms)
         best_ms = next_window_ms(p, d, today.peak_ms, at_ms, best_ms)

@@ -4,7 +4,7 @@ and air conditioning (HVAC) can be shed for an hour or two.
 Power is what the profile of the half-hour says: a plain part, and an HVAC part of which a share is shed. The
 share moves in steps, as the plant ramps over minutes. What was not done for the rooms is in part made up for
 afterwards (`owed_mj`). No order holds longer than `hold_cap_s`: then comfort takes over, and the site
-takes no order for as long as that again.
+takes no order for as long as that again. What a power cut leaves undone is owed in the same part.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from devices.power_cut import NO_CUTS_MS, is_dark, next_cut_ms
 from devices.scalar import scalar
 from devices.standing_order import APPLIED, NO_LIMIT_W, next_turn_ms, refusal, sooner, take, turn
 
@@ -53,6 +54,7 @@ SPEC = np.dtype(
         ("device", "i8"),
         ("traits", "u1"),
         ("region", "u1"),
+        ("restart_s", "u2"),  # back so long after the power, beside what its kind needs
         ("site", "u1"),  # row of Today's profiles
         ("peak_w", "i4"),  # the profile's unit
         ("hvac_w", "i4"),  # the most its HVAC can draw
@@ -74,6 +76,7 @@ class Today(NamedTuple):
     first_ms: int
     plain: np.ndarray[Any, np.dtype[np.float64]]
     hvac: np.ndarray[Any, np.dtype[np.float64]]
+    cuts_ms: Any = NO_CUTS_MS  # as in `devices.power_cut`
 
 
 class EventKind(IntEnum):
@@ -170,6 +173,9 @@ def decide(s: Any, p: Any, d: Any, today: Any, now_ms: int) -> int:
             room_w = min(room_w, int(s.limit_w) - plain - hvac)
         s.payback_w = min(pace_w, max(room_w, 0), int(s.owed_mj))
     s.import_w = plain + hvac - shed_w + int(s.payback_w)
+    if is_dark(today.cuts_ms, int(p.region), int(p.restart_s), now_ms):
+        s.import_w, s.payback_w = 0, 0
+        s.owing_w = hvac * int(p.payback_permille) // 1000
     return bits
 
 
@@ -187,6 +193,7 @@ def next_event_ms(s: Any, p: Any, d: Any, today: Any) -> int:  # noqa: ARG001 - 
     """When something of its own happens next [ms]; the last half-hour's end is the next day's first event."""
     at_ms = int(s.at_ms)
     best_ms = next_turn_ms(s, NEVER_MS)
+    best_ms = next_cut_ms(today.cuts_ms, int(p.region), int(p.restart_s), at_ms, best_ms)
     first_ms = int(today.first_ms)
     place = max((at_ms - first_ms) // HALF_HOUR_MS + 1, 0)
     if place <= today.plain.shape[1]:

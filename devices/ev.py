@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from devices.power_cut import NO_CUTS_MS, is_dark, next_cut_ms
 from devices.scalar import scalar
 from devices.standing_order import APPLIED, NO_LIMIT_W, forget, next_turn_ms, refusal, sooner, take, turn
 
@@ -89,7 +90,6 @@ DIARY = np.dtype(
 """What its people do today, from one planning moment (early morning) to the next."""
 
 
-NO_CUTS_MS = np.empty((1, 0, 2), np.int64)
 NO_WINDOWS_MS = np.empty((0, 2), np.int64)
 
 
@@ -153,20 +153,11 @@ def in_quiet_hours(quiet_ms: Any, delay_s: int, now_ms: int) -> bool:
 
 
 @scalar
-def is_dark(cuts_ms: Any, region: int, delay_s: int, now_ms: int) -> bool:
-    """Whether there is no power, or it is back and the random delay still to run (SI 2021/1467 reg. 11)."""
-    for k in range(cuts_ms.shape[1]):
-        if cuts_ms[region, k, 0] <= now_ms < cuts_ms[region, k, 1] + delay_s * 1000:
-            return True
-    return False
-
-
-@scalar
 def wants_w(s: Any, p: Any, d: Any, today: Any, now_ms: int) -> int:
     """What the car would draw if nobody limited it [W]."""
     if s.phase != PLUGGED or s.charge_mj >= p.stop_mj:
         return 0
-    if is_dark(today.cuts_ms, int(p.region), int(d.delay_s), now_ms):
+    if is_dark(today.cuts_ms, int(p.region), int(d.delay_s), now_ms):  # back after reg. 11's delay
         return 0
     told_to_charge = s.limit_w != NO_LIMIT_W and s.limit_w >= p.charger_w
     if s.marks & OVERRIDDEN == 0 and not told_to_charge:
@@ -293,10 +284,7 @@ def next_event_ms(s: Any, p: Any, d: Any, today: Any) -> int:
     if s.charge_mj >= p.stop_mj:
         return best_ms
     best_ms = sooner(at_ms, int(d.start_ms), best_ms)
-    cuts_ms, region = today.cuts_ms, int(p.region)
-    for k in range(cuts_ms.shape[1]):
-        best_ms = sooner(at_ms, int(cuts_ms[region, k, 0]), best_ms)
-        best_ms = sooner(at_ms, int(cuts_ms[region, k, 1]) + int(d.delay_s) * 1000, best_ms)
+    best_ms = next_cut_ms(today.cuts_ms, int(p.region), int(d.delay_s), at_ms, best_ms)
     if p.traits & KEEPS_DEFAULT_SCHEDULE:
         quiet_ms = today.quiet_ms
         for k in range(quiet_ms.shape[0]):

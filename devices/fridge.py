@@ -7,7 +7,8 @@ temperature is kept as of the last change of power (`anchor`), so that splitting
 Fridges are "always on": the only white goods a smart plug can act on (CrowdFlex WP5 4.1.5). The plug knows no
 temperature. For the food's sake it counts time: it gives the power back after `hold_cap_s`, in which the
 warmest a working fridge gets cannot rise to the safe limit, and then takes no order for `rest_s`, in which
-the store is cold again. So no sequence of orders warms the food beyond the limit.
+the store is cold again. So no sequence of orders warms the food beyond the limit; a long power cut does, and
+the plug rests after it.
 """
 
 from __future__ import annotations
@@ -18,12 +19,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from devices.power_cut import NO_CUTS_MS, is_dark, lit_ms, next_cut_ms
 from devices.scalar import scalar
 from devices.standing_order import APPLIED, NO_LIMIT_W, next_turn_ms, refusal, sooner, take, turn
 
 NEVER_MS = 2**62
 SAFE_C = 8.0
 """Chilled food is kept at or below 8 C: Food Safety and Hygiene (England) Regulations 2013, sch. 4."""
+
+COMPRESSOR_REST_S = 180
+"""A hermetic compressor starts no sooner after the power is back: three to five minutes [mem]."""
 
 HAS_PLUG = 1
 CALLING, PLUG_OFF, HELD_ENOUGH = 1, 2, 4
@@ -56,6 +61,7 @@ SPEC = np.dtype(
         ("device", "i8"),
         ("traits", "u1"),  # HAS_PLUG
         ("region", "u1"),
+        ("restart_s", "u2"),  # back so long after the power, beside what its kind needs
         ("compressor_w", "i4"),
         ("hold_cap_s", "i4"),
         ("rest_s", "i4"),
@@ -76,6 +82,7 @@ class Today(NamedTuple):
     """What all fridges share."""
 
     first_ms: int
+    cuts_ms: Any = NO_CUTS_MS  # as in `devices.power_cut`
 
 
 class EventKind(IntEnum):
@@ -138,9 +145,26 @@ def set_power(s: Any, p: Any, now_ms: int, power_w: int) -> None:
 
 
 @scalar
-def switch(s: Any, p: Any, now_ms: int) -> int:
+def back_s(p: Any) -> int:
+    """How long after a power cut its compressor may start [s]."""
+    return COMPRESSOR_REST_S + int(p.restart_s)
+
+
+@scalar
+def rest_after_dark(s: Any, p: Any, today: Any, now_ms: int) -> None:
+    """Keep the plug from orders until the store has had its rest after the power is back."""
+    if p.traits & HAS_PLUG:
+        s.marks = (s.marks & (255 - PLUG_OFF)) | HELD_ENOUGH
+        s.plug_ms = lit_ms(today.cuts_ms, int(p.region), back_s(p), now_ms) + int(p.rest_s) * 1000
+
+
+@scalar
+def switch(s: Any, p: Any, today: Any, now_ms: int) -> int:
     """Turn the plug as orders and the food want it; gives the bit of OVERRIDDEN where the food wins."""
     bits = 0
+    dark = is_dark(today.cuts_ms, int(p.region), back_s(p), now_ms)
+    if dark:
+        rest_after_dark(s, p, today, now_ms)
     if s.marks & HELD_ENOUGH and s.plug_ms <= now_ms:
         s.marks = s.marks & (255 - HELD_ENOUGH)
         s.plug_ms = NEVER_MS
@@ -155,7 +179,7 @@ def switch(s: Any, p: Any, now_ms: int) -> int:
     elif asked_off and s.marks & HELD_ENOUGH == 0:
         s.marks = s.marks | PLUG_OFF
         s.plug_ms = now_ms + int(p.hold_cap_s) * 1000
-    runs = s.marks & CALLING and s.marks & PLUG_OFF == 0
+    runs = s.marks & CALLING and s.marks & PLUG_OFF == 0 and not dark
     set_power(s, p, now_ms, int(p.compressor_w) if runs else 0)
     return bits
 
@@ -167,7 +191,7 @@ def happen(s: Any, p: Any, d: Any, today: Any, now_ms: int) -> tuple[int, int]:
     bits = turn(s, now_ms)
     if s.turn_ms <= now_ms:
         s.marks = s.marks ^ CALLING
-    bits |= switch(s, p, now_ms)
+    bits |= switch(s, p, today, now_ms)
     return bits, -1
 
 
@@ -176,6 +200,7 @@ def next_event_ms(s: Any, p: Any, d: Any, today: Any) -> int:  # noqa: ARG001 - 
     """When something of its own happens next [ms]."""
     at_ms = int(s.at_ms)
     best_ms = next_turn_ms(s, NEVER_MS)
+    best_ms = next_cut_ms(today.cuts_ms, int(p.region), back_s(p), at_ms, best_ms)
     for due_ms in (int(s.turn_ms), int(s.plug_ms)):
         if due_ms < NEVER_MS:
             best_ms = sooner(at_ms, max(due_ms, at_ms + 1), best_ms)
@@ -209,7 +234,7 @@ def obey(
     if limit_w != NO_LIMIT_W and s.marks & HELD_ENOUGH and begins_ms < s.plug_ms:
         return 4  # OVERRIDDEN
     take(s, now_ms, limit_w, from_ms, until_ms, sequence, 0, 0, int(p.hold_cap_s))
-    switch(s, p, now_ms)
+    switch(s, p, today, now_ms)
     return APPLIED
 
 

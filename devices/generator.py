@@ -3,7 +3,8 @@
 Export is negative import. An order for export (a limit below NO_LIMIT_W) starts the engine, which gives
 nothing while it warms up, then what was asked between its least stable load and its rating. Once it gives
 power it does so for its minimum run, whatever is ordered. It runs by itself only for its planned test,
-which an order to stay off puts off. It stops when the tank is empty, and waits for the tanker.
+which an order to stay off puts off. It stops when the tank is empty, and waits for the tanker. In a power cut
+it gives the street nothing; what it does for its own site then, and the fuel for that, is left out.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from devices.power_cut import NO_CUTS_MS, RECONNECT_S, is_dark, next_cut_ms
 from devices.scalar import scalar
 from devices.standing_order import APPLIED, NO_LIMIT_W, next_turn_ms, refusal, sooner, take, turn
 
@@ -48,6 +50,7 @@ SPEC = np.dtype(
         ("device", "i8"),
         ("traits", "u1"),
         ("region", "u1"),
+        ("restart_s", "u2"),  # back so long after the power, beside what its kind needs
         ("rating_w", "i4"),
         ("least_w", "i4"),  # least stable load
         ("start_ms", "i4"),
@@ -72,6 +75,7 @@ class Today(NamedTuple):
     """What all generators share."""
 
     first_ms: int
+    cuts_ms: Any = NO_CUTS_MS  # as in `devices.power_cut`
 
 
 class EventKind(IntEnum):
@@ -110,9 +114,18 @@ def wanted_w(s: Any, p: Any, d: Any, now_ms: int) -> int:
 
 
 @scalar
-def decide(s: Any, p: Any, d: Any, now_ms: int) -> int:
+def back_s(p: Any) -> int:
+    """How long after a power cut it may run beside the mains again [s]."""
+    return RECONNECT_S + int(p.restart_s)
+
+
+@scalar
+def decide(s: Any, p: Any, d: Any, today: Any, now_ms: int) -> int:
     """Set the power that follows from everything known now; gives the bits of STARTED and EMPTY."""
     asked_w = wanted_w(s, p, d, now_ms)
+    if is_dark(today.cuts_ms, int(p.region), back_s(p), now_ms):
+        s.phase, s.import_w = OFF, 0
+        return 0
     bits = 0
     if s.phase == OFF and asked_w > 0 and s.fuel_mj >= p.rating_w:
         s.phase = STARTING
@@ -141,15 +154,16 @@ def happen(s: Any, p: Any, d: Any, today: Any, now_ms: int) -> tuple[int, int]:
     if before_ms < d.refuel_ms <= now_ms:
         s.fuel_mj = p.tank_mj
         bits |= 1 << 52
-    bits |= decide(s, p, d, now_ms)
+    bits |= decide(s, p, d, today, now_ms)
     return bits, -1
 
 
 @scalar
-def next_event_ms(s: Any, p: Any, d: Any, today: Any) -> int:  # noqa: ARG001 - as all kinds
+def next_event_ms(s: Any, p: Any, d: Any, today: Any) -> int:
     """When something of its own happens next [ms]; NEVER_MS if nothing is in sight."""
     at_ms = int(s.at_ms)
     best_ms = next_turn_ms(s, NEVER_MS)
+    best_ms = next_cut_ms(today.cuts_ms, int(p.region), back_s(p), at_ms, best_ms)
     best_ms = sooner(at_ms, int(d.test_from_ms), best_ms)
     best_ms = sooner(at_ms, int(d.test_until_ms), best_ms)
     best_ms = sooner(at_ms, int(d.refuel_ms), best_ms)
@@ -183,7 +197,7 @@ def obey(
     if limit_w < NO_LIMIT_W and s.fuel_mj < p.rating_w:
         return 3  # UNPLUGGED
     take(s, now_ms, limit_w, from_ms, until_ms, sequence, 0, 0, HOLD_CAP_S)
-    decide(s, p, d, now_ms)
+    decide(s, p, d, today, now_ms)
     return APPLIED
 
 

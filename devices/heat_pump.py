@@ -13,6 +13,9 @@ Splitting a stretch of time anywhere else leaves no trace in them, not even in t
 Defrosting is an average, not events: a share of the heat lost around 0 C (`defrost_share`), because
 half-hourly weather says nothing of frost on one evaporator.
 
+Without power nothing runs, pump and boiler included; the house and the cylinder cool by themselves, and what
+they ask for afterwards is their own affair.
+
 Ties: all that is due at one millisecond happens together, in the order of `happen`; orders come after it,
 readings last. Compressor protection (least time on and off) comes before orders, comfort before both ends of
 an event: below its floor a home leaves the event and refuses others until it is warm again. What an event
@@ -29,6 +32,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from devices.house import NEVER_MS, crossing_ms, later_c, reached, steady_heat_w
+from devices.power_cut import NO_CUTS_MS, is_dark, next_cut_ms
 from devices.scalar import scalar
 from devices.standing_order import APPLIED, NO_LIMIT_W, forget, next_turn_ms, refusal, sooner, take, turn
 
@@ -143,6 +147,7 @@ SPEC = np.dtype(
         ("device", "i8"),  # stable identity
         ("traits", "u1"),  # GROUND | HYBRID | CYLINDER | TELLS_WARMTH
         ("region", "u1"),
+        ("restart_s", "u2"),  # back so long after the power, beside what its kind needs
         ("response_s", "u2"),  # from order to action
         ("hold_cap_s", "i4"),  # longest time under limits
         ("max_w", "i4"),
@@ -192,6 +197,7 @@ class Today(NamedTuple):
     outdoor_c: Any  # (regions, half-hours)
     sun_w_per_m2: Any  # on the horizontal, (regions, half-hours)
     occupancy: Any  # gains of people and appliances, mean one, (half-hours,)
+    cuts_ms: Any = NO_CUTS_MS  # as in `devices.power_cut`
 
 
 class EventKind(IntEnum):
@@ -419,6 +425,12 @@ def buffer_charge_w(s: Any, p: Any) -> float:
 
 
 @scalar
+def back_s(p: Any) -> int:
+    """How long after a power cut its controls start [s]: compressors rest from when the power is back."""
+    return MIN_OFF_MS // 1000 + int(p.restart_s)
+
+
+@scalar
 def work(s: Any, p: Any, today: Any, target_c: float, now_ms: int) -> None:
     """Set compressor, boiler and buffer tank to what thermostats, limit and protection leave."""
     k = place(today, now_ms)
@@ -439,11 +451,17 @@ def work(s: Any, p: Any, today: Any, target_c: float, now_ms: int) -> None:
         want_w = max(int(p.floor_w), min(want_w, int(p.max_w)))
     elif mode == WATER:
         sink_c = float(p.water_goal_c)
+    dark = is_dark(today.cuts_ms, int(p.region), back_s(p), now_ms)
+    if dark:
+        want_w, room_w = 0, 0.0
     allowed_w = want_w
     if s.limit_w != NO_LIMIT_W and s.limit_w < want_w:
         allowed_w = int(s.limit_w) if s.limit_w >= p.floor_w else 0
     set_mark(s, HELD, allowed_w < want_w)
     import_w = protected_w(s, p, allowed_w, now_ms)
+    if dark:
+        import_w = 0
+        set_mark(s, FORCED, False)
     if (import_w > 0) != (s.import_w > 0):
         s.switched_ms = now_ms
     s.import_w = import_w
@@ -631,6 +649,7 @@ def next_event_ms(s: Any, p: Any, d: Any, today: Any) -> int:
     elif s.store_w < 0:
         left_mj = int(s.buffer_mj) - BUFFER_LEAST_MJ
         best_ms = sooner(at_ms, at_ms + max(1, -(left_mj // int(s.store_w))), best_ms)
+    best_ms = next_cut_ms(today.cuts_ms, int(p.region), back_s(p), at_ms, best_ms)
     if changes_with_weather(s, d):
         best_ms = sooner(at_ms, next_edge_ms(at_ms), best_ms)
     if d.heats:

@@ -24,9 +24,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from devices.power_cut import NO_CUTS_MS, is_dark, next_cut_ms
 from devices.scalar import scalar
 from devices.standing_order import APPLIED, NO_LIMIT_W, next_turn_ms, refusal, sooner, take, turn
-from devices.storage_heater import in_night, next_switch_ms, reach_ms, response_delay_s
+from devices.storage_heater import in_night, next_supply_ms, offset_ms, reach_ms, response_delay_s
 
 NEVER_MS = 2**62
 HOLD_CAP_S = 6 * 3600
@@ -78,8 +79,10 @@ SPEC = np.dtype(
         ("device", "i8"),
         ("traits", "u1"),  # STUCK_ON | STUCK_OFF | SMART | NIGHT_ONLY
         ("region", "u1"),
+        ("restart_s", "u2"),  # back so long after the power, beside what its kind needs
         ("rating_w", "i4"),
         ("offset_s", "i4"),  # by which its night switch is late (negative: early)
+        ("signal_offset_s", "i4"),  # the same while its teleswitch hears the radio signal
         ("response_s", "i4"),
         ("mj_per_k", "f8"),  # heat capacity of the whole tank
         ("loss_per_ms", "f8"),
@@ -110,6 +113,8 @@ class Today(NamedTuple):
     """What all rows share: the night hours of each region, as `devices.storage_heater.Today`."""
 
     night_ms: np.ndarray[Any, Any]
+    cuts_ms: Any = NO_CUTS_MS  # as in `devices.power_cut`
+    silent_from_ms: int = 0  # as in `devices.storage_heater.Today`
 
 
 class EventKind(IntEnum):
@@ -261,11 +266,11 @@ def has_supply(s: Any, p: Any, today: Any, now_ms: int) -> bool:
     """Whether timer, owner or order let the immersion run."""
     if s.boost_until_s > 0 or is_told_to_store(s, p):
         return True
-    if p.traits & STUCK_OFF:
-        return False
-    if p.traits & STUCK_ON or p.traits & NIGHT_ONLY == 0:
+    if p.traits & NIGHT_ONLY == 0:
         return True
-    return in_night(today.night_ms, int(p.region), int(p.offset_s) * 1000, now_ms)
+    if now_ms >= today.silent_from_ms and p.traits & (STUCK_ON | STUCK_OFF):
+        return bool(p.traits & STUCK_ON)
+    return in_night(today.night_ms, int(p.region), offset_ms(p, today, now_ms), now_ms)
 
 
 @scalar
@@ -284,8 +289,11 @@ def decide(s: Any, p: Any, today: Any, now_ms: int) -> None:
         s.marks = (s.marks | HOT) & (255 - PURGING)
     elif sensed_c(s, p) <= again_c(s, p):
         s.marks = s.marks & (255 - HOT)
+    dark = is_dark(today.cuts_ms, int(p.region), int(p.restart_s), now_ms)
+    if dark:
+        s.boost_until_s = 0
     wanted_w = 0
-    if s.marks & HOT == 0 and has_supply(s, p, today, now_ms):
+    if s.marks & HOT == 0 and not dark and has_supply(s, p, today, now_ms):
         wanted_w = int(p.rating_w)
     s.marks = s.marks & (255 - HELD)
     s.import_w = wanted_w
@@ -310,7 +318,8 @@ def happen(s: Any, p: Any, d: Any, today: Any, now_ms: int) -> tuple[int, int]:
     if missing_mj > 1_000.0:
         s.short_mj = s.short_mj + missing_mj
         bits |= _COLD_BIT
-        if d.boost_for_s > 0 and s.boost_until_s == 0:
+        dark = is_dark(today.cuts_ms, int(p.region), int(p.restart_s), now_ms)
+        if d.boost_for_s > 0 and s.boost_until_s == 0 and not dark:
             s.boost_until_s = (now_ms + 999) // 1000 + int(d.boost_for_s)
             bits |= _BOOSTED_BIT
     if before_ms < d.purge_ms <= now_ms:
@@ -334,11 +343,12 @@ def next_event_ms(s: Any, p: Any, d: Any, today: Any) -> int:
     best_ms = next_turn_ms(s, NEVER_MS)
     best_ms = sooner(at_ms, int(s.boost_until_s) * 1000, best_ms)
     best_ms = sooner(at_ms, int(d.purge_ms), best_ms)
+    best_ms = next_cut_ms(today.cuts_ms, int(p.region), int(p.restart_s), at_ms, best_ms)
     for k in range(DRAWS):
         if d.draw_kj[k] > 0:
             best_ms = sooner(at_ms, int(d.plan_ms) + int(d.draw_s[k]) * 1000, best_ms)
-    if p.traits & NIGHT_ONLY and p.traits & (STUCK_ON | STUCK_OFF) == 0:
-        best_ms = next_switch_ms(today.night_ms, int(p.region), int(p.offset_s) * 1000, at_ms, best_ms)
+    if p.traits & NIGHT_ONLY:
+        best_ms = next_supply_ms(p, today, at_ms, best_ms)
     wait_ms = crossing_wait_ms(s, p, today)
     if wait_ms == NEVER_MS:
         return best_ms

@@ -3,7 +3,8 @@
 Power is constant within a half-hour of weather (or a third of one, where clouds flicker) and an integer [W],
 negative: it is given. `limit_w` 0 (or above: there is nothing to import) is off, below NO_LIMIT_W the most
 that may be given; an order can take power away and never add any. The inverter counts for itself
-(`inverter_wh_per_mj`) and need not agree with the asset's meter (`wh_per_mj`).
+(`inverter_wh_per_mj`) and need not agree with the asset's meter (`wh_per_mj`). It trips with the mains: what
+the panels could make meanwhile is nobody's, curtailed neither.
 
 Ties: as in `devices.ev`.
 """
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from devices.power_cut import NO_CUTS_MS, RECONNECT_S, is_dark, next_cut_ms
 from devices.scalar import scalar
 from devices.standing_order import APPLIED, NO_LIMIT_W, next_turn_ms, refusal, sooner, take, turn
 
@@ -54,6 +56,7 @@ SPEC = np.dtype(
         ("device", "i8"),
         ("traits", "u1"),
         ("region", "u1"),
+        ("restart_s", "u2"),  # back so long after the power, beside what its kind needs
         ("inverter_wh_per_mj", "f8"),  # of the inverter's own count
         ("peak_w", "i4"),  # of the panels, at standard test conditions
         ("inverter_w", "i4"),  # the most the inverter gives
@@ -82,6 +85,7 @@ class Today(NamedTuple):
     sun_up: Any
     extraterrestrial_w_per_m2: Any  # (half-hours,)
     flicker: Any  # (patterns, steps): factors of the light by step; no steps: none
+    cuts_ms: Any = NO_CUTS_MS  # as in `devices.power_cut`
 
 
 class EventKind(IntEnum):
@@ -145,8 +149,16 @@ def step_ms(today: Any) -> int:
 
 
 @scalar
+def back_s(p: Any) -> int:
+    """How long after a power cut its inverter is back [s]."""
+    return RECONNECT_S + int(p.restart_s)
+
+
+@scalar
 def generated_w(p: Any, d: Any, today: Any, now_ms: int) -> int:
     """What the inverter can give now [W]: light on the plane, warm panels, losses, the inverter's limit."""
+    if is_dark(today.cuts_ms, int(p.region), back_s(p), now_ms):
+        return 0
     k = (now_ms - int(today.first_ms)) // HALF_HOUR_MS
     if k < 0 or k >= today.global_w_per_m2.shape[1]:
         return 0
@@ -216,6 +228,7 @@ def next_event_ms(s: Any, p: Any, d: Any, today: Any) -> int:  # noqa: ARG001 - 
         return sooner(at_ms, first_ms, best_ms)
     if at_ms == first_ms:
         return at_ms + 1  # a new day was planned at this very moment: look at it
+    best_ms = next_cut_ms(today.cuts_ms, int(p.region), back_s(p), at_ms, best_ms)
     every_ms = step_ms(today)
     steps_per_half_hour = HALF_HOUR_MS // every_ms
     steps = today.global_w_per_m2.shape[1] * steps_per_half_hour

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from devices.power_cut import NO_CUTS_MS, is_dark, next_cut_ms
 from devices.scalar import scalar
 from devices.standing_order import APPLIED, NO_LIMIT_W, next_turn_ms, refusal, sooner, take, turn
 from devices.storage_heater import reach_ms, response_delay_s
@@ -70,6 +71,7 @@ SPEC = np.dtype(
         ("device", "i8"),
         ("traits", "u1"),  # SMART
         ("region", "u1"),
+        ("restart_s", "u2"),  # back so long after the power, beside what its kind needs
         ("rating_w", "i4"),  # all heaters together
         ("response_s", "i4"),
         ("loss_w_per_k", "f8"),
@@ -98,6 +100,7 @@ class Today(NamedTuple):
 
     first_ms: int
     outdoor_c: np.ndarray[Any, Any]
+    cuts_ms: Any = NO_CUTS_MS  # as in `devices.power_cut`
 
 
 class EventKind(IntEnum):
@@ -184,7 +187,7 @@ def is_told_to_heat(s: Any, p: Any) -> bool:
 @scalar
 def wants_w(s: Any, p: Any, d: Any, today: Any, now_ms: int) -> int:
     """The power that reaches what is wanted half an hour from now, as far as the heaters can [W]."""
-    if d.heats == 0:
+    if d.heats == 0 or is_dark(today.cuts_ms, int(p.region), int(p.restart_s), now_ms):
         return 0
     goal_c = wanted_c(p, d, now_ms)
     if is_told_to_heat(s, p):
@@ -237,6 +240,7 @@ def next_event_ms(s: Any, p: Any, d: Any, today: Any) -> int:
             return best_ms
         return min(best_ms, next_half_hour_ms(at_ms))
     best_ms = min(best_ms, next_half_hour_ms(at_ms))
+    best_ms = next_cut_ms(today.cuts_ms, int(p.region), int(p.restart_s), at_ms, best_ms)
     best_ms = sooner(at_ms, int(d.look_ms), best_ms)
     for k in range(2):
         best_ms = sooner(at_ms, int(d.warm_from_ms[k]), best_ms)

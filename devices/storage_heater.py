@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from devices.power_cut import NO_CUTS_MS, is_dark, next_cut_ms
 from devices.scalar import scalar
 from devices.standing_order import APPLIED, NO_LIMIT_W, next_turn_ms, refusal, sooner, take, turn
 
@@ -68,11 +69,13 @@ SPEC = np.dtype(
         ("device", "i8"),
         ("traits", "u1"),  # STUCK_ON | STUCK_OFF | SMART
         ("region", "u1"),
+        ("restart_s", "u2"),  # back so long after the power, beside what its kind needs
         ("floor_pct", "u1"),  # of tonight's target: below it no order holds the heaters off
         ("unit_w", "i4"),  # one heater
         ("rating_w", "i4"),  # all of them
         ("boost_w", "i4"),  # direct element, on the day circuit
         ("offset_s", "i4"),  # by which its switch is late (negative: early)
+        ("signal_offset_s", "i4"),  # the same while its teleswitch hears the radio signal
         ("response_s", "i4"),  # from hearing an order to acting on it
         ("capacity_mj", "i8"),  # where the core's own thermostat cuts out
         ("band_mj", "i8"),  # hysteresis of the charge control
@@ -103,6 +106,8 @@ class Today(NamedTuple):
     """
 
     night_ms: np.ndarray[Any, Any]
+    cuts_ms: Any = NO_CUTS_MS  # as in `devices.power_cut`
+    silent_from_ms: int = 0  # the radio signal ends: teleswitches fail from then on
 
 
 class EventKind(IntEnum):
@@ -162,13 +167,28 @@ def reach_ms(level: float, tends_to: float, goal: float, per_ms: float) -> int:
 
 
 @scalar
+def offset_ms(p: Any, today: Any, now_ms: int) -> int:
+    """By how much its switch is late."""
+    if now_ms < today.silent_from_ms:
+        return int(p.signal_offset_s) * 1000
+    return int(p.offset_s) * 1000
+
+
+@scalar
+def next_supply_ms(p: Any, today: Any, at_ms: int, best_ms: int) -> int:
+    """The earlier of `best_ms` and the next moment at which its supply may come or go."""
+    best_ms = sooner(at_ms, int(today.silent_from_ms), best_ms)
+    if at_ms >= today.silent_from_ms and p.traits & (STUCK_ON | STUCK_OFF):
+        return best_ms
+    return next_switch_ms(today.night_ms, int(p.region), offset_ms(p, today, at_ms), at_ms, best_ms)
+
+
+@scalar
 def has_supply(p: Any, today: Any, now_ms: int) -> bool:
     """Whether the meter's load switch is closed."""
-    if p.traits & STUCK_OFF:
-        return False
-    if p.traits & STUCK_ON:
-        return True
-    return in_night(today.night_ms, int(p.region), int(p.offset_s) * 1000, now_ms)
+    if now_ms >= today.silent_from_ms and p.traits & (STUCK_ON | STUCK_OFF):
+        return bool(p.traits & STUCK_ON)
+    return in_night(today.night_ms, int(p.region), offset_ms(p, today, now_ms), now_ms)
 
 
 @scalar
@@ -265,6 +285,9 @@ def decide(s: Any, p: Any, today: Any, now_ms: int) -> None:
     elif s.core_mj <= goal - int(p.band_mj):
         s.marks = s.marks & (255 - FULL)
     wanted_w = wants_w(s, p, today, now_ms)
+    if is_dark(today.cuts_ms, int(p.region), int(p.restart_s), now_ms):
+        wanted_w = 0
+        s.boost_until_s = 0
     allowed_w = wanted_w
     s.marks = s.marks & (255 - HELD)
     if s.limit_w != NO_LIMIT_W and s.marks & OVERRIDDEN == 0:
@@ -302,7 +325,8 @@ def happen(s: Any, p: Any, d: Any, today: Any, now_ms: int) -> tuple[int, int]:
         s.marks = s.marks | OPEN
     if int(s.boost_until_s) * 1000 <= now_ms:
         s.boost_until_s = 0
-    if before_ms < d.look_ms <= now_ms and s.core_mj < d.boost_below_mj:
+    dark = is_dark(today.cuts_ms, int(p.region), int(p.restart_s), now_ms)
+    if before_ms < d.look_ms <= now_ms and s.core_mj < d.boost_below_mj and not dark:
         s.boost_until_s = (now_ms + 999) // 1000 + int(d.boost_for_s)
         bits |= _BOOSTED_BIT
     bits |= turn(s, now_ms)
@@ -322,11 +346,11 @@ def next_event_ms(s: Any, p: Any, d: Any, today: Any) -> int:
     best_ms = sooner(at_ms, int(d.forecast_ms), best_ms)
     best_ms = sooner(at_ms, int(d.look_ms), best_ms)
     best_ms = sooner(at_ms, int(s.boost_until_s) * 1000, best_ms)
+    best_ms = next_cut_ms(today.cuts_ms, int(p.region), int(p.restart_s), at_ms, best_ms)
     for k in range(2):
         best_ms = sooner(at_ms, int(d.open_ms[k]), best_ms)
         best_ms = sooner(at_ms, int(d.close_ms[k]), best_ms)
-    if p.traits & (STUCK_ON | STUCK_OFF) == 0:
-        best_ms = next_switch_ms(today.night_ms, int(p.region), int(p.offset_s) * 1000, at_ms, best_ms)
+    best_ms = next_supply_ms(p, today, at_ms, best_ms)
     return min(best_ms, next_crossing_ms(s, p, today))
 
 

@@ -42,6 +42,8 @@ def dfs_script(scenario: Scenario, number: int, event: DfsEvent) -> DfsEventScri
         test=event.test,
         published_ms=moment(event.published),
         cancelled_ms=moment(event.cancelled),
+        zones=event.zones,
+        zonal_caps_mw=tuple(sorted(event.zonal_caps_mw.items())),
     )
 
 

@@ -23,7 +23,6 @@ from protocol.messages import (
     EventCalledOff,
     EventNotice,
     Message,
-    Technology,
 )
 from protocol.party import NEVER_MS, Envelope
 from sim.event_response import F64, acts, answers, complaints, helps_by_hand, tired_after
@@ -32,8 +31,8 @@ from sim.flight import Flight
 from sim.households import FUSE_WH
 from sim.population import Population
 from sim.scenario import Scenario
+from sim.warmth import HEATS, Felt, feel
 
-NO_LIMIT_W = -1
 _ANSWERS_EVERY_MS = 60_000
 """Answers given within a minute are passed on together."""
 
@@ -57,8 +56,8 @@ class Acting:
 class ParticipantsState:
     """What people remember: notices by number, answers under way, who acts, how tired they are of events.
 
-    `tired` [events] as of `since_ms`, by home; empty until anybody is asked or complains. `cold_ms` for how
-    long each row of the heat pumps has been too cold while held, `told_day` (ordinal) when it last counted.
+    `tired` [events] as of `since_ms`, by home; empty until anybody is asked or complains. `felt` what each
+    part that is followed feels; `told_day` (ordinal) when a home last had enough, by home.
     """
 
     notices: list[str] = field(default_factory=list)
@@ -68,8 +67,8 @@ class ParticipantsState:
     tired: F64 = field(default_factory=lambda: np.empty(0))
     since_ms: I64 = field(default_factory=lambda: np.empty(0, np.int64))
     withdrawn: I8 = field(default_factory=lambda: np.empty(0, np.int8))
-    cold_ms: list[I32] = field(default_factory=list)
-    told_day: list[I32] = field(default_factory=list)
+    felt: list[Felt] = field(default_factory=list)
+    told_day: I32 = field(default_factory=lambda: np.empty(0, np.int32))
     looked_ms: int = 0
 
 
@@ -88,14 +87,14 @@ class Participants:
         self._heated = [
             place
             for place, part in enumerate(population.within_reach)
-            if part.kind.technology is Technology.HEAT_PUMP and scenario.people.comfort.complains_share > 0
+            if part.kind.technology in HEATS and scenario.people.comfort.complains_share > 0
         ]
         self._parts = population.parts
         self._outbox: list[Envelope] = []
         rows = [len(population.parts[place].drawn.home) for place in self._heated]
         self.state = ParticipantsState(
-            cold_ms=[np.zeros(count, np.int32) for count in rows],
-            told_day=[np.zeros(count, np.int32) for count in rows],
+            felt=[Felt.of(count) for count in rows],
+            told_day=np.zeros(self._homes if rows else 0, np.int32),
             looked_ms=start_ms,
         )
 
@@ -231,17 +230,19 @@ class Participants:
         return self.state.looked_ms + self._people.comfort.look_every_ms if self._heated else NEVER_MS
 
     def _feel(self, now_ms: int) -> None:
-        """Notice rooms that are too cold while something holds their heating back."""
+        """Notice who goes without warmth because their heating is or was held back."""
         state, day = self.state, periods.local_date(now_ms).toordinal()
         since_ms, state.looked_ms = now_ms - state.looked_ms, now_ms
-        for place, cold_ms, told_day in zip(self._heated, state.cold_ms, state.told_day, strict=True):
-            rows, part = self._fleet.fleets[place].state.rows, self._parts[place]
-            cold = too_cold(rows, part.drawn.spec, self._people.comfort.below_k, now_ms)
-            cold_ms[:] = np.where(cold, cold_ms + since_ms, 0)
-            bitter = np.flatnonzero((cold_ms > self._people.comfort.after_ms) & (told_day != day))
-            told_day[bitter] = day
-            if len(bitter):
-                self._complain(np.unique(part.drawn.home[bitter]), day, now_ms)
+        bitter = [np.empty(0, np.int32)]
+        for place, felt in zip(self._heated, state.felt, strict=True):
+            part, lives = self._parts[place], self._fleet.fleets[place].state
+            rows = feel(part.kind.technology, lives, part.drawn.spec, felt, self._people.comfort, since_ms)
+            bitter.append(part.drawn.home[rows])
+        homes = np.unique(np.concatenate(bitter))
+        homes = homes[state.told_day[homes] != day]
+        state.told_day[homes] = day
+        if len(homes):
+            self._complain(homes, day, now_ms)
 
     def _complain(self, homes: I32, day: int, now_ms: int) -> None:
         complains, withdraws = complaints(self._people.comfort, homes, day, self._seed)
@@ -254,15 +255,6 @@ class Participants:
         state.withdrawn[homes[withdraws]] = 1
         told = Complaints(who, np.full(len(who), now_ms, np.int64), withdraws[complains].astype(np.int8))
         self._outbox += [Envelope("gateway", told), Envelope("journal", told)]
-
-
-def too_cold(rows: Any, spec: Any, below_k: float, now_ms: int) -> Any:
-    """Whose room is so far below comfort, or below where it was when held, while its heat pump is held."""
-    held = rows["limit_w"] != NO_LIMIT_W
-    for_s = (now_ms - rows["anchor_ms"]) / 1000.0
-    air_c = rows["air_c"].astype(np.float64) + rows["trend_c_per_s"] * for_s
-    from_c = np.minimum(spec["comfort_c"], rows["held_from_c"]).astype(np.float64)
-    return held & (air_c < from_c - below_k)
 
 
 def _minute_after(at_ms: int) -> int:

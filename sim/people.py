@@ -76,9 +76,8 @@ class People:
         day = self.state.day
         sky = self._sky(day)
         for place, part in enumerate(self._population.parts):
-            diary, today = part.kind.diary(part.drawn, day, sky), part.kind.shared_day(day, sky)
-            if isinstance(today, Today):
-                today = today._replace(cuts_ms=self._cuts_ms)
+            diary = part.kind.diary(part.drawn, day, sky)
+            today = part.kind.shared_day(day, sky)._replace(cuts_ms=self._cuts_ms)
             self._plan(place, diary, today, look=False)
         self.state.day = day + timedelta(days=1)
 

@@ -47,6 +47,7 @@ from sim.kinds.resistive_heaters import ResistiveHeaterHomes
 from sim.kinds.storage_heaters import StorageHeaterHomes
 from sim.ownership import Bools, Ownership, make_ownership
 from sim.play import Plant
+from sim.power_cuts import restart_s
 from sim.registered import Registered, registered, two_rate_homes, with_count
 from sim.registry_file import NOT_TOLD
 from sim.routes import routes_of
@@ -85,7 +86,9 @@ class Population:
     @property
     def home_registration(self) -> HomeRegistration:
         """What the aggregator is told of the homes that act by hand: all have half-hourly meters."""
-        return HomeRegistration(self.by_hand, np.ones(len(self.by_hand), np.int8))
+        metered = np.ones(len(self.by_hand), np.int8)
+        unit = self.homes.gsp_group[self.by_hand].astype(np.int16)
+        return HomeRegistration(self.by_hand, metered, unit, self.homes.group_names)
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -139,7 +142,7 @@ def make_population(scenario: Scenario) -> Population:
     make = _Maker(scenario, homes, told_two_rate, readings, static)
     kinds = make.drawn(owned) if registry is None else make.told(registry)
     first_day = scenario.clock.start - timedelta(days=scenario.clock.history_days)
-    parts, reachable = _make_parts(kinds, periods.day_start_ms(first_day))
+    parts, reachable = _make_parts(scenario, kinds, periods.day_start_ms(first_day))
     home = np.concatenate([part.drawn.home for part in parts])
     plant = _make_plant(scenario.comms, scenario.seed, reachable, homes)
     vendors = None
@@ -262,9 +265,13 @@ def _reached(scenario: Scenario, section: str, share: float) -> Scenario:
     return scenario.model_copy(update={section: settings})
 
 
-def _make_parts(kinds: list[Kind], start_ms: int) -> tuple[tuple[Part, ...], list[Part]]:
+def _make_parts(scenario: Scenario, kinds: list[Kind], start_ms: int) -> tuple[tuple[Part, ...], list[Part]]:
     """All parts, and those that can be reached; the first kind is there even if nobody has it."""
     drawn = [(kind, kind.draw(start_ms)) for kind in kinds]
+    for _, each in drawn:
+        if "restart_s" in each.spec.dtype.names:
+            within_ms = scenario.homes.restart_within_ms
+            each.spec["restart_s"] = restart_s(scenario.seed, each.spec["device"], within_ms)
     split = [
         (kind, each.among((each.route >= 0) == reachable))
         for reachable in (True, False)

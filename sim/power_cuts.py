@@ -1,8 +1,9 @@
 """When the lights are out: outages of a region that take the power with them (fault C7).
 
-Owns what a power cut is to cars and homes; its comms part is that of any outage of a region. Cars draw
+Owns when a region is dark, and how long after the power each device is back; what a kind does without power
+is its physics (`devices/power_cut.py`), and the comms part is that of any outage of a region. Cars draw
 nothing until the power is back and their random delay (SI 2021/1467 reg. 11) is over; homes draw nothing
-meanwhile. Devices of other kinds feel no cut.
+meanwhile.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from datetime import date
 
 import numpy as np
 
-from protocol.messages import I64
+from protocol.messages import I32, I64
 from protocol.periods import PERIOD_MS, day_start_ms, period_count
-from sim.chance import F64
+from sim import chance
+from sim.chance import F64, Purpose
 from sim.outages import outage_start_ms
 from sim.scenario import Clock, Comms
 
@@ -26,6 +28,12 @@ def power_cuts_ms(comms: Comms, clock: Clock, region_names: tuple[str, ...]) -> 
         from_ms = outage_start_ms(cut, clock)
         windows_ms[region_names.index(cut.name), place] = from_ms, from_ms + cut.duration_ms
     return windows_ms
+
+
+def restart_s(seed: int, device: I64, within_ms: int) -> I32:
+    """When after the power each device is back, beside what its kind needs [s]: evenly within `within_ms`."""
+    u = chance.units(chance.stream(seed, Purpose.POWER_BACK), device)[:, 0]
+    return np.asarray(u * (within_ms / 1000)).astype(np.int32)
 
 
 def powered_share(cuts_ms: I64, day: date) -> F64:

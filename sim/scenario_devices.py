@@ -6,6 +6,7 @@ guess, which is why it is a parameter; [mem] is commonly quoted and unverified.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -146,6 +147,11 @@ class NightSwitch(Model):
     )
     wrong_time_ms: Duration = Field(
         default=8 * HOUR_MS, le=12 * HOUR_MS, description="how wrong, at most, either way; assumed"
+    )
+    silent_on: date | None = Field(
+        default=None,
+        description="the radio signal ends at noon of this day, teleswitches fail from then on (phased from "
+        "30 June 2025, Ofgem); none: it has long ended",
     )
     night_hours: dict[str, tuple[tuple[ClockTime, ClockTime], ...]] = Field(
         default_factory=dict,
@@ -339,6 +345,10 @@ class Batteries(Model):
     charge_efficiency: Share = Field(default=0.94, ge=0.5, description="AC round trip 85-90 % [mem]")
     discharge_efficiency: Share = Field(default=0.94, ge=0.5, description="AC round trip 85-90 % [mem]")
     reserve: Share = Field(default=0.10, le=0.9, description="kept for a power cut; 4-20 % [mem]")
+    back_up_share: Share = Field(
+        default=0.0,
+        description="wired to feed their home through a power cut; the others trip with the mains",
+    )
     standby_w: Power = Field(default=10, le=500, description="inverter's self-supply; assumed")
     export_limit_w: Power = Field(
         default=3_680, description="battery and roof together: 16 A per phase, ENA EREC G98"

@@ -67,7 +67,7 @@ class ByHand(Model):
 
 
 class Comfort(Model):
-    """Who complains of the cold. Homes with heat pumps alone: no other room is followed."""
+    """Who complains of the cold: of rooms while they are held, of stores and taps after it."""
 
     complains_share: Share = Field(
         default=0.0, description="of the homes left cold on a day, complain; none by default"

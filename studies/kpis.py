@@ -15,8 +15,10 @@ from protocol.instruction import TERMINAL, Stage
 from protocol.messages import Service, Technology
 from protocol.periods import HOUR_MS, PERIOD_MS, local_date
 from protocol.rulebook import load_rulebook
+from protocol.settlement_calendar import RUNS
 from protocol.units import GBP_E5, W_PER_MW, WH_PER_KWH, WH_PER_MWH
 from sim.run_folder import RunFolder
+from studies.settlement_runs import run_sums
 
 Kpis = dict[str, float | int]
 
@@ -24,6 +26,8 @@ MEANINGS: dict[str, str] = {
     "gbp_total": "all services together, paid to the aggregator [GBP]",
     "gbp_dfs": "Demand Flexibility Service [GBP]",
     "gbp_bm": "Balancing Mechanism: acceptances, non-delivery, imbalance [GBP]",
+    **{f"gbp_after_{run.lower()}": f"as it stood with the settlement run {run} [GBP]" for run in RUNS},
+    **{f"actuals_share_{run.lower()}": f"energy settled on actuals at {run}, per energy" for run in RUNS},
     "mwh_instructed": "asked for by accepted instructions, while they governed and until withdrawn [MWh]",
     "mwh_believed": "what the aggregator believed that it delivered [MWh]",
     "mwh_metered": "baseline less metered, over the instructed periods [MWh]",
@@ -112,6 +116,7 @@ def compute_kpis(folder: RunFolder) -> Kpis:
     manifest = folder.manifest()
     found: Kpis = {
         **_money(folder),
+        **_settlement_runs(folder),
         **_energy_delivered(folder),
         **_instructions(folder),
         **_promises(folder),
@@ -140,6 +145,14 @@ def _money(folder: RunFolder) -> Kpis:
         pounds[_SERVICES.get(row["service"], f"gbp_{row['service']}")] += row["amount_gbp_e5_sum"]
         pounds["gbp_total"] += row["amount_gbp_e5_sum"]
     return {name: amount / GBP_E5 for name, amount in pounds.items()}
+
+
+def _settlement_runs(folder: RunFolder) -> Kpis:
+    found: Kpis = {}
+    for made in run_sums(folder):
+        found[f"gbp_after_{made.run.lower()}"] = made.stands_gbp_e5 / GBP_E5
+        found[f"actuals_share_{made.run.lower()}"] = made.actuals_share
+    return found
 
 
 def _energy_delivered(folder: RunFolder) -> Kpis:

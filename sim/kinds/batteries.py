@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from types import ModuleType
 from typing import Any
@@ -47,7 +48,7 @@ class HomeBatteries:
         self._settings, self._homes, self._numbers = settings, homes, numbers
         self._tariff = tariff
         self._key = chance.stream(seed, Purpose.BATTERY)
-        self._base_load = base_load
+        self._base_load = replace(base_load, cuts_ms=None)  # what the home asks for, dark or not
         self._roofs = roofs.among(numbers) if roofs else None
 
     def draw(self, start_ms: int) -> Drawn:
@@ -108,6 +109,7 @@ class HomeBatteries:
             (battery.EXPORTS_AT_PEAK, v[:, 0] < settings.exports_at_peak_share),
             (battery.KEEPS_FOR_PEAK, v[:, 1] < settings.keeps_for_peak_share),
             (battery.REFUSES_IN_WINDOW, v[:, 2] < settings.refuses_in_window_share),
+            (battery.BACKS_UP, v[:, 3] < settings.back_up_share),
         ):
             spec["traits"] |= np.where(chosen, trait, 0).astype(np.uint8)
         return spec

@@ -106,7 +106,10 @@ class Kind(Protocol):
         """DIARY of every row from the planning moment of `day` to the next: keyed draws alone."""
 
     def shared_day(self, day: date, sky: Sky) -> Any:
-        """What all rows share from the planning moment of `day` to the next: the module's `Today`."""
+        """What all rows share from the planning moment of `day` to the next: the module's `Today`.
+
+        Without power cuts, which the world adds.
+        """
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -398,7 +398,7 @@ def test_no_order_holds_for_more_than_four_hours(engine):
 
 
 def test_a_row_is_small():
-    assert battery.STATE.itemsize <= 96
+    assert battery.STATE.itemsize <= 104
 
 
 # ---------------------------------------------------------------------------------- what homes have and do

@@ -1,7 +1,7 @@
 """The card: what every mock market must pass, one number per demand."""
 
 import json
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pytest
@@ -24,6 +24,7 @@ from markets.settings import (
     PricedBlock,
     RulesInForce,
     SettlementSettings,
+    TradingSettings,
 )
 from markets.settlement import Settlement
 from protocol.codec import Reader, Writer
@@ -47,6 +48,7 @@ from protocol.messages import (
     ServiceUnit,
     SystemPrice,
     UnitDynamics,
+    WholesaleOrder,
 )
 from protocol.party import NEVER_MS
 from protocol.periods import HOUR_MS, MINUTE_MS, PERIOD_MS, day_start_ms
@@ -87,7 +89,11 @@ def balancing():
 
 
 def exchange():
-    return Exchange(ExchangeSettings((DAY,), np.arange(48.0), np.arange(48.0), np.arange(48.0)))
+    auctions = ("day_ahead_half_hourly", "intraday")
+    rules = RulesInForce(date(2026, 1, 20), ())
+    trading = TradingSettings(auctions, "n2ex", np.arange(96.0), np.arange(96.0), 2.0, 0.4, None, rules)
+    days = (DAY, DAY + timedelta(days=1))
+    return Exchange(ExchangeSettings(days, np.arange(96.0), np.arange(96.0), np.arange(96.0), trading))
 
 
 def settlement():
@@ -134,11 +140,20 @@ def capacity_data():
     yield START, ServiceUnit("capacity_market", "CAPACITY_MARKET-001", "national", homes(), 2.0)
 
 
+def exchange_data():
+    yield START, ServiceUnit("wholesale", "W", "_A", homes(), 1.0)
+    tomorrow = FIVE + 48 * PERIOD_MS
+    for name, auction, start in (("D", "day_ahead_half_hourly", tomorrow), ("I", "intraday", FIVE)):
+        yield START + 1, WholesaleOrder(name, "W", auction, start, start + PERIOD_MS, 0.15, 20.0)
+        yield START + 2, WholesaleOrder(name + "2", "W", auction, start, start + PERIOD_MS, 0.1, 30.0)
+        yield START + 3, WholesaleOrder(name + "3", "W", auction, start, start + PERIOD_MS, 0.01, 30.0)
+
+
 MARKETS = {
     "capacity_market": (capacity, capacity_data),
     "dfs": (dfs, dfs_data),
     "balancing": (balancing, bm_data),
-    "exchange": (exchange, lambda: iter(())),
+    "exchange": (exchange, exchange_data),
     "settlement": (settlement, settlement_data),
 }
 every_market = pytest.mark.parametrize("name", MARKETS)

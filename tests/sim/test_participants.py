@@ -12,8 +12,9 @@ from protocol.codec import Reader, Writer
 from protocol.messages import Answer, Channel, EventAnswers, EventCalledOff, EventNotice, Polls
 from protocol.party import NEVER_MS
 from sim.households import FUSE_WH
-from sim.participants import Participants, too_cold
+from sim.participants import Participants
 from sim.scenario_people import ByHand, OptIn, People
+from sim.warmth import too_cold
 
 HALF_HOUR_MS = 1_800_000
 START_MS = 1_705_426_200_000
