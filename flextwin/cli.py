@@ -431,6 +431,8 @@ def tell_run(done: Run, *, json_: bool) -> None:
 
 def run_lines(done: Run) -> Iterable[str]:
     """What a person wants to know first of a run."""
+    from studies.kpis import EARNED
+
     kpis, manifest = done.kpis, done.manifest
     yield f"{manifest['scenario']['name']}: {kpis['homes']:,} homes, seed {manifest['seed']}{_pace(done)}"
     yield ""
@@ -441,7 +443,7 @@ def run_lines(done: Run) -> Iterable[str]:
             yield f"  settled      {kpis['mwh_settled']:10,.2f} MWh"
     else:
         yield "  asked for    nothing: no instruction was accepted"
-    parts = [f"{name} £{kpis[key]:,.2f}" for name, key in (("DFS", "gbp_dfs"), ("BM", "gbp_bm")) if kpis[key]]
+    parts = [f"{name} £{kpis[key]:,.2f}" for key, name in EARNED.items() if kpis.get(key)]
     yield f"  earned       £{kpis['gbp_total']:,.2f}" + (f"   {', '.join(parts)}" if parts else "")
     broken = f"{kpis['promises_broken_by_instructions']:,} of {kpis['promises']:,} promises"
     yield f"  drivers      {broken} broken by instructions, {kpis['promises_broken_anyway']:,} anyway"

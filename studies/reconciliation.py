@@ -60,6 +60,7 @@ class Cause(StrEnum):
     FPN_ROUNDING = "FPN rounding"
     BY_HAND = "by hand"
     NETTING = "netting"
+    NOT_COUNTED = "not counted"
     UNEXPLAINED = "unexplained"
 
 
@@ -198,6 +199,8 @@ class Books:
     def left_out(self, place: Place) -> int:
         """Meters whose volumes settlement rejected before the period: told of, and not enrolled again."""
         service, unit, _, start_ms = place
+        if service not in {BALANCING, DFS}:
+            return 0
         gone: set[int] = set()
         for change in self._changes:
             mine = self._row_unit.get(change["row"]) in ({(service, unit)} if service == BALANCING else _DFS)
@@ -343,7 +346,7 @@ def _reconciled(books: Books, place: Place) -> Reconciled:
     runs = books.runs(place)
     last = runs[-1][1] if runs else None
     deliveries = books.deliveries.get(place, [])
-    traded_wh, changes = (_traded_dfs if place[0] == DFS else _traded_bm)(books, place)
+    traded_wh, changes = _TRADED.get(place[0], _traded_further)(books, place)
     from_wire_wh = traded_wh + sum(part for _, part in changes)
     notified_wh = int(last["accepted_wh"]) if last else from_wire_wh
     instructed_wh = sum(row["instructed_wh"] for row in deliveries)
@@ -372,6 +375,12 @@ difference(
         settled_wh, true_wh, tuple((name, row["delivered_wh"]) for name, row in runs), tuple(volumes),
         tuple(_money(books, place, last, _why_less(volumes[1:3]))),
     )  # fmt: skip
+
+
+def _traded_further(books: Books, place: Place) -> tuple[int, list[tuple[Cause, int]]]:
+    """Of a further service: what settlement was told binds, which is what the last run holds."""
+    runs = books.runs(place)
+    return (int(runs[-1][1]["accepted_wh"]) if runs else 0), []
 
 
 def _rounded_off(changes: list[tuple[Cause, int]], rest: int) -> list[tuple[Cause, int]]:
@@ -491,6 +500,9 @@ def _held_most_wh(books: Books, row: Row) -> int:
     return int(1 + -(-(moved + first + last) // HOUR_MS))
 
 
+_TRADED = {DFS: _traded_dfs, BALANCING: _traded_bm}
+
+
 def _to_settled(books: Books, place: Place, last: Row | None, instructed_wh: int) -> list[tuple[Cause, int]]:
     """What was settled less what was instructed.
 
@@ -507,6 +519,8 @@ def _to_settled(books: Books, place: Place, last: Row | None, instructed_wh: int
         parts.append((Cause.ROUNDING, netting_wh))
     elif _positive_only(books, place) and netting_wh > 0:
         parts.append((Cause.NETTING, netting_wh))
+    elif place[0] not in _TRADED:
+        parts.append((Cause.NOT_COUNTED, netting_wh))
     shortfall_wh = measured_wh - instructed_wh - sum(part for cause, part in parts if cause in _OF_METERS)
     return [*parts, *_short_or_beyond(shortfall_wh, measured_wh, 1 if instructed_wh >= 0 else -1)]
 
@@ -590,12 +604,15 @@ def _from_true(books: Books, place: Place, last: Row | None, true_wh: int) -> li
         return [(Cause.WITHDRAWN if place[2] in books.cancelled else Cause.REFUSED, -true_wh)]
     netting_wh = last["delivered_wh"] - (last["baseline_wh"] - last["metered_wh"])
     parts = [(Cause.ROUNDING if abs(netting_wh) <= 1 else Cause.NETTING, netting_wh)]
-    if netting_wh and parts[0][0] is Cause.NETTING and not _positive_only(books, place):
+    if place[0] not in _TRADED:
+        parts = [(Cause.ROUNDING if abs(netting_wh) <= 1 else Cause.NOT_COUNTED, netting_wh)]
+    elif netting_wh and parts[0][0] is Cause.NETTING and not _positive_only(books, place):
         parts = []
     error_wh = last["baseline_wh"] - last["metered_wh"] - true_wh
     if place[0] == BALANCING:
         return [*parts, *_bm_error(books, place, last, error_wh)]
-    known = [*_meter_parts(books, place, last, true_wh), *_dfs_error(books, place, last)]
+    by_hand = _dfs_error(books, place, last) if place[0] == DFS else []
+    known = [*_meter_parts(books, place, last, true_wh), *by_hand]
     return [*parts, *known, (Cause.BASELINE_ERROR, error_wh - sum(part for _, part in known))]
 
 
@@ -650,7 +667,12 @@ def _money(books: Books, place: Place, last: Row | None, why: Parts) -> list[Dif
     lines = books.own_lines(place)
     if not lines or last is None:
         return []
-    worth, parts = _bm_money(lines) if place[0] == BALANCING else _dfs_money(books, place, lines, last, why)
+    if place[0] not in _TRADED:
+        worth, parts = _further_money(lines, last)
+    elif place[0] == BALANCING:
+        worth, parts = _bm_money(lines)
+    else:
+        worth, parts = _dfs_money(books, place, lines, last, why)
     return [difference("worth", "paid", sum(row["amount_gbp_e5"] for row in lines) - worth, parts)]
 
 
@@ -677,6 +699,23 @@ def _dfs_money(
         (Cause.PRICE, at_price - by_rule),
         (Cause.DUPLICATE, sum(again)),
     ]
+
+
+def _further_money(lines: Sequence[Row], last: Row) -> tuple[int, list[tuple[Cause, int]]]:
+    """Worth: what was asked for at the price of its line. What is short of it and the rule make the rest;
+    lines that are paid for no volume are worth what they say.
+    """
+    worth, parts = 0, []
+    for row in lines:
+        amount = row["amount_gbp_e5"]
+        if row["item"] == "utilisation":
+            asked = gbp_e5(row["price_gbp_per_mwh"], wh_to_mwh(abs(last["accepted_wh"])))
+            came = gbp_e5(row["price_gbp_per_mwh"], abs(row["volume_mwh"]))
+            worth += asked
+            parts += [(Cause.NON_DELIVERY, came - asked), (Cause.CAP_OR_CURVE, amount - came)]
+        else:
+            worth += amount
+    return worth, parts
 
 
 def is_again(row: Row, before: Sequence[Row]) -> bool:
