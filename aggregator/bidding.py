@@ -40,19 +40,21 @@ def position(
     settings: AggregatorSettings,
     rules: Rules,
     base_w: float = 0.0,
+    moved_w: int = 0,
 ) -> Position:
     """The position from the median import, negative under many roofs, and from what can be turned down and up
     with confidence.
 
     `base_w`: what is part of the unit's level and cannot be steered, base load of homes metered whole.
+    `moved_w`: by how much instructions of other services will turn the unit down.
     """
-    fpn_mw, residue_mw = to_wire_mw(import_w_to_level_mw(round(available.forecast.mean_w + base_w)))
+    fpn_mw, residue_mw = to_wire_mw(import_w_to_level_mw(round(available.forecast.mean_w + base_w) - moved_w))
     down_mw = math.floor(available.turn_down_w(settings.confidence) / 1e6 + _WHOLE)
     most_down_mw = math.floor(available.stored_w / 1e6 + _WHOLE) - fpn_mw  # no import, and batteries' export
     down_mw = min(down_mw, most_down_mw) if down_mw >= rules.bm_minimum_unit_mw else 0
     up_mw = math.floor(turn_up_w / 1e6 + _WHOLE)
     up_mw = up_mw if up_mw >= rules.bm_minimum_unit_mw else 0
-    most_mw = (available.forecast.quantile_w(settings.confidence) + base_w) / 1e6
+    most_mw = (available.forecast.quantile_w(settings.confidence) + base_w + max(-moved_w, 0)) / 1e6
     count = min(settings.balancing.pairs, rules.bm_pairs_maximum)
     return Position(
         fpn_mw=fpn_mw,

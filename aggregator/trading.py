@@ -4,8 +4,9 @@ Pure functions from prices, known or foreseen, and what a unit can do. Energy th
 each sale is paired with purchases in later periods before its deadline, and nothing is ordered that does not
 pay for itself: price sold less price bought, cost of holding, what the Suppliers are owed (P415) and the
 margin. A limit gives away at most half of what a pair would gain above that, so that two trades at their
-limits still pay. One of the two may trade alone where prices come otherwise than foreseen: what is then not
-bought is the unit's deviation, or the Supplier's rebound (docs/rules.md R177).
+limits still pay. One of the two may trade alone where prices come otherwise than foreseen, nearly always
+where a whole day is dearer or cheaper; so orders on foreseen prices are given `at_any_price`, and what traded
+alone is evened up within the day (docs/rules.md R177).
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ class TradingTerms:
     bought; 0 where it is mutualised. `margin_gbp_per_mwh`: the least gain of a pair. `spread_gbp_per_mwh`:
     between what a sale earns and a purchase costs at the prices given. `payback_share`: of the energy
     held back that is drawn later and so is bought. `payback_periods`: within how many periods after it was
-    held. `most_hold_periods`: how many periods in a row a unit may be held.
+    held. `most_hold_periods`: how many periods in a row a unit may be held. `at_any_price`: limits are the
+    bounds of the auction, so that a sale and its payback both trade whatever the day's level.
     """
 
     auction: str
@@ -56,6 +58,7 @@ class TradingTerms:
     payback_share: float = 1.0
     payback_periods: int = 24
     most_hold_periods: int = 4
+    at_any_price: bool = False
 
     def gain_gbp_per_mwh(self, sold_at_gbp_per_mwh: float, bought_at_gbp_per_mwh: float) -> float:
         """What a MWh sold leaves when its payback is bought, before the margin [GBP/MWh]."""
@@ -99,30 +102,39 @@ def plan(
     settlement period of the local day; 0 MW where nothing may be ordered (any more). Raises ValueError for
     another number of values.
     """
-    count = period_count(day)
-    if not len(prices_gbp_per_mwh) == len(down_mw) == len(up_mw) == count:
-        raise ValueError(f"{day} has {count} periods: prices, down_mw and up_mw must have as many values")
-    book = _Book(
-        prices=[_within_bounds(price) for price in _products(prices_gbp_per_mwh, terms, _mean)],
-        down=_lots(_products(down_mw, terms, min)),
-        up=_lots(_products(up_mw, terms, min)),
-    )
+    book = _book(day, prices_gbp_per_mwh, down_mw, up_mw, terms)
     lots, slack = _paired(book, terms)
-    length_ms = PERIODS_PER_PRODUCT[terms.auction] * PERIOD_MS
-    found = [
-        WholesaleOrder(
-            order_id=f"{unit}-{terms.auction}-{day}-{place + 1}",
-            unit=unit,
-            auction=terms.auction,
-            start_ms=day_start_ms(day) + place * length_ms,
-            end_ms=day_start_ms(day) + (place + 1) * length_ms,
-            sell_mwh=_mwh(lots[place], length_ms),
-            limit_gbp_per_mwh=_limit(book.prices[place], slack[place], terms, sells=lots[place] > 0),
-        )
-        for place in range(len(book.prices))
-        if lots[place]
+    limits = [
+        _limit(price, slack[place], terms, sells=lots[place] > 0) for place, price in enumerate(book.prices)
     ]
-    return TradePlan(tuple(found), "" if found else _why_nothing(book, terms))
+    found = _orders(f"{unit}-{terms.auction}-{day}", unit, day, terms, lots, limits)
+    return TradePlan(found, "" if found else _why_nothing(book, terms))
+
+
+def even_up(
+    unit: str,
+    day: date,
+    prices_gbp_per_mwh: Sequence[float],
+    down_mw: Sequence[float],
+    up_mw: Sequence[float],
+    owed_mwh: float,
+    terms: TradingTerms,
+) -> tuple[WholesaleOrder, ...]:
+    """Orders at any price for what traded without its other half: bought in the cheapest periods (`owed_mwh`
+    above 0: sold and not bought back), or sold in the dearest.
+
+    Arguments as for `plan`; 0 MW where nothing may be ordered any more. Parts of a lot stay as they are.
+    """
+    book = _book(day, prices_gbp_per_mwh, down_mw, up_mw, terms)
+    side = -1 if owed_mwh > 0 else 1
+    able = book.up if owed_mwh > 0 else book.down
+    left = math.floor(abs(owed_mwh) / _mwh(1, _length_ms(terms)) + _WHOLE)
+    lots = [0] * len(able)
+    for place in sorted(range(len(able)), key=lambda place: -side * book.prices[place]):
+        lots[place] = side * min(able[place], left)
+        left -= abs(lots[place])
+    limits = [LOWEST_GBP_PER_MWH if side > 0 else HIGHEST_GBP_PER_MWH] * len(lots)
+    return _orders(f"{unit}-{terms.auction}-{day}-even", unit, day, terms, lots, limits)
 
 
 def foreseen_prices(
@@ -153,6 +165,53 @@ class _Book:
     prices: list[float]
     down: list[int]
     up: list[int]
+
+
+def _book(
+    day: date,
+    prices_gbp_per_mwh: Sequence[float],
+    down_mw: Sequence[float],
+    up_mw: Sequence[float],
+    terms: TradingTerms,
+) -> _Book:
+    """The day's products. Raises ValueError where there is not one value per period."""
+    count = period_count(day)
+    if not len(prices_gbp_per_mwh) == len(down_mw) == len(up_mw) == count:
+        raise ValueError(f"{day} has {count} periods: prices, down_mw and up_mw must have as many values")
+    return _Book(
+        prices=[_within_bounds(price) for price in _products(prices_gbp_per_mwh, terms, _mean)],
+        down=_lots(_products(down_mw, terms, min)),
+        up=_lots(_products(up_mw, terms, min)),
+    )
+
+
+def _orders(
+    name: str,
+    unit: str,
+    day: date,
+    terms: TradingTerms,
+    lots: Sequence[int],
+    limits_gbp_per_mwh: Sequence[float],
+) -> tuple[WholesaleOrder, ...]:
+    """An order for each product with lots, positive ones sales; ids are `name` and the product's number."""
+    length_ms, start_ms = _length_ms(terms), day_start_ms(day)
+    return tuple(
+        WholesaleOrder(
+            order_id=f"{name}-{place + 1}",
+            unit=unit,
+            auction=terms.auction,
+            start_ms=start_ms + place * length_ms,
+            end_ms=start_ms + (place + 1) * length_ms,
+            sell_mwh=_mwh(count, length_ms),
+            limit_gbp_per_mwh=limits_gbp_per_mwh[place],
+        )
+        for place, count in enumerate(lots)
+        if count
+    )
+
+
+def _length_ms(terms: TradingTerms) -> int:
+    return PERIODS_PER_PRODUCT[terms.auction] * PERIOD_MS
 
 
 def _products(
@@ -268,6 +327,8 @@ def _stretch(sold: list[int], place: int) -> int:
 
 def _limit(price_gbp_per_mwh: float, slack_gbp_per_mwh: float, terms: TradingTerms, *, sells: bool) -> float:
     """The worst price at which an order still does its part in its pairs, in whole pence."""
+    if terms.at_any_price:
+        return LOWEST_GBP_PER_MWH if sells else HIGHEST_GBP_PER_MWH
     given = terms.spread_gbp_per_mwh / 2 + slack_gbp_per_mwh
     if sells:
         return _within_bounds(math.ceil((price_gbp_per_mwh - given) * 100 - _WHOLE) / 100)

@@ -27,7 +27,7 @@ import numpy as np
 from devices.power_cut import NO_CUTS_MS, is_dark, next_cut_ms
 from devices.scalar import scalar
 from devices.standing_order import APPLIED, NO_LIMIT_W, next_turn_ms, refusal, sooner, take, turn
-from devices.storage_heater import in_night, next_switch_ms, reach_ms, response_delay_s
+from devices.storage_heater import in_night, next_supply_ms, offset_ms, reach_ms, response_delay_s
 
 NEVER_MS = 2**62
 HOLD_CAP_S = 6 * 3600
@@ -82,6 +82,7 @@ SPEC = np.dtype(
         ("restart_s", "u2"),  # back so long after the power, beside what its kind needs
         ("rating_w", "i4"),
         ("offset_s", "i4"),  # by which its night switch is late (negative: early)
+        ("signal_offset_s", "i4"),  # the same while its teleswitch hears the radio signal
         ("response_s", "i4"),
         ("mj_per_k", "f8"),  # heat capacity of the whole tank
         ("loss_per_ms", "f8"),
@@ -113,6 +114,7 @@ class Today(NamedTuple):
 
     night_ms: np.ndarray[Any, Any]
     cuts_ms: Any = NO_CUTS_MS  # as in `devices.power_cut`
+    silent_from_ms: int = 0  # as in `devices.storage_heater.Today`
 
 
 class EventKind(IntEnum):
@@ -264,11 +266,11 @@ def has_supply(s: Any, p: Any, today: Any, now_ms: int) -> bool:
     """Whether timer, owner or order let the immersion run."""
     if s.boost_until_s > 0 or is_told_to_store(s, p):
         return True
-    if p.traits & STUCK_OFF:
-        return False
-    if p.traits & STUCK_ON or p.traits & NIGHT_ONLY == 0:
+    if p.traits & NIGHT_ONLY == 0:
         return True
-    return in_night(today.night_ms, int(p.region), int(p.offset_s) * 1000, now_ms)
+    if now_ms >= today.silent_from_ms and p.traits & (STUCK_ON | STUCK_OFF):
+        return bool(p.traits & STUCK_ON)
+    return in_night(today.night_ms, int(p.region), offset_ms(p, today, now_ms), now_ms)
 
 
 @scalar
@@ -345,8 +347,8 @@ def next_event_ms(s: Any, p: Any, d: Any, today: Any) -> int:
     for k in range(DRAWS):
         if d.draw_kj[k] > 0:
             best_ms = sooner(at_ms, int(d.plan_ms) + int(d.draw_s[k]) * 1000, best_ms)
-    if p.traits & NIGHT_ONLY and p.traits & (STUCK_ON | STUCK_OFF) == 0:
-        best_ms = next_switch_ms(today.night_ms, int(p.region), int(p.offset_s) * 1000, at_ms, best_ms)
+    if p.traits & NIGHT_ONLY:
+        best_ms = next_supply_ms(p, today, at_ms, best_ms)
     wait_ms = crossing_wait_ms(s, p, today)
     if wait_ms == NEVER_MS:
         return best_ms

@@ -75,6 +75,7 @@ SPEC = np.dtype(
         ("rating_w", "i4"),  # all of them
         ("boost_w", "i4"),  # direct element, on the day circuit
         ("offset_s", "i4"),  # by which its switch is late (negative: early)
+        ("signal_offset_s", "i4"),  # the same while its teleswitch hears the radio signal
         ("response_s", "i4"),  # from hearing an order to acting on it
         ("capacity_mj", "i8"),  # where the core's own thermostat cuts out
         ("band_mj", "i8"),  # hysteresis of the charge control
@@ -106,6 +107,7 @@ class Today(NamedTuple):
 
     night_ms: np.ndarray[Any, Any]
     cuts_ms: Any = NO_CUTS_MS  # as in `devices.power_cut`
+    silent_from_ms: int = 0  # the radio signal ends: teleswitches fail from then on
 
 
 class EventKind(IntEnum):
@@ -165,13 +167,28 @@ def reach_ms(level: float, tends_to: float, goal: float, per_ms: float) -> int:
 
 
 @scalar
+def offset_ms(p: Any, today: Any, now_ms: int) -> int:
+    """By how much its switch is late."""
+    if now_ms < today.silent_from_ms:
+        return int(p.signal_offset_s) * 1000
+    return int(p.offset_s) * 1000
+
+
+@scalar
+def next_supply_ms(p: Any, today: Any, at_ms: int, best_ms: int) -> int:
+    """The earlier of `best_ms` and the next moment at which its supply may come or go."""
+    best_ms = sooner(at_ms, int(today.silent_from_ms), best_ms)
+    if at_ms >= today.silent_from_ms and p.traits & (STUCK_ON | STUCK_OFF):
+        return best_ms
+    return next_switch_ms(today.night_ms, int(p.region), offset_ms(p, today, at_ms), at_ms, best_ms)
+
+
+@scalar
 def has_supply(p: Any, today: Any, now_ms: int) -> bool:
     """Whether the meter's load switch is closed."""
-    if p.traits & STUCK_OFF:
-        return False
-    if p.traits & STUCK_ON:
-        return True
-    return in_night(today.night_ms, int(p.region), int(p.offset_s) * 1000, now_ms)
+    if now_ms >= today.silent_from_ms and p.traits & (STUCK_ON | STUCK_OFF):
+        return bool(p.traits & STUCK_ON)
+    return in_night(today.night_ms, int(p.region), offset_ms(p, today, now_ms), now_ms)
 
 
 @scalar
@@ -333,8 +350,7 @@ def next_event_ms(s: Any, p: Any, d: Any, today: Any) -> int:
     for k in range(2):
         best_ms = sooner(at_ms, int(d.open_ms[k]), best_ms)
         best_ms = sooner(at_ms, int(d.close_ms[k]), best_ms)
-    if p.traits & (STUCK_ON | STUCK_OFF) == 0:
-        best_ms = next_switch_ms(today.night_ms, int(p.region), int(p.offset_s) * 1000, at_ms, best_ms)
+    best_ms = next_supply_ms(p, today, at_ms, best_ms)
     return min(best_ms, next_crossing_ms(s, p, today))
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from markets.capacity_lines import UnitDay, bound_periods, charged_before, day_lines, obligation_mw
 from markets.metered_volume import DayReadings
 from markets.service_lines import (
     CONSTRAINT,
@@ -27,7 +28,18 @@ from markets.service_lines import (
     standby,
     utilisation_lines,
 )
+from markets.service_positions import (
+    Notified,
+    by_supplier,
+    capacity_volumes,
+    covered,
+    notified_periods,
+    positions,
+    sold_wh,
+    submitted_wh,
+)
 from markets.service_volume import (
+    Deviation,
     Paid,
     Sites,
     Window,
@@ -37,8 +49,8 @@ from markets.service_volume import (
     payable_wh,
     share_out,
 )
-from markets.settings import SettlementSettings
-from markets.statement_lines import Heading
+from markets.settings import SettlementSettings, SupplierBook
+from markets.statement_lines import BSC_CLEARING, Heading, balances_gbp_e5
 from protocol.dso_payment import Delivery, Signal, delivered_w, half_hour_deliveries, instructed_w
 from protocol.messages import (
     I32,
@@ -56,6 +68,7 @@ from protocol.messages import (
     ServiceMetering,
     ServiceNomination,
     ServiceUnit,
+    ServiceUnitAnswer,
     StatementLine,
     Technology,
     WholesaleNotification,
@@ -67,6 +80,7 @@ from protocol.periods import (
     PERIOD_MS,
     clock_reached_ms,
     day_end_ms,
+    day_periods_ms,
     day_start_ms,
     local_date,
     period_count,
@@ -75,7 +89,7 @@ from protocol.periods import (
 from protocol.products import Product
 from protocol.rulebook import Rulebook
 from protocol.stacking import Commitment, Primacy, Stage, may_serve, pay_order
-from protocol.units import WH_PER_MWH, mw_to_w
+from protocol.units import WH_PER_MWH, gbp, mw_to_w
 
 MINUTES = PERIOD_MS // MINUTE_MS
 _ALL = 1_000_000
@@ -100,9 +114,9 @@ class Heard:
 class ServiceState:
     """All that was said of further services, for as long as baselines look back.
 
-    `agreed_ms`: when an offer, bid or acceptance became binding, by its id; `nominations`: all of them, in
-    the order in which they came; `metering`: minutes by unit and the start of their message; `months`: what
-    each unit's days add to its months.
+    `agreed_ms`: when an offer, bid or acceptance became binding, by its id; `admitted`: units by whether
+    their buyer took them; `nominations`: all of them, in the order in which they came; `metering`: minutes
+    by unit and the start of their message; `months`: what each unit's days add to its months.
     """
 
     consents: ServiceConsents | None = None
@@ -114,7 +128,8 @@ class ServiceState:
     nominations: dict[tuple[str, date], list[Heard]] = field(default_factory=dict)
     metering: dict[str, dict[int, ServiceMetering]] = field(default_factory=dict)
     trades: dict[str, WholesaleTrade] = field(default_factory=dict)
-    notified: dict[str, list[Heard]] = field(default_factory=dict)
+    notified: dict[str, list[Notified]] = field(default_factory=dict)
+    admitted: dict[str, bool] = field(default_factory=dict)
     notices: dict[str, CapacityNotice] = field(default_factory=dict)
     months: dict[tuple[str, str], dict[date, DayRecord]] = field(default_factory=dict)
 
@@ -124,7 +139,8 @@ class Claim:
     """One sale on one day: what a unit was asked for and may be paid for.
 
     `rows`: its assets; `sold_wh` (periods of `window`): turn-down positive, 0 where nothing was asked;
-    `most_wh` (periods): up to which it is paid, None for whatever it deviated by. `key` is the offer's, bid's
+    `most_wh` (periods): up to which it is paid, None for whatever it deviated by where it was asked; `active`
+    (periods): that of a trading unit. `key` is the offer's, bid's
     or unit's. `meters` are rows or, `at_boundary`, homes. `nominated_wh` (periods): NaN where none.
     """
 
@@ -142,6 +158,12 @@ class Claim:
     nominated_wh: Any
     positive_only: bool = False
     event_days: frozenset[date] = frozenset()
+    active: Flags | None = None
+
+    @property
+    def asked(self) -> Flags:
+        """In which periods anything was asked for (periods)."""
+        return self.sold_wh != 0 if self.active is None else self.active
 
     @property
     def at_boundary(self) -> bool:
@@ -156,6 +178,7 @@ class Share:
     `baseline_wh`, `metered_wh`: of its `meters`; `counted_out`: those without either. `left_wh`: what they
     deviated by, less `lost_wh`, which earlier claims were paid for or the rules forbid beside them.
     `paid_wh`: what it is paid for. `periods`, `event`: how a distribution service went.
+    `by_supplier_wh` (suppliers, periods): `left_wh` of a trading unit, by whose customers deviated.
     """
 
     claim: Claim
@@ -169,6 +192,7 @@ class Share:
     meters: int
     periods: tuple[Delivery, ...]
     event: Delivery
+    by_supplier_wh: I64 | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,7 +200,8 @@ class Ground:
     """What a day's settlement stands on beside what was said of services.
 
     `others`: claims of DFS and the BM on the day, `left`: rows whose volumes are not taken; `asset` and
-    `boundary`: readings of all days kept.
+    `boundary`: readings of all days kept; `prices_gbp_per_mwh`: system prices by the start of their period;
+    `settled`: lines of each day's latest run.
     """
 
     day: date
@@ -186,11 +211,14 @@ class Ground:
     asset: Mapping[date, DayReadings]
     boundary: Mapping[date, DayReadings]
     others: tuple[Claim, ...]
+    prices_gbp_per_mwh: Mapping[int, float] = field(default_factory=dict)
+    settled: tuple[StatementLine, ...] = ()
 
 
 HEARD: tuple[type[Message], ...] = (
     ServiceConsents,
     ServiceUnit,
+    ServiceUnitAnswer,
     ServiceAward,
     ServiceCancellation,
     ServiceDispatch,
@@ -240,7 +268,9 @@ class ServiceDesk:
                 state.agreed_ms[told.order_id] = now_ms
                 return ((told.start_ms, told.end_ms),)
             case WholesaleNotification():
-                state.notified.setdefault(told.unit, []).append(Heard(now_ms, told))
+                state.notified.setdefault(told.unit, []).append(Notified(now_ms, told))
+            case ServiceUnitAnswer():
+                state.admitted[told.unit] = told.accepted
             case CapacityNotice():
                 state.notices[told.notice_id] = told
         return ()
@@ -283,11 +313,39 @@ class ServiceDesk:
 
     def has_work(self, day: date) -> bool:
         """Whether the day has something to settle."""
-        return bool(self.awards_on(day))
+        return bool(self.awards_on(day) or self._traded_on(day) or self._obliged_on(day))
+
+    def priced(self, day: date) -> list[int]:
+        """Starts of the periods whose system price the day's settlement needs [UTC ms]."""
+        starts_ms = day_periods_ms(day)[:-1]
+        traded = [trade for trades in self._traded_on(day).values() for trade in trades]
+        return [int(at) for at in starts_ms[covered(traded, starts_ms)]]
+
+    def _traded_on(self, day: date) -> dict[str, list[WholesaleTrade]]:
+        """Trades that reach into the day, by unit; units by name."""
+        start_ms, end_ms = day_start_ms(day), day_end_ms(day)
+        found: dict[str, list[WholesaleTrade]] = {}
+        for trade in self.state.trades.values():
+            if trade.start_ms < end_ms and trade.end_ms > start_ms:
+                found.setdefault(trade.unit, []).append(trade)
+        return dict(sorted(found.items()))
+
+    def _obliged_on(self, day: date) -> list[ServiceUnit]:
+        """Units with a capacity agreement, by name; they are paid from the first lived day on."""
+        if day < self.settings.first_day:
+            return []
+        units = [unit for unit in self.state.units.values() if unit.product == Product.CAPACITY_MARKET]
+        return sorted(
+            (unit for unit in units if self.state.admitted.get(unit.unit)), key=lambda unit: unit.unit
+        )
 
     def needed(self, day: date) -> set[type[Message]]:
         """Which readings the day's settlement uses."""
         meters = {self._meter(Product(award.product), day) for award in self.awards_on(day)}
+        if self._traded_on(day):
+            meters.add(self._meter(Product.WHOLESALE, day))
+        if self._obliged_on(day):
+            meters.add(self._meter(Product.CAPACITY_MARKET, day))
         needed: set[type[Message]] = {BoundaryReadings} if "boundary" in meters else set()
         return needed | ({AssetReadings} if meters - {"boundary"} else set())
 
@@ -332,11 +390,77 @@ class ServiceDesk:
                 price = award.utilisation_gbp_per_mwh
                 yield from utilisation_lines(heading, turn_up, share.periods, share.event, price, rules)
         yield from self._month_lines([share for share in own if share.claim.product in DSO], ground)
+        for share in shares:
+            if share.claim.product is Product.WHOLESALE:
+                yield from self._trading_lines(share, ground)
+
+    def _trading_lines(self, share: Share, ground: Ground) -> Iterator[StatementLine]:
+        """Trades, imbalance and compensation of one unit; what each Supplier gets is told."""
+        book = self.settings.suppliers
+        if book is None or share.by_supplier_wh is None:
+            return
+        unit, starts_ms = share.claim.unit, day_periods_ms(ground.day)[:-1]
+        found = positions(
+            ground.run,
+            unit,
+            self._traded_on(ground.day)[unit],
+            starts_ms,
+            share.by_supplier_wh,
+            np.zeros_like(share.by_supplier_wh),
+            share.claim.asked,
+            book,
+            ground.prices_gbp_per_mwh,
+            self.settings.rules.book("bsc", ground.day),
+        )
+        gained: dict[str, int] = {}
+        for position in found:
+            yield from position.lines
+            for party, amount in balances_gbp_e5(position.between_others).items():
+                gained[party] = gained.get(party, 0) + amount
+        gained.pop(BSC_CLEARING, None)
+        if gained:
+            each = ", ".join(f"{party} {gbp(amount)} GBP" for party, amount in sorted(gained.items()))
+            self.tell("suppliers_compensated", f"{unit} {ground.day}: {each}")
+
+    def capacity(self, ground: Ground) -> tuple[list[StatementLine], list[DeliveredVolume]]:
+        """Capacity lines of the day, and what each unit showed."""
+        units = self._obliged_on(ground.day)
+        if not units:
+            return [], []
+        rules = self.settings.rules.book("capacity_market", ground.day)
+        cancelled = {event for product, event in self.state.cancelled if product == Product.CAPACITY_MARKET}
+        notices = [notice for name, notice in self.state.notices.items() if name not in cancelled]
+        bound = bound_periods(ground.day, notices, rules)
+        days: list[UnitDay] = []
+        volumes: list[DeliveredVolume] = []
+        for unit in units:
+            obliged_mw = self._obligation_mw(unit, ground)
+            found = self._shown(unit, ground)
+            charged = charged_before(ground.settled, unit.unit, ground.day)
+            days.append(UnitDay(unit.unit, obliged_mw, found.baseline_wh - found.metered_wh, charged))
+            volumes += capacity_volumes(
+                unit.unit, obliged_mw, ground.day, bound, found.baseline_wh, found.metered_wh, unit.rows
+            )
+        return list(day_lines(ground.run, ground.day, days, notices, rules)), volumes
+
+    def _obligation_mw(self, unit: ServiceUnit, ground: Ground) -> float:
+        """By the rules of the first day, under which agreements are made."""
+        rules = self.settings.rules.book("capacity_market", self.settings.first_day)
+        return obligation_mw(unit, ground.assets, rules)
+
+    def _shown(self, unit: ServiceUnit, ground: Ground) -> Deviation:
+        """A capacity unit's whole day against its baseline."""
+        rows = np.setdiff1d(unit.rows, ground.left)
+        weight, kind = ground.assets.rating_w[rows].astype(np.int64), np.full(len(rows), NO_PROFILE, np.int64)
+        sites = Sites(rows, weight, kind, np.zeros((1, 48)), frozenset())
+        window = Window(ground.day, 1, period_count(ground.day))
+        method = self._method(Product.CAPACITY_MARKET, ground.day)
+        return deviation(method, sites, window, ground.asset, None, self._baselines(ground.day))
 
     def volumes(self, shares: Iterable[Share]) -> Iterator[DeliveredVolume]:
         """For the journal: each share, period by period in which something was asked."""
         for share in shares:
-            if share.claim.product in DSO | CONSTRAINT:
+            if share.claim.product in DSO | CONSTRAINT | {Product.WHOLESALE}:
                 yield from _delivered_volumes(share)
 
     def remarks(self, shares: Iterable[Share]) -> None:
@@ -361,7 +485,46 @@ class ServiceDesk:
 
     def _claims(self, ground: Ground) -> list[Claim]:
         claims = [self._claim(award, ground) for award in self.awards_on(ground.day)]
+        traded = self._traded_on(ground.day).items()
+        claims += [self._trading_claim(unit, trades, ground) for unit, trades in traded]
         return [claim for claim in claims if claim is not None]
+
+    def _trading_claim(self, name: str, trades: list[WholesaleTrade], ground: Ground) -> Claim | None:
+        """What a trading unit sold on the day in periods that were notified and have an expected volume."""
+        unit, book = self.state.units.get(name), self.settings.suppliers
+        if unit is None or book is None:
+            self.tell("not_settled", f"{name} traded, but is not registered")
+            return None
+        day, starts_ms = ground.day, day_periods_ms(ground.day)[:-1]
+        expected_wh = self._expected_wh(name, day)
+        active = covered(trades, starts_ms) & notified_periods(self.state.notified.get(name, ()), starts_ms)
+        if book.baselining == "submitted":
+            active &= ~np.isnan(expected_wh)
+        return Claim(
+            product=Product.WHOLESALE,
+            unit=name,
+            reference="",
+            key=f"trades of {name}",
+            agreed_ms=min(self.state.agreed_ms[trade.order_id] for trade in trades),
+            rows=np.setdiff1d(unit.rows, ground.left),
+            window=Window(day, 1, len(starts_ms)),
+            sold_wh=np.where(active, sold_wh(trades, starts_ms), 0),
+            most_wh=None,
+            method=self._method(Product.WHOLESALE, day),
+            meter=book.metering,
+            nominated_wh=np.nan_to_num(expected_wh),
+            event_days=frozenset(),
+            active=active,
+        )
+
+    def _expected_wh(self, unit: str, day: date) -> NDArray[np.float64]:
+        """The Submitted Expected Volume (periods) [Wh]: as a default by 23:59 the day before."""
+        told = self.state.nominations.get((unit, day), [])
+        due_ms = day_start_ms(day) - MINUTE_MS
+        if day == self.settings.first_day:
+            due_ms = day_start_ms(day) + HOUR_MS
+        said = [(heard.at_ms, heard.told.import_wh) for heard in told]
+        return submitted_wh(said, day_periods_ms(day)[:-1], due_ms)
 
     def _claim(self, award: ServiceAward, ground: Ground) -> Claim | None:
         """What an award asks for on the day; None where its unit is not known."""
@@ -441,7 +604,7 @@ class ServiceDesk:
         refused = np.empty(0, np.int32)
         for other in served:
             shared = np.intersect1d(claim.rows, other.rows, assume_unique=True)
-            if not len(shared) or not claim.sold_wh.any() or not other.sold_wh.any():
+            if not len(shared) or not claim.asked.any() or not other.asked.any():
                 continue
             decision = may_serve(
                 [_commitment(other, int(ground.assets.rating_w[other.rows].sum()))],
@@ -467,12 +630,16 @@ class ServiceDesk:
         """Measure a claim, leave out what is not for it to be paid for, and note what it is paid for."""
         sites, rules = self._sites(claim, ground), self._book(claim.product, ground.day)
         readings = ground.boundary if claim.at_boundary else ground.asset
-        found = deviation(claim.method, sites, claim.window, readings, claim.nominated_wh, rules)
+        found = deviation(
+            claim.method, sites, claim.window, readings, claim.nominated_wh, self._baselines(ground.day)
+        )
         moved = _netted(claim, found.by_meter_wh)
         left = left_over(moved, paid.behind(sites.meters, claim.at_boundary, claim.window))
         left[np.isin(sites.meters, ground.assets.home[refused] if claim.at_boundary else refused)] = 0
         left_wh = left.sum(axis=0, dtype=np.int64)
-        payable = left_wh if claim.most_wh is None else payable_wh(left_wh, claim.most_wh)
+        left_wh = np.where(claim.asked, left_wh, 0) if claim.active is not None else left_wh
+        every = np.where(claim.asked, left_wh, 0)
+        payable = every if claim.most_wh is None else payable_wh(left_wh, claim.most_wh)
         self._note(claim, sites, share_out(payable, left), paid, ground)
         share = Share(
             claim=claim,
@@ -486,10 +653,19 @@ class ServiceDesk:
             meters=len(sites.meters),
             periods=_half_hours(claim, payable),
             event=Delivery(0.0, 0.0, 0),
+            by_supplier_wh=self._by_supplier_wh(claim, left, sites, ground),
         )
         if claim.meter == "minute":
             share = self._by_minute(share, contested | (len(refused) > 0), rules)
         return replace(share, event=_together(share.periods))
+
+    def _by_supplier_wh(self, claim: Claim, left: I32, sites: Sites, ground: Ground) -> I64 | None:
+        """Of a trading unit: what each Supplier's customers deviated by where that counts."""
+        book = self.settings.suppliers
+        if book is None or claim.product is not Product.WHOLESALE:
+            return None
+        homes = sites.meters if claim.at_boundary else ground.assets.home[sites.meters]
+        return by_supplier(left * claim.asked, book.of_home[homes], len(book.names))
 
     def _note(self, claim: Claim, sites: Sites, by_meter_wh: I64, paid: Paid, ground: Ground) -> None:
         """Lay what is paid for upon assets."""
@@ -546,7 +722,7 @@ class ServiceDesk:
     def _sites(self, claim: Claim, ground: Ground) -> Sites:
         """The meters of a claim and what is known about them."""
         assets, rows = ground.assets, claim.rows
-        reference_wh = _reference_wh(self.settings.rules.book("dso_settlement", ground.day))
+        reference_wh = _reference_wh(self._baselines(ground.day))
         if not claim.at_boundary:
             weight, kind = assets.rating_w[rows].astype(np.int64), _kinds(assets.technology[rows])
             return Sites(rows, weight, kind, reference_wh, claim.event_days)
@@ -605,21 +781,45 @@ class ServiceDesk:
             buyer_of(claim.product, place),
         )
 
+    def _baselines(self, day: date) -> Rulebook:
+        """The rulebook that says how each baseline method works."""
+        return self.settings.rules.book("dso_settlement", day)
+
     def _book(self, product: Product, day: date) -> Rulebook:
         """The rulebook that says how a product is measured."""
         return self.settings.rules.book(_BOOKS.get(product, "dso_settlement"), day)
 
     def _method(self, product: Product, day: date) -> str:
-        rules = self._book(product, day)
-        return str(rules.value("baseline" if product is Product.LCM else f"baseline_{product}"))
+        if product is Product.WHOLESALE:
+            return _trading_method(self.settings.suppliers)
+        shared = product in {Product.LCM, Product.CAPACITY_MARKET}
+        name = str(self._book(product, day).value("baseline" if shared else f"baseline_{product}"))
+        return _NAMES.get(name, name)
 
     def _meter(self, product: Product, day: date) -> str:
+        if product is Product.CAPACITY_MARKET:
+            return "asset"
+        if product is Product.WHOLESALE:
+            return self.settings.suppliers.metering if self.settings.suppliers else "asset"
         return str(self._book(product, day).value(f"metering_{product}"))
 
 
-_BOOKS = {Product.TCM: "constraint_management", Product.LCM: "constraint_management"}
+_BOOKS = {
+    Product.TCM: "constraint_management",
+    Product.LCM: "constraint_management",
+    Product.CAPACITY_MARKET: "capacity_market",
+}
+_NAMES = {"bl01": "BL01"}
+"""Baselines by other rulebooks' names for them."""
 _OWN = frozenset({"fixed_reference", "nominated", "zero"})
 """Methods that need no readings of earlier days."""
+
+
+def _trading_method(book: SupplierBook | None) -> str:
+    """How a trading unit is measured: as submitted, or by BL01 and its in-day adjustment (BMD V3.x 13.2)."""
+    if book is None or book.baselining == "submitted":
+        return "nominated"
+    return "BL01_adjusted" if book.ida_policy == "always" else "BL01"
 
 
 def _window(start_ms: int, end_ms: int, day: date) -> Window:
@@ -669,7 +869,7 @@ def _contested(claim: Claim, claims: Iterable[Claim]) -> Flags:
             continue
         first = other.window.first_sp - claim.window.first_sp
         for place in range(max(first, 0), min(first + other.window.n_sp, claim.window.n_sp)):
-            found[place] |= bool(claim.sold_wh[place] and other.sold_wh[place - first])
+            found[place] |= bool(claim.asked[place] and other.asked[place - first])
     return found
 
 
@@ -714,7 +914,7 @@ def _reference_wh(rules: Rulebook) -> Any:
 
 def _delivered_volumes(share: Share) -> Iterator[DeliveredVolume]:
     claim = share.claim
-    for place in np.flatnonzero(claim.sold_wh):
+    for place in np.flatnonzero(claim.asked):
         start_ms = _start_ms(claim.window) + int(place) * PERIOD_MS
         yield DeliveredVolume(
             service=claim.product.value,

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol.derogations import RulesOn, load_derogated
+from protocol.messages import I8, I64
 from protocol.periods import PERIOD_MS
 from protocol.rulebook import Rulebook
 
@@ -266,6 +267,23 @@ class ExchangeSettings:
 # ------------------------------------------------------------------------------------------------- settlement
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class SupplierBook:
+    """Whose customers the homes are, and how units of a Virtual Trading Party are measured.
+
+    `of_home` (homes,): place in `names`. `demand_wh` (suppliers,): what residues are shared by, each
+    Supplier's Final Demand or anything in proportion. `sourcing_cost_gbp_per_mwh` None: the rulebook's.
+    """
+
+    names: tuple[str, ...]
+    of_home: I8
+    demand_wh: I64
+    metering: str
+    baselining: str
+    ida_policy: str
+    sourcing_cost_gbp_per_mwh: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class SettlementSettings:
     """What settlement is told.
@@ -275,7 +293,8 @@ class SettlementSettings:
     settled without them. `dfs_metering`, `bm_metering`: "boundary" or "asset".
     `dfs_opt_in`: whether homes opt in to each event (else whole units take part). `calendar`: days are
     settled at the runs of the BSC timetable; those that are `disputed` have a Post-Final run too. `primacy`:
-    who goes first where services claim the same asset (`protocol.stacking.Primacy`).
+    who goes first where services claim the same asset (`protocol.stacking.Primacy`). `suppliers`: for
+    wholesale trading; None where nobody trades.
     """
 
     first_day: date
@@ -287,3 +306,4 @@ class SettlementSettings:
     calendar: bool = False
     disputed: frozenset[date] = frozenset()
     primacy: str = "eso_first"
+    suppliers: SupplierBook | None = None

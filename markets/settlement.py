@@ -17,6 +17,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from markets.capacity_lines import CAPACITY
 from markets.counterparty import (
     AGGREGATOR,
     DFS_MARKET,
@@ -241,6 +242,8 @@ class Settlement(Counterparty[SettlementState]):
                 return
             self.state.asset[day] = self._with_earlier(self.state.asset.get(day), readings)
         self._forget_before(day)
+        if day not in self.state.settled and self._desk().has_work(day):
+            self.state.open_days[day] = True
         if self.settings.calendar:
             return
         if day in self.state.settled and type(readings) in self._needed(day):
@@ -347,6 +350,7 @@ class Settlement(Counterparty[SettlementState]):
             return False
         kept = {BoundaryReadings: day in self.state.boundary, AssetReadings: day in self.state.asset}
         starts = [start for own in self._acceptances_on(day).values() for start in _periods_of(own, day)]
+        starts += self._desk().priced(day)
         return all(kept[kind] for kind in self._needed(day)) and all(
             start in self.state.prices_gbp_per_mwh for start in starts
         )
@@ -662,6 +666,10 @@ class Settlement(Counterparty[SettlementState]):
         for volume in desk.volumes(shares.values()):
             self.say(volume, JOURNAL)
         yield from desk.lines(shares.values(), ground)
+        lines, volumes = desk.capacity(ground)
+        for volume in volumes:
+            self.say(volume, JOURNAL, CAPACITY)
+        yield from lines
 
     def _ground(self, day: date, run: str) -> Ground | None:
         """What further services are settled on; None where they have nothing on the day."""
@@ -678,6 +686,8 @@ class Settlement(Counterparty[SettlementState]):
                 at: DayReadings(item.homes, item.import_wh) for at, item in self.state.boundary.items()
             },
             others=(*self._dfs_claims(day, assets), *self._bm_claims(day)),
+            prices_gbp_per_mwh=self.state.prices_gbp_per_mwh,
+            settled=tuple(line for lines in self.state.settled.values() for line in lines),
         )
 
     def _dfs_claims(self, day: date, assets: AssetRegistration) -> Iterator[Claim]:

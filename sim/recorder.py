@@ -60,6 +60,7 @@ class Layout:
     gsps: tuple[tuple[str, str], ...]
     boundary: bool = False  # boundary meters are read live
     calendar: bool = False  # settlement runs follow the calendar
+    retail: bool = False  # homes are on a time-of-use tariff
 
 
 @dataclass(slots=True)
@@ -100,7 +101,9 @@ class Recorder:
         self.layout = layout
         self.record = record
         self.workers = workers
-        tables = recorded(record.level, boundary=layout.boundary, calendar=layout.calendar)
+        tables = recorded(
+            record.level, boundary=layout.boundary, calendar=layout.calendar, retail=layout.retail
+        )
         self.tables = {table.name: table for table in tables}
         self.state = RecorderState()
         self._series = {

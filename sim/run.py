@@ -17,7 +17,9 @@ import numpy as np
 from aggregator.loop import Aggregator
 from markets.balancing import BalancingMarket
 from markets.capacity_market import CapacityMarket
+from markets.constraint_market import ConstraintMarket
 from markets.dfs import DfsMarket
+from markets.dso import DistributionOperator
 from markets.exchange import Exchange
 from markets.settlement import Settlement
 from protocol import periods
@@ -42,8 +44,9 @@ from protocol.messages import (
     WholesaleTrade,
 )
 from protocol.party import NEVER_MS, Party
-from sim import checkpoint, invariants, party_settings
+from sim import checkpoint, invariants, party_settings, service_settings
 from sim.access_devices import AccessDevices
+from sim.bills import Bills
 from sim.by_technology import Sums, sums_of_part
 from sim.churn import WORDS, make_churn
 from sim.consents import consenting_homes, service_consents
@@ -82,6 +85,7 @@ from sim.stale_leader import StaleLeader
 from sim.threads import Threads
 from sim.vendor_clouds import make_vendor_clouds
 from sim.weather_files import weather_of
+from sim.wholesale import trader
 from sim.world import MORNING_AFTER_MS, World
 
 CHECKPOINTS = "checkpoints"
@@ -247,6 +251,7 @@ class Run:
         self.meters = Meters(
             scenario, population, base, arms, first_day, self.churn, self.households, consenting
         )
+        self.bills = self._bills()
         self.access_devices = (
             AccessDevices(scenario, population, base, self.start_ms, self.end_ms) if reads_boundary else None
         )
@@ -329,7 +334,15 @@ class Run:
             ),
             boundary=self.access_devices is not None,
             calendar=self.scenario.markets.settlement.runs == "calendar",
+            retail=self.bills is not None,
         )
+
+    def _bills(self) -> Bills | None:
+        """Bills of the homes whose meters are lived; None where nobody is on a time-of-use tariff."""
+        retail, homes = self.scenario.markets.retail, self.meters.homes
+        if not retail.share:
+            return None
+        return Bills(retail, homes, self.population.tariff[homes], self.days[0], len(self.days))
 
     def _parties(self) -> dict[str, Party]:
         scenario = self.scenario
@@ -338,6 +351,8 @@ class Run:
             party_settings.aggregator_rules(scenario),
             each=self.threads.each,
             vendors=integrations(self._vendors()),
+            services=party_settings.service_rules(scenario),
+            trader=trader(scenario),
         )
         parties: list[Any] = [
             aggregator,
@@ -349,16 +364,27 @@ class Run:
             self.journal,
             self.meters,
             self.people,
-            Settlement(party_settings.settlement_settings(scenario)),
+            Settlement(party_settings.settlement_settings(scenario, self.population.homes.key)),
         ]
         capacity = party_settings.capacity_settings(scenario)
         if capacity is not None:
             parties.append(CapacityMarket(capacity))
+        parties += self._buyers()
         if self.stale_leader is not None:
             parties.append(self.stale_leader)
         if self.access_devices is not None:
             parties.append(self.access_devices)
         return {party.name: party for party in parties}
+
+    def _buyers(self) -> list[Any]:
+        """Who buys distribution and constraint services: only where anything is offered or asked for."""
+        buyers: list[Any] = []
+        scenario, consents = self.scenario, self.consents
+        if consents is not None and service_settings.in_use(service_settings.local_services(scenario)):
+            buyers.append(DistributionOperator(party_settings.local_settings(scenario, consents)))
+        if consents is not None and service_settings.in_use(service_settings.constraint_services(scenario)):
+            buyers.append(ConstraintMarket(party_settings.constraint_settings(scenario, self.population)))
+        return buyers
 
     def _vendors(self) -> dict[str, tuple[str, ...]]:
         """Vendor profiles by route, and those that a registry tells."""
@@ -499,6 +525,7 @@ class Run:
             "fleet": self.fleet,
             "without": self.without,
             **({} if self.beyond is None else {"beyond": self.beyond}),
+            **({} if self.bills is None else {"bills": self.bills}),
             "network": self.network,
             "world": self.world,
             "recorder": self.recorder,
@@ -588,6 +615,12 @@ class Run:
         )
         self._write_true_turn_down(truth)
         self._write_technologies(truth)
+        if self.bills is not None:
+            self.bills.add(
+                truth.start_ms,
+                truth.base_wh + self._by_home(truth.row_import_wh),
+                truth.base_without_wh + self._by_home(truth.row_without_wh),
+            )
         if self.recorder.wants("home_half_hourly"):
             self._write_home_half_hours(truth)
 
@@ -661,6 +694,7 @@ class Run:
         self._watch_money()
         self.recorder.comms(self.network.take_counts(2**62))
         self._write_registry_changes()
+        self._write_bills()
         tables = self.recorder.finish(self.journal.pages)
         degraded = self._degraded()
         manifest = make_manifest(
@@ -671,6 +705,12 @@ class Run:
         self.folder.remove_tree(CHECKPOINTS)
         self.recorder.forget_parts()
         return RunOutcome(self.folder.path, degraded, interrupted=False)
+
+    def _write_bills(self) -> None:
+        if self.bills is not None:
+            self.recorder.rows("retail", **self.bills.by_tariff())
+            if self.recorder.wants("bills"):
+                self.recorder.rows("bills", **self.bills.by_home())
 
     def _write_registry_changes(self) -> None:
         if self.churn is None or not len(self.churn.state.ledger["rows"]):

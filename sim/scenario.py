@@ -476,6 +476,45 @@ class BalancingSubmission(Model):
     step_gbp_per_mwh: Price = Field(default=40.0, description="dearer per further pair")
 
 
+FurtherService = Literal[
+    "restore",
+    "dynamic",
+    "secure",
+    "sustain",
+    "sustain_h",
+    "tcm",
+    "lcm",
+    "wholesale",
+    "capacity_market",
+]
+"""A service besides DFS and the BM (`protocol.products.Product`)."""
+
+
+class ServiceSubmission(Model):
+    """How the aggregator sells the services besides DFS and the BM."""
+
+    utilisation_gbp_per_mwh: Price = Field(
+        default=150.0, description="asked for energy, at most the buyer's ceiling; assumed"
+    )
+    availability_gbp_per_mw_h: Price = Field(
+        default=5.0, description="asked for standing by, at most the buyer's ceiling; assumed"
+    )
+    order: Annotated[tuple[FurtherService, ...], Field(max_length=9)] = Field(
+        default=(
+            "restore",
+            "dynamic",
+            "secure",
+            "sustain",
+            "sustain_h",
+            "tcm",
+            "lcm",
+            "wholesale",
+            "capacity_market",
+        ),
+        description="in which an asset is entered, as far as rules allow it beside earlier ones; assumed",
+    )
+
+
 class Aggregator(Model):
     """The control loop under test."""
 
@@ -517,6 +556,7 @@ class Aggregator(Model):
     )
     dfs: DfsSubmission = DfsSubmission()
     balancing: BalancingSubmission = BalancingSubmission()
+    services: ServiceSubmission = ServiceSubmission()
 
 
 class DfsEvent(Model):

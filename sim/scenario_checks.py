@@ -30,7 +30,9 @@ from sim.scenario_capacity_checks import CAPACITY_RULES
 from sim.scenario_device_checks import DEVICE_RULES, SECTIONS
 from sim.scenario_dfs_checks import DFS_RULES
 from sim.scenario_errors import GSP_GROUPS, Finding, Where
-from sim.scenario_services import CapacityNotice
+from sim.scenario_retail_checks import RETAIL_RULES
+from sim.scenario_service_checks import SERVICE_RULES, service_windows
+from sim.scenario_services import CapacityNotice, ServiceEvent
 
 MOST_REFERENCE_HOMES = 20_000
 """One SimPy process per device is some hundred times slower than the fast engine."""
@@ -416,7 +418,7 @@ def market_faults_befall_something(scenario: Scenario) -> Iterator[Finding]:
     """Faults of markets that say nothing: without an event, an acceptance or a system need."""
     markets = scenario.markets
     scripted = (markets.dfs.events, markets.balancing.acceptances, markets.capacity.notices)
-    busy = any(scripted) or markets.balancing.need.enabled
+    busy = any(scripted) or markets.balancing.need.enabled or any(service_windows(scenario))
     for kind, share in markets.faults:
         if share and not busy:
             what = "a market fault, and no market says anything"
@@ -491,23 +493,32 @@ RULES: tuple[Callable[[Scenario], Iterator[Finding]], ...] = (
     wholesale_can_be_traded,
     *DFS_RULES,
     *DEVICE_RULES,
+    *SERVICE_RULES,
     *CAPACITY_RULES,
+    *RETAIL_RULES,
 )
 
 
-def _windows(scenario: Scenario) -> Iterator[tuple[Where, DfsEvent | Acceptance | CapacityNotice]]:
+def _windows(
+    scenario: Scenario,
+) -> Iterator[tuple[Where, DfsEvent | Acceptance | CapacityNotice | ServiceEvent]]:
     for i, event in enumerate(scenario.markets.dfs.events):
         yield (*_EVENTS, i), event
     for i, acceptance in enumerate(scenario.markets.balancing.acceptances):
         yield (*_ACCEPTANCES, i), acceptance
     for i, notice in enumerate(scenario.markets.capacity.notices):
         yield (*_NOTICES, i), notice
+    yield from service_windows(scenario)
 
 
 def _happenings(scenario: Scenario) -> Iterator[tuple[Where, int, list[tuple[str, int]]]]:
     """Whatever has a day: where it stands, its day, its clock times on that day by key."""
     for at, window in _windows(scenario):
         times = {key: getattr(window, key, None) for key in _TIMES}
+        if getattr(window, "published_days_before", 0):
+            del times["published"]  # of another day
+        if getattr(window, "repeat", "once") != "once":
+            times = {}  # on a day of many that leaves such a time out, it is moved or not held
         yield at, window.day, [(key, minutes) for key, minutes in times.items() if minutes is not None]
     for i, outage in enumerate(scenario.comms.outages):
         yield (*_OUTAGES, i), outage.day, [("start", outage.start)]

@@ -6,6 +6,7 @@ guess, which is why it is a parameter; [mem] is commonly quoted and unverified.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -146,6 +147,11 @@ class NightSwitch(Model):
     )
     wrong_time_ms: Duration = Field(
         default=8 * HOUR_MS, le=12 * HOUR_MS, description="how wrong, at most, either way; assumed"
+    )
+    silent_on: date | None = Field(
+        default=None,
+        description="the radio signal ends at noon of this day, teleswitches fail from then on (phased from "
+        "30 June 2025, Ofgem); none: it has long ended",
     )
     night_hours: dict[str, tuple[tuple[ClockTime, ClockTime], ...]] = Field(
         default_factory=dict,

@@ -85,12 +85,17 @@ CODES: Mapping[str, Kind] = MappingProxyType({
     "S077": Kind("a power cut that is not whole", "a region's outage of all messages, both ways"),
     "S079": Kind("metered where no meter is read", "read boundary meters live, or meter assets"),
     # Further services
+    "S135": Kind("a zone or GSP that no home has", "see the names allowed; `_A/cmz00`, `_A00`"),
+    "S136": Kind("an event of a service that cannot be held", "as its rules say: length, direction, time"),
+    "S137": Kind("a call or stop outside its event", "call within the window, stop within the call"),
+    "S138": Kind("an unknown boundary", "name one of `markets.constraint.boundaries`"),
     "S145": Kind("Suppliers without whole shares", "make their shares add up to 100 %"),
     "S146": Kind("auctions in which nobody can trade", "name at least one, and each once"),
     # Capacity and retail
     "S150": Kind("a capacity notice that cannot be given", "half hours, told and withdrawn in time"),
     "S151": Kind("two capacity notices at one time", "one at a time; the greater share holds for all of it"),
     "S152": Kind("capacity without an auction's price", "from October 2022 on, or set the price as a rule"),
+    "S153": Kind("tariff hours that cannot be priced", "half hours, each in one window"),
     "S155": Kind("settlement runs that the run does not reach", "raise `clock.settlement_days`"),
     "S156": Kind("late meters where nothing waits for them", "`markets.settlement.runs: calendar`"),
     # The Demand Flexibility Service of a day

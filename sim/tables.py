@@ -28,7 +28,8 @@ class Table:
     """One table. `order` names the columns that rows are sorted by (ties by all the others, from the left);
     rows with equal `order` are added up over the columns `summed`. `streamed` tables arrive in their order
     already and may be larger than memory; `boundary` ones are there where boundary meters are read live,
-    `calendar` ones where settlement runs follow the calendar.
+    `calendar` ones where settlement runs follow the calendar, `retail` ones where homes are on a time-of-use
+    tariff.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Table:
     streamed: bool = False
     boundary: bool = False
     calendar: bool = False
+    retail: bool = False
 
     def column(self, name: str) -> Column:
         """The column of that name. Raises KeyError."""
@@ -53,6 +55,7 @@ _UNIT = Column("unit", "word", "the BM Unit or DFS Unit; one per GSP Group")
 _SERVICE = Column("service", "word", "what the assets are enrolled in: none, dfs or balancing")
 _ROW = Column("row", "int", "the asset, as the aggregator numbers it")
 _HOME = Column("home", "int", "the home")
+_TARIFF = Column("tariff", "word", "single_rate, static (time of use) or economy_7")
 
 _ALL: tuple[Table, ...] = (
     Table(
@@ -465,6 +468,39 @@ _ALL: tuple[Table, ...] = (
         ),
         ("row", "ready_by_ms"),
     ),
+    Table(
+        "retail",
+        "What the homes of each tariff owe their Supplier for a day; where some are on a static one.",
+        (
+            Column("day", "word", "Settlement Day"),
+            _TARIFF,
+            Column("homes", "int", "homes on it, of those with a device"),
+            Column("import_mwh", "float", "import, half-hour by half-hour net at the boundary [MWh]"),
+            Column("price_gbp_per_mwh", "float", "mean that they paid [GBP/MWh]"),
+            Column("amount_gbp_e5", "wide", "their bills together [1e-5 GBP]"),
+            Column("without_mwh", "float", "import had nobody been instructed [MWh]"),
+            Column("without_gbp_e5", "wide", "their bills had nobody been instructed [1e-5 GBP]"),
+            Column("payer", "word", "who pays"),
+            Column("payee", "word", "who is paid"),
+        ),
+        ("day", "tariff"),
+        retail=True,
+    ),
+    Table(
+        "bills",
+        "What each home with a device owes its Supplier for the run; where some are on a static tariff.",
+        (
+            _HOME,
+            _TARIFF,
+            Column("import_wh", "wide", "import, half-hour by half-hour net at the boundary [Wh]"),
+            Column("without_wh", "wide", "the same without instructions [Wh]"),
+            Column("bill_gbp_e5", "wide", "its bill [1e-5 GBP]"),
+            Column("without_gbp_e5", "wide", "its bill without instructions [1e-5 GBP]"),
+        ),
+        ("home",),
+        level=RecordLevel.HOMES,
+        retail=True,
+    ),
 )
 
 TABLES: dict[str, Table] = {table.name: table for table in _ALL}
@@ -473,12 +509,19 @@ TABLES: dict[str, Table] = {table.name: table for table in _ALL}
 _LEVELS = (RecordLevel.PORTFOLIO, RecordLevel.HOMES, RecordLevel.DEVICES)
 
 
-def recorded(level: RecordLevel, *, boundary: bool = False, calendar: bool = False) -> tuple[Table, ...]:
+def recorded(
+    level: RecordLevel, *, boundary: bool = False, calendar: bool = False, retail: bool = False
+) -> tuple[Table, ...]:
     """The tables that a run of this level writes.
 
-    `boundary`: boundary meters are read live. `calendar`: settlement runs follow the calendar.
+    `boundary`: boundary meters are read live; `calendar`: settlement runs follow the calendar; `retail`:
+    homes are on a time-of-use tariff.
     """
     wanted = [table for table in _ALL if _LEVELS.index(table.level) <= _LEVELS.index(level)]
     return tuple(
-        table for table in wanted if (boundary or not table.boundary) and (calendar or not table.calendar)
+        table
+        for table in wanted
+        if (boundary or not table.boundary)
+        and (calendar or not table.calendar)
+        and (retail or not table.retail)
     )

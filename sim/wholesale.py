@@ -7,12 +7,17 @@ another home or another share moves no noise.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date
+
 import numpy as np
 
-from aggregator.trading import TradingTerms
-from markets.settings import TradingSettings
+from aggregator.desk import Trader
+from aggregator.trading import TradingTerms, orders
+from markets.settings import SupplierBook, TradingSettings
+from markets.wholesale import HOURLY, INTRADAY
 from markets.wholesale_lines import sourcing_cost_gbp_per_mwh
-from protocol.messages import I8, I64
+from protocol.messages import I8, I64, WholesaleOrder
 from protocol.periods import PERIOD_MS
 from sim import chance
 from sim.chance import Purpose
@@ -20,6 +25,7 @@ from sim.event_scripts import rules_for
 from sim.prices import F64, PriceSeries
 from sim.scenario import Scenario
 
+_AFTER_PRICES = "day_ahead_half_hourly"
 _HALF_HOURLY, _INTRADAY, _SUPPLIER = range(3)  # numbers of the draws of a half-hour (two) or home
 
 
@@ -41,18 +47,44 @@ def trading_settings(scenario: Scenario, prices: PriceSeries) -> TradingSettings
 
 
 def trading_terms(scenario: Scenario, auction: str) -> TradingTerms:
-    """When the aggregator trades in an auction; only within the day is there a spread."""
+    """When the aggregator trades in an auction.
+
+    Only within the day is there a spread; the hourly book closes before prices are known, so that its orders
+    are at any price.
+    """
     own, owner = scenario.markets.wholesale, scenario.aggregator
     return TradingTerms(
         auction=auction,
         cost_per_hold_gbp_per_mwh=owner.cost_per_hold_gbp_per_mwh,
         compensation_gbp_per_mwh=_compensation_gbp_per_mwh(scenario),
         margin_gbp_per_mwh=own.strategy.margin_gbp_per_mwh,
-        spread_gbp_per_mwh=own.spread_gbp_per_mwh if auction == "intraday" else 0.0,
+        spread_gbp_per_mwh=own.spread_gbp_per_mwh if auction == INTRADAY else 0.0,
         payback_share=own.strategy.payback_share,
         payback_periods=own.strategy.payback_within_ms // PERIOD_MS,
         most_hold_periods=owner.maximum_hold_ms // PERIOD_MS,
+        at_any_price=auction == HOURLY,
     )
+
+
+def trader(scenario: Scenario) -> Trader | None:
+    """Orders of the aggregator in the auction that closes after the day-ahead prices are known.
+
+    None where it does not take part.
+    """
+    if not scenario.markets.wholesale.share or _AFTER_PRICES not in scenario.markets.wholesale.auctions:
+        return None
+    terms = trading_terms(scenario, _AFTER_PRICES)
+
+    def order(
+        unit: str,
+        day: date,
+        prices_gbp_per_mwh: Sequence[float],
+        down_mw: Sequence[float],
+        up_mw: Sequence[float],
+    ) -> Sequence[WholesaleOrder]:
+        return orders(unit, day, prices_gbp_per_mwh, down_mw, up_mw, terms)
+
+    return order
 
 
 def supplier_names(scenario: Scenario) -> tuple[str, ...]:
@@ -67,6 +99,26 @@ def supplier_of(scenario: Scenario, home_key: I64) -> I8:
     u = chance.units(key, home_key, number=_SUPPLIER)[:, 0]
     edges = np.cumsum(shares)[:-1]
     return np.searchsorted(edges, u, side="right").astype(np.int8)
+
+
+def supplier_book(scenario: Scenario, home_key: I64 | None) -> SupplierBook | None:
+    """Whose customers the homes are, as settlement is told; None where nobody trades.
+
+    Every home counts alike in its Supplier's Final Demand: assumed.
+    """
+    own = scenario.markets.wholesale
+    if not own.share or home_key is None:
+        return None
+    of_home = supplier_of(scenario, home_key)
+    return SupplierBook(
+        names=supplier_names(scenario),
+        of_home=of_home,
+        demand_wh=np.bincount(of_home, minlength=len(own.suppliers)).astype(np.int64),
+        metering=own.metering,
+        baselining=own.baselining,
+        ida_policy=own.ida_policy,
+        sourcing_cost_gbp_per_mwh=own.sourcing_cost_gbp_per_mwh,
+    )
 
 
 def _compensation_gbp_per_mwh(scenario: Scenario) -> float:

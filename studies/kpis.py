@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from protocol.instruction import TERMINAL, Stage
 from protocol.messages import Service, Technology
 from protocol.periods import HOUR_MS, PERIOD_MS, local_date
+from protocol.products import TITLES, Product
 from protocol.rulebook import load_rulebook
 from protocol.settlement_calendar import RUNS
 from protocol.units import GBP_E5, W_PER_MW, WH_PER_KWH, WH_PER_MWH
@@ -22,10 +23,14 @@ from studies.settlement_runs import run_sums
 
 Kpis = dict[str, float | int]
 
+FURTHER = tuple(each for each in Product if each not in {Product.BM, Product.DFS, Product.STATIC_TOU})
+"""Services besides DFS and the BM."""
+
 MEANINGS: dict[str, str] = {
     "gbp_total": "all services together, paid to the aggregator [GBP]",
     "gbp_dfs": "Demand Flexibility Service [GBP]",
     "gbp_bm": "Balancing Mechanism: acceptances, non-delivery, imbalance [GBP]",
+    **{f"gbp_{product}": f"{TITLES[product]} [GBP]" for product in FURTHER},
     **{f"gbp_after_{run.lower()}": f"as it stood with the settlement run {run} [GBP]" for run in RUNS},
     **{f"actuals_share_{run.lower()}": f"energy settled on actuals at {run}, per energy" for run in RUNS},
     "mwh_instructed": "asked for by accepted instructions, while they governed and until withdrawn [MWh]",
@@ -107,6 +112,8 @@ SOLD = [int(service) for service in Service if service is not Service.NONE]
 """Places of the services that anything is sold in."""
 _BY_TECHNOLOGY = "technology_half_hourly"
 _SERVICES = {"dfs": "gbp_dfs", "balancing": "gbp_bm"}
+EARNED = {"gbp_dfs": "DFS", "gbp_bm": "BM"} | {f"gbp_{product}": TITLES[product] for product in FURTHER}
+"""Key figures of what single services earned, and the services' names in brief."""
 _METERED_FROM = 0.1
 """Errors of operational metering are told where a unit draws at least this share of its own peak; assumed."""
 

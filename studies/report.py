@@ -26,6 +26,7 @@ from studies.figures import Line, RouteHealth, Window, picture, pounds_text
 from studies.kpis import (
     ARRIVED,
     DUPLICATED,
+    EARNED,
     IN_TIME,
     PERIODS_PER_HOUR,
     SOLD,
@@ -290,8 +291,7 @@ def _people(kpis: Kpis) -> Iterator[Card]:
 
 
 def _by_service(kpis: Kpis) -> str:
-    names = {"gbp_dfs": "DFS", "gbp_bm": "BM"}
-    return ", ".join(f"{name} {pounds_text(kpis[key])}" for key, name in names.items() if kpis[key])
+    return ", ".join(f"{name} {pounds_text(kpis[key])}" for key, name in EARNED.items() if kpis.get(key))
 
 
 def _share_of(kpis: Kpis, name: str) -> str:

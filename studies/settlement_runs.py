@@ -48,12 +48,13 @@ def run_sums(folder: RunFolder) -> list[RunSum]:
 
 def _run_sum(run: str, rows: list[dict[str, Any]], stands_gbp_e5: int) -> RunSum:
     names = ("meters", "meters_on_actuals", "metered_wh", "actual_wh", "change_gbp_e5")
+    sums = {name: sum(row[name] for row in rows) for name in names}
     published_ms = [row["published_ms"] for row in rows]
     return RunSum(
-        run,
-        len(rows),
-        min(published_ms),
-        max(published_ms),
-        *(sum(row[name] for row in rows) for name in names),
+        run=run,
+        days=len(rows),
+        first_ms=min(published_ms),
+        last_ms=max(published_ms),
         stands_gbp_e5=stands_gbp_e5,
+        **sums,
     )

@@ -25,6 +25,7 @@ from sim.kinds.storage_heaters import (
     UNREACHABLE,
     make_switches,
     night_windows_ms,
+    silent_from_ms,
 )
 from sim.scenario_devices import HotWater
 
@@ -75,7 +76,7 @@ class HotWaterCylinders:
         traits = np.where(smart, hot_water.SMART, switches.traits) + hot_water.NIGHT_ONLY
         spec["traits"] = np.where(night_only, traits, np.where(smart, hot_water.SMART, 0))
         spec["rating_w"] = chance.pick(settings.immersion_w, u[:, 1])
-        spec["offset_s"] = switches.offset_s
+        spec["offset_s"], spec["signal_offset_s"] = switches.offset_s, switches.signal_offset_s
         spec["response_s"] = settings.response_ms // 1000
         spec["mj_per_k"] = litres * WATER_MJ_PER_LITRE_K
         loss_wh = _between(settings.standing_loss_wh, u[:, 2])
@@ -121,7 +122,9 @@ class HotWaterCylinders:
 
     def shared_day(self, day: date, sky: Sky) -> hot_water.Today:  # noqa: ARG002 - water does not see the sky
         """The night hours."""
-        return hot_water.Today(night_windows_ms(self._settings.switch, self._homes.group_names, day))
+        switch = self._settings.switch
+        night_ms = night_windows_ms(switch, self._homes.group_names, day)
+        return hot_water.Today(night_ms, silent_from_ms=silent_from_ms(switch))
 
     def _draws(self, device: I64, day: date) -> tuple[F64, F64]:
         """Local hours, and heat wanted [Wh], of the draws of one day; both shape (cylinders, DRAWS)."""

@@ -67,6 +67,7 @@ class Switches:
     """The night switch of each home, shape (homes,)."""
 
     offset_s: I32
+    signal_offset_s: I32  # while it hears the radio signal
     teleswitch: I8  # 1: a radio teleswitch
     traits: I8  # STUCK_ON, STUCK_OFF or 0
 
@@ -85,11 +86,20 @@ def make_switches(settings: NightSwitch, number: I64, seed: int) -> Switches:
     stuck_off = teleswitch & (w[:, 0] >= on) & (w[:, 0] < on + off)
     wrong = teleswitch & (w[:, 0] >= on + off) & (w[:, 0] < on + off + settings.wrong_time_share)
     wrong_s = (2.0 * w[:, 1] - 1.0) * settings.wrong_time_ms / 1000
-    offset_s = np.where(teleswitch, group_s, smets_s) + np.where(wrong, wrong_s, 0.0)
+    signal_s = np.where(teleswitch, group_s, smets_s)
+    offset_s = signal_s + np.where(wrong, wrong_s, 0.0)
     traits = stuck_on * storage_heater.STUCK_ON + stuck_off * storage_heater.STUCK_OFF
     return Switches(
-        np.rint(offset_s).astype(np.int32), teleswitch.astype(np.int8), np.asarray(traits, np.int8)
+        np.rint(offset_s).astype(np.int32),
+        np.rint(signal_s).astype(np.int32),
+        teleswitch.astype(np.int8),
+        np.asarray(traits, np.int8),
     )
+
+
+def silent_from_ms(settings: NightSwitch) -> int:
+    """When the radio signal ends [UTC ms]: at noon; 0 where it has long ended."""
+    return 0 if settings.silent_on is None else periods.local_clock_ms(settings.silent_on, 12)
 
 
 def night_windows_ms(settings: NightSwitch, group_names: tuple[str, ...], day: date) -> I64:
@@ -149,7 +159,7 @@ class StorageHeaterHomes:
         spec["traits"] = np.where(smart, storage_heater.SMART, switches.traits)
         spec["floor_pct"] = round(100 * settings.floor)
         spec["unit_w"], spec["rating_w"], spec["boost_w"] = unit_w, heaters * unit_w, settings.boost_w
-        spec["offset_s"] = switches.offset_s
+        spec["offset_s"], spec["signal_offset_s"] = switches.offset_s, switches.signal_offset_s
         spec["response_s"] = settings.response_ms // 1000
         spec["capacity_mj"] = (spec["rating_w"] * settings.charge_hours).astype(np.int64) * MJ_PER_WH
         low, high = settings.band
@@ -204,7 +214,9 @@ class StorageHeaterHomes:
 
     def shared_day(self, day: date, sky: Sky) -> storage_heater.Today:  # noqa: ARG002 - bricks do not see the sky
         """The night hours."""
-        return storage_heater.Today(night_windows_ms(self._settings.switch, self._homes.group_names, day))
+        switch = self._settings.switch
+        night_ms = night_windows_ms(switch, self._homes.group_names, day)
+        return storage_heater.Today(night_ms, silent_from_ms=silent_from_ms(switch))
 
     def _targets_mj(self, drawn: Drawn, sky: Sky, z: F64) -> I64:
         """Heat that the core shall hold in the morning [mJ].

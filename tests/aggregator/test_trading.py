@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aggregator.trading import TradingTerms, foreseen_prices, orders, plan
+from aggregator.trading import TradingTerms, even_up, foreseen_prices, orders, plan
 from protocol.periods import HOUR_MS, PERIOD_MS, day_start_ms, period_count
 
 DAY = date(2026, 1, 21)
@@ -111,6 +111,36 @@ def test_an_hour_is_sold_by_its_mean_price_and_its_lesser_half():
     assert found_hours == [
         (0.2, 17), (-0.2, 21),
     ]  # fmt: skip
+
+
+def test_at_any_price_limits_are_the_bounds_of_the_auction():
+    prices = day_of(100.0, p35=150.0, p47=60.0)
+    able = day_of(0.0, p35=0.1, p47=0.1)
+    found = orders(NAME, DAY, prices, able, able, replace(TERMS, at_any_price=True))
+    assert traded(found) == {35: (0.05, -500.0), 47: (-0.05, 3000.0)}
+
+
+def test_what_was_sold_and_not_bought_back_is_bought_in_the_cheapest_periods_left():
+    prices = day_of(100.0, p20=1.0, p40=50.0, p41=40.0)
+    able = day_of(0.2, **{f"p{place}": 0.0 for place in range(1, 30)})  # their gates have closed
+    found = even_up(NAME, DAY, prices, day_of(9.0), able, 0.27, replace(TERMS, auction="intraday"))
+    assert traded(found) == {41: (-0.1, 3000.0), 40: (-0.1, 3000.0), 30: (-0.05, 3000.0)}
+
+
+def test_what_was_bought_and_not_held_is_sold_in_the_dearest_periods():
+    prices = day_of(100.0, p40=150.0)
+    found = even_up(NAME, DAY, prices, day_of(0.1), day_of(9.0), -0.1, TERMS)
+    assert traded(found) == {40: (0.05, -500.0), 1: (0.05, -500.0)}
+
+
+def test_orders_that_even_up_have_names_of_their_own_and_are_none_where_nothing_is_owed():
+    prices, able = day_of(100.0, p35=150.0, p47=60.0), day_of(0.1)
+    first = {one.order_id for one in orders(NAME, DAY, prices, able, able, TERMS)}
+    then = {one.order_id for one in even_up(NAME, DAY, prices, able, able, 1.0, TERMS)}
+    assert first
+    assert then
+    assert not first & then
+    assert even_up(NAME, DAY, prices, able, able, 0.049, TERMS) == ()
 
 
 SAYS = {

@@ -152,7 +152,7 @@ def test_a_service_alone_is_paid_as_if_there_were_no_order(readings, one):
     (share,) = [share for share in shares if share.claim.key == "C0"]
     assert not share.lost_wh.any()
     if one["most_wh"] is None:
-        assert (share.paid_wh == share.left_wh).all()
+        assert (share.paid_wh == np.where(one["sold_wh"], share.left_wh, 0)).all()
     else:
         way = np.sign(one["most_wh"])
         wanted = way * np.minimum(np.maximum(way * share.left_wh, 0), np.abs(one["most_wh"]))

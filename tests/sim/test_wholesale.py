@@ -65,7 +65,8 @@ def test_the_terms_of_trade_are_those_of_scenario_and_rulebook():
         2.0,
         6,
     )
-    assert trading_terms(one, "day_ahead_hourly").spread_gbp_per_mwh == 0.0
+    hourly = trading_terms(one, "day_ahead_hourly")
+    assert (hourly.spread_gbp_per_mwh, hourly.at_any_price, terms.at_any_price) == (0.0, True, False)
     told = scenario("sourcing_cost: 70 GBP/MWh")
     assert trading_terms(told, "intraday").compensation_gbp_per_mwh == 70.0
 

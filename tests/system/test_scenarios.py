@@ -29,6 +29,7 @@ SMALL = (
     "economy-7-night-rts-failures",
     "mixed-portfolio-vendor-outage",
     "nothing",
+    "settlement-runs",
     "sunny-sunday-turn-up",
     "vendor-outage",
     "winter-evening-dfs",
