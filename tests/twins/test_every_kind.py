@@ -54,7 +54,7 @@ def everyone() -> Any:
 def kinds() -> dict[str, Kind]:
     """One kind of each module, owned by every home."""
     who: tuple[Any, ...] = (homes(), everyone(), SEED)
-    roofs = Roofs(Pv(), *who)
+    roofs = Roofs(Pv(tells_total_share=1.0, inverter_gain_sd=0.03), *who)
     found: list[Kind] = [
         Cars(Evs(annual_miles_median=30_000.0, boost_share=0.2), *who),
         HeatPumpKind(HeatPumps(), *who),
