@@ -1,4 +1,4 @@
-"""A street of roofs whose inverters count for themselves: who disagrees with the revenue meter is told, daily."""
+"""A street of roofs whose inverters count for themselves: who disagrees with the revenue meter is told."""
 
 import pytest
 
