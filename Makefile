@@ -55,7 +55,6 @@ test: check
 
 bench: setup
 	$(BIN)/python -m studies.bench
-	$(BIN)/python -m studies.bench_settlement
 
 oracle: setup
 	$(BIN)/python -m pytest tests/oracle --hypothesis-profile=thousands --timeout=3600

@@ -40,19 +40,21 @@ def position(
     settings: AggregatorSettings,
     rules: Rules,
     base_w: float = 0.0,
+    moved_w: int = 0,
 ) -> Position:
     """The position from the median import, negative under many roofs, and from what can be turned down and up
     with confidence.
 
     `base_w`: what is part of the unit's level and cannot be steered, base load of homes metered whole.
+    `moved_w`: by how much instructions of other services will turn the unit down.
     """
-    fpn_mw, residue_mw = to_wire_mw(import_w_to_level_mw(round(available.forecast.mean_w + base_w)))
+    fpn_mw, residue_mw = to_wire_mw(import_w_to_level_mw(round(available.forecast.mean_w + base_w) - moved_w))
     down_mw = math.floor(available.turn_down_w(settings.confidence) / 1e6 + _WHOLE)
     most_down_mw = math.floor(available.stored_w / 1e6 + _WHOLE) - fpn_mw  # no import, and batteries' export
     down_mw = min(down_mw, most_down_mw) if down_mw >= rules.bm_minimum_unit_mw else 0
     up_mw = math.floor(turn_up_w / 1e6 + _WHOLE)
     up_mw = up_mw if up_mw >= rules.bm_minimum_unit_mw else 0
-    most_mw = (available.forecast.quantile_w(settings.confidence) + base_w) / 1e6
+    most_mw = (available.forecast.quantile_w(settings.confidence) + base_w + max(-moved_w, 0)) / 1e6
     count = min(settings.balancing.pairs, rules.bm_pairs_maximum)
     return Position(
         fpn_mw=fpn_mw,
@@ -123,18 +125,21 @@ def dfs_megawatts(
     settings: AggregatorSettings,
     rules: Rules,
     assumed: Assumptions,
+    *,
+    turn_up: bool = False,
 ) -> tuple[float, ...]:
-    """What one unit bids in each period [MW]: whole steps, rounded down, at most what is left of the
-    requirement.
+    """What one unit bids in each period [MW, either way positive]: whole steps, rounded down, at most what is
+    left of the requirement.
 
     A period below the least size is left out (0). `held_share`: an event longer than an asset may be held is
     shared by assets in turn, so only that part of the power is available at any time.
     """
     bid = []
     for one, left in zip(available, left_mw, strict=True):
-        wanted_mw = min(
-            one.turn_down_w(settings.confidence) * held_share / 1e6, left, rules.dfs_maximum_unit_mw
-        )
+        can_w = one.turn_down_w(settings.confidence)
+        if turn_up:
+            can_w = one.turn_up_w(settings.confidence, assumed.prior_relative_sd)
+        wanted_mw = min(can_w * held_share / 1e6, left, rules.dfs_maximum_unit_mw)
         steps = math.floor(wanted_mw / assumed.dfs_step_mw + _WHOLE)
         offered_mw = round(steps * assumed.dfs_step_mw, 9)
         bid.append(offered_mw if offered_mw >= rules.dfs_minimum_unit_mw else 0.0)

@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 
 from aggregator.forecast import DaySums, History, alike_days, keep_day, sum_kernel
-from aggregator.registry import Registry
+from aggregator.registry import Cells, Registry
 from aggregator.settings import Assumptions
 from protocol.messages import (
     I16,
@@ -33,7 +33,8 @@ from protocol.periods import NORMAL_PERIOD_COUNT, clock_half_hour, is_clock_chan
 class Boundary:
     """All that is held of boundary meters.
 
-    `group` (home numbers) the BM Unit of each home, 0 for none, and `homes` (groups) how many each has.
+    `group` (home numbers) the cell of a BM Unit that each home counts with, 0 for none, and `homes` (groups)
+    how many each has.
     `held_ms` and `held_w` (home numbers) of the newest reading; `change_w` (groups, seconds) changes not yet
     published, the first column being the second `first_s` [UTC s].
     """
@@ -107,7 +108,7 @@ def learn_homes(boundary: Boundary, told: BoundaryReadings, assumed: Assumptions
 
 
 def base_load_w(
-    boundary: Boundary, assets: History, place: int, count: int, start_ms: int, assumed: Assumptions
+    boundary: Boundary, assets: History, cells: int | Cells, count: int, start_ms: int, assumed: Assumptions
 ) -> float:
     """What a unit's homes will draw besides its `count` assets in the period that starts then [W].
 
@@ -117,14 +118,14 @@ def base_load_w(
     half_hour = clock_half_hour(start_ms)
     asset_days = {day.day: day for day in assets.days}
     found = []
-    for day in alike_days(boundary.history, place, start_ms, assumed):
+    for day in alike_days(boundary.history, cells, start_ms, assumed):
         known = asset_days.get(day.day)
-        if known is not None and known.readings[place, half_hour] > 0:
-            homes_w = _whole_unit_w(day, place, half_hour, int(boundary.homes[place]))
-            found.append(homes_w - _whole_unit_w(known, place, half_hour, count))
+        if known is not None and known.readings_of(cells, half_hour) > 0:
+            homes_w = _whole_unit_w(day, cells, half_hour, int(boundary.homes[cells].sum()))
+            found.append(homes_w - _whole_unit_w(known, cells, half_hour, count))
     return sum(found) / len(found) if found else 0.0
 
 
-def _whole_unit_w(day: DaySums, place: int, half_hour: int, meters: int) -> float:
+def _whole_unit_w(day: DaySums, cells: int | Cells, half_hour: int, meters: int) -> float:
     """Mean power of a unit with so many meters, of which some may have given no reading [W]."""
-    return 2.0 * int(day.energy_wh[place, half_hour]) / int(day.readings[place, half_hour]) * meters
+    return 2.0 * day.energy_of(cells, half_hour) / day.readings_of(cells, half_hour) * meters

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from aggregator.registry import Group, Registry
+from aggregator.registry import Cells, Group, Registry
 from aggregator.settings import Assumptions
 from aggregator.telemetry import Records
 from protocol.messages import I64, MISSING_WH, AssetReadings, Technology
@@ -47,6 +47,14 @@ class DaySums:
     day: date
     energy_wh: I64
     readings: I64
+
+    def energy_of(self, cells: int | Cells, half_hour: int) -> int:
+        """Energy of a unit in one half-hour [Wh]."""
+        return int(self.energy_wh[cells, half_hour].sum())
+
+    def readings_of(self, cells: int | Cells, half_hour: int) -> int:
+        """How many of a unit's meters were read in one half-hour."""
+        return int(self.readings[cells, half_hour].sum())
 
 
 @dataclass(slots=True)
@@ -147,11 +155,16 @@ class Forecast:
         return Forecast(mean_w, math.hypot(self.sd_w * max(factor, 0.5), unseen_share * mean_w), self.days)
 
 
-def foresee(history: History, place: int, group: Group, start_ms: int, assumed: Assumptions) -> Forecast:
-    """The forecast from history alone for the period that starts at `start_ms`."""
+def foresee(
+    history: History, cells: int | Cells, group: Group, start_ms: int, assumed: Assumptions
+) -> Forecast:
+    """The forecast of a unit from history alone for the period that starts at `start_ms`.
+
+    `group`: what its cells are together.
+    """
     if not group.assets:
         return Forecast(0.0, 0.0, 0)
-    values = _past_values_w(history, place, group, start_ms, assumed)
+    values = _past_values_w(history, cells, group, start_ms, assumed)
     days = len(values)
     if days == 0:
         mean_w = 0.5 * group.planned_w
@@ -165,33 +178,37 @@ def foresee(history: History, place: int, group: Group, start_ms: int, assumed: 
 
 
 def _past_values_w(
-    history: History, place: int, group: Group, start_ms: int, assumed: Assumptions
+    history: History, cells: int | Cells, group: Group, start_ms: int, assumed: Assumptions
 ) -> list[float]:
     """Import of the whole unit in this half-hour on `alike_days`, newest first."""
     half_hour = clock_half_hour(start_ms)
     return [
-        2.0 * int(past.energy_wh[place, half_hour]) / int(past.readings[place, half_hour]) * group.assets
-        for past in alike_days(history, place, start_ms, assumed)
+        2.0 * past.energy_of(cells, half_hour) / past.readings_of(cells, half_hour) * group.assets
+        for past in alike_days(history, cells, start_ms, assumed)
     ]
 
 
-def alike_days(history: History, place: int, start_ms: int, assumed: Assumptions) -> list[DaySums]:
+def alike_days(history: History, cells: int | Cells, start_ms: int, assumed: Assumptions) -> list[DaySums]:
     """The latest days of the same type with readings of a unit in this half-hour, else any; newest first."""
     half_hour = clock_half_hour(start_ms)
     target = local_date(start_ms)
     known = [
-        past for past in reversed(history.days) if past.readings[place, half_hour] > 0 and past.day < target
+        past
+        for past in reversed(history.days)
+        if past.readings_of(cells, half_hour) > 0 and past.day < target
     ]
     alike = [past for past in known if baseline_day_type(past.day) == baseline_day_type(target)]
     return (alike if len(alike) > 1 else known)[: assumed.history_days]
 
 
-def foreseen_now_w(history: History, place: int, group: Group, now_ms: int, assumed: Assumptions) -> float:
+def foreseen_now_w(
+    history: History, cells: int | Cells, group: Group, now_ms: int, assumed: Assumptions
+) -> float:
     """The forecast mean for this moment [W], linear between the middles of half-hours."""
     start_ms = period_start_ms(now_ms - PERIOD_MS // 2)
     share = (now_ms - start_ms - PERIOD_MS // 2) / PERIOD_MS
-    before = foresee(history, place, group, start_ms, assumed).mean_w
-    after = foresee(history, place, group, start_ms + PERIOD_MS, assumed).mean_w
+    before = foresee(history, cells, group, start_ms, assumed).mean_w
+    after = foresee(history, cells, group, start_ms + PERIOD_MS, assumed).mean_w
     return before + share * (after - before)
 
 
@@ -213,7 +230,9 @@ class Availability:
 
     `stored_w`: what its batteries could give on top, for as long as an asset may be held. `warm`: the share
     of import that is not too near a comfort floor to be turned down. `taking_part`: the part of its homes
-    that will be in, where they are asked; `by_hand_w`: what people will leave off.
+    that will be in, where they are asked; `by_hand_w`: what people will leave off. `waiting_w`: what waits
+    and could be asked to draw more, whoever can be reached and obeys. `sold_w`, `sold_up_w`: what of it all
+    is sold already, either way.
     """
 
     forecast: Forecast
@@ -223,8 +242,18 @@ class Availability:
     warm: float = 1.0
     taking_part: float = 1.0
     by_hand_w: float = 0.0
+    waiting_w: float = 0.0
+    sold_w: float = 0.0
+    sold_up_w: float = 0.0
+
+    def turn_up_w(self, confidence: float, relative_sd: float) -> float:
+        """What can be turned up with this confidence [W]: what waits now, give or take its `relative_sd`."""
+        z = max(NormalDist().inv_cdf(min(max(confidence, LEAST), 1 - LEAST)), 0.0)
+        whole_w = self.waiting_w * max(1 - z * relative_sd, 0.0) * self.taking_part
+        return max(whole_w - self.sold_up_w, 0.0)
 
     def turn_down_w(self, confidence: float) -> float:
         """What can be turned down with this confidence [W]."""
         drawn_w = self.forecast.quantile_w(1 - confidence) * self.reached * self.warm
-        return (drawn_w + self.stored_w) * self.response * self.taking_part + self.by_hand_w
+        whole_w = (drawn_w + self.stored_w) * self.response * self.taking_part + self.by_hand_w
+        return max(whole_w - self.sold_w, 0.0)

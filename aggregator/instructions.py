@@ -27,10 +27,10 @@ it reaches (BSC T3: the base is the latest earlier acceptance). One that is over
 SUPERSEDED from the moment the later one starts; one that reaches beyond resumes.
 
 DFS: an accepted result is ACCEPTED, twice the same is a "duplicate". DECLINED are those for a unit or bid
-that is not ours, "unknown_bid"; of no length, or with other than a number from 0 MW up for each period,
-"malformed_result"; of another event, unit, window or price than was bid, or of more megawatts, "not_as_bid";
-of an event that was cancelled, "cancelled"; after their end, "after_end". A cancellation before the start
-makes an accepted one EXPIRED, "cancelled". Requirements: `aggregator/requirements.py`.
+that is not ours, "unknown_bid"; of no length, or with other than a number of MW in the bid's direction for
+each period, "malformed_result"; of another event, unit, window or price than was bid, or of more megawatts,
+"not_as_bid"; of an event that was cancelled, "cancelled"; after their end, "after_end". A cancellation before
+the start makes an accepted one EXPIRED, "cancelled". Requirements: `aggregator/requirements.py`.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from aggregator.settings import Assumptions
+from aggregator.shares import in_proportion
 from protocol.instruction import Ledger, LedgerEntry, Stage
 from protocol.messages import (
     AcceptanceResponse,
@@ -54,6 +55,7 @@ from protocol.messages import (
     UnitDynamics,
 )
 from protocol.periods import MINUTE_MS, PERIOD_MS, period_start_ms, periods_touched_ms
+from protocol.products import Product
 
 Say = Callable[[str, Message], None]
 """Puts a message into the outbox: (to, message)."""
@@ -62,6 +64,7 @@ Segment = tuple[int, int, int, int]
 """From a moment [UTC ms] and turn-down [W] to a moment and turn-down, linear between."""
 
 BALANCING, DFS = "balancing", "dfs"
+CAPACITY = Product.CAPACITY_MARKET.value
 _LEVEL = 1e-6
 """How far beyond a limit a level is still on it [MW]."""
 
@@ -70,14 +73,16 @@ _LEVEL = 1e-6
 class Plan:
     """An accepted instruction as the control loop follows it.
 
-    `segments` its turn-down, `rank` (accepted_ms, number) who governs among overlapping ones,
-    `instructed_wms` and `believed_wms` the integrals so far [W ms], `at_ms` up to when they reach,
-    `polled` whether cars were asked.
+    `cells` of its `unit` that deliver it, `segments` its turn-down, `rank` (accepted_ms, number) who governs
+    among overlapping ones, `instructed_wms` and `believed_wms` the integrals so far [W ms], `at_ms` up to
+    when they reach, `prepared` the cells whose cars were asked. Of several cells, `weights_w` is what each
+    could do when it was prepared, and `parts_w` what each was last asked for of `parts_of_w`.
     """
 
     instruction_id: str
     service: str
-    group: int
+    unit: str
+    cells: list[int]
     start_ms: int
     end_ms: int
     segments: tuple[Segment, ...]
@@ -85,8 +90,16 @@ class Plan:
     at_ms: int
     instructed_wms: int = 0
     believed_wms: int = 0
-    polled: bool = False
+    prepared: list[int] = field(default_factory=list)
     short: bool = False
+    weights_w: list[int] = field(default_factory=list)
+    parts_w: list[int] = field(default_factory=list)
+    parts_of_w: int = 0
+
+    @property
+    def turns_up(self) -> bool:
+        """Whether demand is to be turned up at any time."""
+        return any(min(from_w, until_w) < 0 for _, from_w, _, until_w in self.segments)
 
     def turn_down_w(self, at_ms: int) -> int:
         """What is asked for at a moment [W]; 0 outside."""
@@ -94,6 +107,33 @@ class Plan:
             if from_ms <= at_ms < until_ms:
                 return from_w + (until_w - from_w) * (at_ms - from_ms) // (until_ms - from_ms)
         return 0
+
+    @property
+    def follows(self) -> bool:
+        """Whether what others deliver on its cells counts for it, so that only the rest is asked for."""
+        return self.service == CAPACITY
+
+    def lose(self, cell: int) -> None:
+        """Go on without one of its cells; what it was asked for is shared out anew."""
+        self.cells.remove(cell)
+        self.weights_w, self.parts_w, self.parts_of_w = [], [], 0
+
+    def end_at(self, end_ms: int) -> None:
+        """Ask for nothing from a moment on."""
+        self.end_ms = min(self.end_ms, max(end_ms, self.start_ms))
+        self.segments = tuple(
+            (from_ms, from_w, min(until_ms, end_ms), until_w)
+            for from_ms, from_w, until_ms, until_w in self.segments
+            if from_ms < end_ms
+        )
+
+    def part_w(self, cell: int, at_ms: int) -> int:
+        """What is asked of one of its cells at a moment [W]; the parts of all add up."""
+        asked_w = self.turn_down_w(at_ms)
+        if not self.parts_of_w:
+            return in_proportion(asked_w, [1] * len(self.cells))[self.cells.index(cell)]
+        left_over_w = self.parts_of_w - sum(self.parts_w)
+        return in_proportion(asked_w, [*self.parts_w, left_over_w])[self.cells.index(cell)]
 
 
 @dataclass(slots=True)
@@ -135,6 +175,11 @@ class Bid:
     price_gbp_per_mwh: float
     refused: bool = False
 
+    @property
+    def way(self) -> int:
+        """1 for turn-down, -1 for turn-up."""
+        return -1 if min(self.turn_down_mw, default=0.0) < 0 else 1
+
     def is_met_by(self, result: DfsResult) -> bool:
         """Whether a result asks for nothing but what was bid: the same, or fewer megawatts."""
         same = (self.event_id, self.unit, self.start_ms, self.end_ms, self.price_gbp_per_mwh) == (
@@ -145,7 +190,7 @@ class Bid:
             result.price_gbp_per_mwh,
         )
         most_mw = zip(result.turn_down_mw, self.turn_down_mw, strict=False)
-        return same and all(asked <= bid + _LEVEL for asked, bid in most_mw)
+        return same and all(self.way * (asked - bid) <= _LEVEL for asked, bid in most_mw)
 
 
 @dataclass(slots=True)
@@ -183,11 +228,11 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class UnitBooks:
-    """What is on file for one of our units: its group, its dynamics, and what was declared by period
+    """What is on file for one of our units: its cells, its dynamics, and what was declared by period
     start.
     """
 
-    group: int
+    cells: list[int]
     dynamics: UnitDynamics
     declared: dict[int, Declared]
 
@@ -400,7 +445,8 @@ def _enter(
         Plan(
             instruction_id=key,
             service=BALANCING,
-            group=units[acceptance.unit].group,
+            unit=acceptance.unit,
+            cells=list(units[acceptance.unit].cells),
             start_ms=span[0],
             end_ms=span[1],
             segments=segments,
@@ -501,20 +547,20 @@ def turn_down(profile: Profile, declared: dict[int, Declared]) -> tuple[Segment,
 
 
 def take_result(
-    book: Book, result: DfsResult, bid: Bid | None, group: int | None, now_ms: int, say: Say
+    book: Book, result: DfsResult, bid: Bid | None, cells: list[int], now_ms: int, say: Say
 ) -> None:
-    """Deal with the answer to a bid; `bid` or `group` is None where the bid or the unit is not ours."""
+    """Deal with the answer to a bid; where one is not ours, `bid` is None or the unit's `cells` are empty."""
     if result.bid_id in book.ledger.entries:
         remark(say, now_ms, "duplicate_instruction", f"result of bid {result.bid_id} came again")
         return
     if not result.accepted:
         remark(say, now_ms, "bid_refused", f"bid {result.bid_id}: {result.reason}")
         return
-    malformed = _malformed_result(result)
-    peak_w = 0 if malformed else round(max(result.turn_down_mw) * 1e6)
+    malformed = _malformed_result(result, 1 if bid is None else bid.way)
+    peak_w = 0 if malformed else round(max(result.turn_down_mw, key=abs) * 1e6)
     span = (result.start_ms, result.end_ms)
     entry = open_entry(book, say, now_ms, result.bid_id, DFS, result.unit, span, peak_w)
-    if bid is None or group is None:
+    if bid is None or not cells:
         move(entry, Stage.DECLINED, now_ms, "unknown_bid", say)
         return
     reason = "malformed_result" if malformed else _result_refusal(book, result, bid, now_ms)
@@ -526,7 +572,8 @@ def take_result(
         Plan(
             instruction_id=result.bid_id,
             service=DFS,
-            group=group,
+            unit=result.unit,
+            cells=cells,
             start_ms=result.start_ms,
             end_ms=result.end_ms,
             segments=_dfs_segments(result),
@@ -545,12 +592,12 @@ def _result_refusal(book: Book, result: DfsResult, bid: Bid, now_ms: int) -> str
     return "after_end" if now_ms >= result.end_ms else ""
 
 
-def _malformed_result(result: DfsResult) -> bool:
-    """Whether a result is of no length, or does not give a finite turn-down from 0 MW up for each period."""
+def _malformed_result(result: DfsResult, way: int) -> bool:
+    """Whether a result is of no length, or does not give finite MW in the bid's direction for each period."""
     periods = len(range(result.start_ms, result.end_ms, PERIOD_MS))
     if periods == 0 or len(result.turn_down_mw) != periods:
         return True
-    return not all(math.isfinite(mw) and mw >= 0 for mw in result.turn_down_mw)
+    return not all(math.isfinite(mw) and way * mw >= 0 for mw in result.turn_down_mw)
 
 
 def _dfs_segments(result: DfsResult) -> tuple[Segment, ...]:
@@ -587,20 +634,20 @@ def take_cancellation(
 
 
 def governing(live: list[Plan], at_ms: int) -> list[Plan]:
-    """Of one unit's live plans, those that say what is to be done at a moment: all of DFS, the latest of
-    the BM.
+    """Of one cell's live plans, those that say what is to be done at a moment: the latest of the BM, and all
+    others.
     """
     covering = [plan for plan in live if plan.start_ms <= at_ms < plan.end_ms]
     balancing = [plan for plan in covering if plan.service == BALANCING]
     latest = [max(balancing, key=lambda plan: plan.rank)] if balancing else []
-    return [plan for plan in covering if plan.service == DFS] + latest
+    return [plan for plan in covering if plan.service != BALANCING] + latest
 
 
 def overtaken(plan: Plan, live: list[Plan], now_ms: int) -> Plan | None:
     """The later acceptance that has begun and reaches to this one's end or beyond, if there is one."""
     for other in live:
         if (
-            other.group == plan.group
+            other.unit == plan.unit
             and other.service == plan.service == BALANCING
             and other.rank > plan.rank
             and other.start_ms <= max(now_ms, plan.start_ms)

@@ -8,10 +8,12 @@ ever corrected.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 
+from aggregator.registry import Cells
 from protocol.messages import I64, OperationalMetering
 
 
@@ -25,15 +27,24 @@ class Unpublished(Protocol):
 def publish(
     store: Unpublished,
     level_w: I64,
-    groups: list[int],
+    units: Sequence[int | Cells],
     unit_names: tuple[str, ...],
     now_ms: int,
     behind_ms: int,
 ) -> OperationalMetering | None:
     """The seconds since the last publication that ended at least `behind_ms` ago; None when there are none.
 
-    `level_w` (groups) is the import at the end of what was published before [W]; it is brought up to date,
-    and the published seconds leave the store.
+    `units`: the cells of each. As `take_seconds`.
+    """
+    taken = take_seconds(store, level_w, now_ms, behind_ms)
+    return None if taken is None else metering(*taken, units, unit_names)
+
+
+def take_seconds(store: Unpublished, level_w: I64, now_ms: int, behind_ms: int) -> tuple[int, I64] | None:
+    """Where the unpublished seconds start [UTC ms], and each group's import in them (groups, seconds).
+
+    None when there are none. `level_w` (groups) is the import at the end of what was published before [W]; it
+    is brought up to date, and the seconds leave the store.
     """
     seconds = (now_ms - behind_ms) // 1000 - store.first_s
     if seconds <= 0:
@@ -42,9 +53,17 @@ def publish(
     level_w[:] = series[:, -1]
     start_ms = store.first_s * 1000
     store.first_s += seconds
-    if not groups:
+    return start_ms, series
+
+
+def metering(
+    start_ms: int, series: I64, units: Sequence[int | Cells], unit_names: tuple[str, ...]
+) -> OperationalMetering | None:
+    """What units publish of seconds taken; None where there is no unit."""
+    if not unit_names:
         return None
-    return OperationalMetering(unit_names, start_ms, series[groups].astype(np.int64))
+    import_w = np.stack([np.atleast_2d(series[cells]).sum(axis=0) for cells in units]).astype(np.int64)
+    return OperationalMetering(unit_names, start_ms, import_w)
 
 
 def _take_seconds(store: Unpublished, seconds: int) -> I64:

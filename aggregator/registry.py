@@ -1,13 +1,19 @@
 """Who is enrolled in what: rows, and the trading units ("groups") that they are sold in.
 
-Group 0 holds whatever is sold nowhere. Then come the DFS Units, each a run of homes between the rulebook's
-least and greatest size, then one BM Unit per unit name that has assets in the Balancing Mechanism. A row
-is in one group. Last come the DFS Units of homes that act by hand: they have homes and no rows.
+Group 0 holds whatever is sold nowhere. Then come the DFS Units, each a run of homes (of one GSP Group, where
+the edition aggregates by zone) between the rulebook's least and greatest size, then one BM Unit per unit name
+that has assets in the Balancing Mechanism. A row is in one group. Last come the DFS Units of homes that act
+by hand: they have homes and no rows.
+
+Units of further services cut across these: where there are any, each group falls into cells, rows that are
+sold in the very same units, and every unit is a set of cells (`divide`). Each cell is a group in its own
+right, of the same name and service as the one that it was cut from; without such units nothing is cut.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
@@ -38,6 +44,8 @@ from protocol.messages import (
 )
 
 Rows = NDArray[np.intp]
+Cells = Sequence[int]
+"""Places of groups that are sold together as one unit."""
 
 
 class Standing(Enum):
@@ -64,7 +72,8 @@ class Entry:
 class Group:
     """One trading unit: its name on the market, service, number of assets and sum of their ratings [W].
 
-    `planned_w` what it is counted with before it has a history, `ratings_w` the sum of ratings by technology.
+    `planned_w` what it is counted with before it has a history, `ratings_w` the sum of ratings by technology,
+    `zone` the GSP Group of a DFS Unit that lies in one.
     """
 
     name: str
@@ -73,6 +82,7 @@ class Group:
     rating_w: int
     planned_w: int
     ratings_w: tuple[int, ...]
+    zone: str = ""
 
     def held_share(self, duration_ms: int, maximum_hold_ms: int) -> float:
         """The part of its power that can be held at any time of an event that lasts so long.
@@ -130,9 +140,35 @@ class Registry:
         by_hand = self.by_hand.get(group)
         return np.unique(self.home[self.group == group]) if by_hand is None else by_hand
 
+    def homes_in(self, cells: Cells) -> I32:
+        """The homes of a unit, rising."""
+        if len(cells) == 1:
+            return self.homes_of(cells[0])
+        return np.unique(np.concatenate([self.homes_of(place) for place in cells]))
+
     def groups_of(self, service: Service) -> list[int]:
         """Places of the groups of one service."""
         return [place for place, group in enumerate(self.groups) if group.service is service]
+
+    def units_of(self, service: Service) -> list[list[int]]:
+        """The cells of each unit of one service, in the order of units."""
+        units: dict[str, list[int]] = {}
+        for place in self.groups_of(service):
+            units.setdefault(self.groups[place].name, []).append(place)
+        return list(units.values())
+
+    def unit(self, cells: Cells) -> Group:
+        """What some cells are together, under the name of the first."""
+        if len(cells) == 1:
+            return self.groups[cells[0]]
+        parts = [self.groups[place] for place in cells]
+        return replace(
+            parts[0],
+            assets=sum(part.assets for part in parts),
+            rating_w=sum(part.rating_w for part in parts),
+            planned_w=sum(part.planned_w for part in parts),
+            ratings_w=tuple(map(sum, zip(*(part.ratings_w for part in parts), strict=True))),
+        )
 
     def enter(self, rows: I32, standing: Standing, since_ms: I64, heard_ms: int) -> None:
         """Write down what has become of some rows; each keeps the unit that it was enrolled in."""
@@ -151,7 +187,7 @@ class Registry:
 
     def place(self, rows: I32, group: I16, rating_w: I32, assumed: Assumptions) -> None:
         """Have rows belong to other units from now on; `rating_w` (rows,)."""
-        planned_w = _planned_w(self.technology[rows], assumed)
+        planned_w = counted_w(self.technology[rows], assumed)
         groups = list(self.groups)
         for sign, place in ((-1, self.group[rows]), (1, group)):
             for number in np.unique(place).tolist():
@@ -163,12 +199,9 @@ class Registry:
         self.group[rows] = group
         self.members, self.offsets = _members(self.group, self.technology, len(groups))
 
-    def place_of(self, name: str, service: Service) -> int | None:
-        """The place of a unit by its market name, or None."""
-        for place, group in enumerate(self.groups):
-            if group.service is service and group.name == name:
-                return place
-        return None
+    def cells_of(self, name: str, service: Service) -> list[int]:
+        """The cells of a unit by its market name; none where there is no such unit."""
+        return [place for place in self.groups_of(service) if self.groups[place].name == name]
 
 
 def _with(group: Group, sign: int, technology: I8, rating_w: I32, planned_w: I64) -> Group:
@@ -199,14 +232,18 @@ def enrol(
     services = [Service.NONE]
     names = [""]
     dfs_rows, excluded = _dfs_rows(registration, rules, by_hand)
-    planned_w = _planned_w(registration.technology, assumed)
-    unit_of_row = _dfs_units(registration.home[dfs_rows], planned_w[dfs_rows], rules)
-    if unit_of_row is None:
-        excluded += len(dfs_rows)
-    else:
-        group[dfs_rows] = unit_of_row + 1
+    planned_w = counted_w(registration.technology, assumed)
+    area = registration.unit[dfs_rows] if rules.dfs_by_zone else None
+    zones = {}
+    for zone, rows in _areas(area, registration.unit_names, dfs_rows):
+        unit_of_row = _dfs_units(registration.home[rows], planned_w[rows], rules)
+        if unit_of_row is None:
+            excluded += len(rows)
+            continue
+        group[rows] = unit_of_row + len(names)
         units = int(unit_of_row.max()) + 1
-        names += [f"DFS{unit + 1:03d}" for unit in range(units)]
+        zones.update(dict.fromkeys(range(len(names), len(names) + units), zone))
+        names += [f"DFS{zone}{unit + 1:03d}" for unit in range(units)]
         services += [Service.DFS] * units
     balancing = registration.service == Service.BALANCING
     for place, name in enumerate(registration.unit_names):
@@ -215,38 +252,93 @@ def enrol(
             group[rows] = len(names)
             names.append(name)
             services.append(Service.BALANCING)
-    registry = _registry(group, tuple(names), tuple(services), registration, planned_w, excluded)
+    registry = _registry(group, tuple(names), tuple(services), registration, planned_w, excluded, zones)
     return registry if by_hand is None else _with_homes(registry, by_hand, by_hand_w, rules)
 
 
 def _with_homes(registry: Registry, by_hand: HomeRegistration, by_hand_w: float, rules: Rules) -> Registry:
     """The registry with DFS Units of homes that act by hand, "DFSH001" and so on."""
-    metered = (by_hand.hh_metered == 1) | (not rules.dfs_hh_metering_required)
-    homes = by_hand.homes[metered]
-    planned_w = np.full(len(homes), round(by_hand_w), np.int64)
-    unit = _dfs_units(homes, planned_w, rules)
-    if unit is None:
-        return replace(registry, excluded=registry.excluded + len(by_hand.homes))
+    metered = np.flatnonzero((by_hand.hh_metered == 1) | (not rules.dfs_hh_metering_required))
+    area = by_hand.unit[metered] if rules.dfs_by_zone else None
     groups, units = list(registry.groups), {}
-    for k in range(int(unit.max()) + 1):
-        units[len(groups)] = homes[unit == k]
-        planned = int(planned_w[unit == k].sum())
-        groups.append(Group(f"DFSH{k + 1:03d}", Service.DFS, 0, 0, planned, (0,) * len(Technology)))
+    left_out = len(by_hand.homes) - len(metered)
+    for zone, places in _areas(area, by_hand.unit_names, metered):
+        homes, planned_w = by_hand.homes[places], np.full(len(places), round(by_hand_w), np.int64)
+        unit = _dfs_units(homes, planned_w, rules)
+        if unit is None:
+            left_out += len(homes)
+            continue
+        for k in range(int(unit.max()) + 1):
+            units[len(groups)] = homes[unit == k]
+            planned, none_w = int(planned_w[unit == k].sum()), (0,) * len(Technology)
+            groups.append(Group(f"DFSH{zone}{k + 1:03d}", Service.DFS, 0, 0, planned, none_w, zone))
     none = np.full(len(units), registry.offsets[-1], np.int64)
     return replace(
         registry,
         groups=tuple(groups),
         offsets=np.concatenate([registry.offsets, none]),
         by_hand=units,
-        excluded=registry.excluded + int((~metered).sum()),
+        excluded=registry.excluded + left_out,
     )
 
 
-def _planned_w(technology: I8, assumed: Assumptions) -> I64:
+def divide(
+    registry: Registry, unit_of: I16, registration: AssetRegistration, assumed: Assumptions
+) -> Registry:
+    """The registry with its groups cut into cells: rows of one group that are in the same further units.
+
+    `unit_of` (services, rows): the number of a unit of each service, -1 where a row is in none. Who is in
+    none of them comes first among the cells of a group; group 0 stays what is sold nowhere. Groups without
+    rows stay.
+    """
+    named = len(registry.groups) - len(registry.by_hand)
+    nobody = np.full((len(unit_of), named), -1, np.int16)
+    primary = np.concatenate([np.arange(named), registry.group])
+    cell_of, first = _alike(primary, np.hstack([nobody, unit_of]))
+    kept = _kept(primary[first], cell_of[named:])
+    group: I16 = (np.cumsum(kept) - 1)[cell_of[named:]].astype(np.int16)
+    source = primary[first][kept].tolist()
+    groups = [registry.groups[place] for place in source]
+    divided = _registry(
+        group,
+        tuple(group.name for group in groups),
+        tuple(group.service for group in groups),
+        registration,
+        counted_w(registration.technology, assumed),
+        registry.excluded,
+        {place: group.zone for place, group in enumerate(groups) if group.zone},
+    )
+    homes = list(registry.by_hand.values())
+    return replace(
+        divided,
+        groups=divided.groups + registry.groups[named:],
+        offsets=np.concatenate([divided.offsets, np.full(len(homes), divided.offsets[-1], np.int64)]),
+        by_hand=dict(enumerate(homes, start=len(divided.groups))),
+    )
+
+
+def _alike(primary: I64, unit_of: I16) -> tuple[I64, I64]:
+    """The number of each row's cell, in the order of its group and then its units; and a row of each cell."""
+    code, first = primary.astype(np.int64), np.empty(0, np.int64)
+    for column in unit_of:
+        _, first, code = np.unique(
+            code * (int(column.max()) + 2) + column + 1, return_index=True, return_inverse=True
+        )
+    return code.astype(np.int64), first.astype(np.int64)
+
+
+def _kept(primary: I64, cell_of: I64) -> NDArray[np.bool_]:
+    """Which cells there are: those with rows, what is sold nowhere, and one of each group without any."""
+    kept = np.bincount(cell_of, minlength=len(primary)) > 0
+    kept[0] = True
+    return np.asarray(kept | ~np.isin(primary, primary[kept]))
+
+
+def counted_w(technology: I8, assumed: Assumptions) -> I64:
     """What each asset is counted with before it has a history [W]."""
-    counted_w = TABLE[:, PLANNING_W].copy()
-    counted_w[Technology.EV] = assumed.planning_w_per_asset
-    return np.asarray(counted_w[technology], dtype=np.int64)
+    of_technology = TABLE[:, PLANNING_W].copy()
+    of_technology[Technology.EV] = assumed.planning_w_per_asset
+    return np.asarray(of_technology[technology], dtype=np.int64)
 
 
 def _registry(
@@ -256,6 +348,7 @@ def _registry(
     registration: AssetRegistration,
     planned_w: I64,
     excluded: int,
+    zones: Mapping[int, str],
 ) -> Registry:
     technology = registration.technology
     counts = np.bincount(group, minlength=len(names))
@@ -266,7 +359,8 @@ def _registry(
         np.add.at(ratings, technology[rows], registration.rating_w[rows])
         ratings_w = tuple(ratings.tolist())
         planned = int(planned_w[rows].sum())
-        groups.append(Group(name, service, int(counts[place]), sum(ratings_w), planned, ratings_w))
+        zone = zones.get(place, "")
+        groups.append(Group(name, service, int(counts[place]), sum(ratings_w), planned, ratings_w, zone))
     members, offsets = _members(group, technology, len(names))
     return Registry(tuple(groups), group, members, offsets, technology, registration.home, {}, excluded)
 
@@ -293,6 +387,13 @@ def _dfs_rows(
     return np.flatnonzero(allowed), int(wanted.sum() - allowed.sum())
 
 
+def _areas(area: I16 | None, names: tuple[str, ...], rows: Rows) -> list[tuple[str, Rows]]:
+    """The rows of each area that DFS Units may reach over, by name; `area` (rows,): None for all together."""
+    if area is None:
+        return [("", rows)]
+    return [(names[place], rows[area == place]) for place in np.unique(area).tolist()]
+
+
 def _dfs_units(home: I32, planned_w: I64, rules: Rules) -> NDArray[np.int64] | None:
     """The DFS Unit (0, 1, ...) of each asset, by home; None when all together are below the least size."""
     planned_mw = int(planned_w.sum()) / 1e6
@@ -308,12 +409,13 @@ def _dfs_units(home: I32, planned_w: I64, rules: Rules) -> NDArray[np.int64] | N
 
 
 def dfs_registrations(registry: Registry) -> list[DfsUnitRegistration]:
-    """What DFS is told: the homes of each unit, rising."""
+    """What DFS is told: the homes of each unit, rising, and its zone."""
     return [
         DfsUnitRegistration(
-            unit=registry.groups[place].name,
-            homes=registry.homes_of(place).astype(np.int32),
+            unit=registry.groups[cells[0]].name,
+            homes=registry.homes_in(cells).astype(np.int32),
             domestic=True,
+            zone=registry.groups[cells[0]].zone,
         )
-        for place in registry.groups_of(Service.DFS)
+        for cells in registry.units_of(Service.DFS)
     ]

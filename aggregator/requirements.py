@@ -1,10 +1,10 @@
-"""What becomes of every DFS requirement that is heard: a table of cases, one remark each.
+"""What becomes of every requirement that is heard: a table of cases, one remark each.
 
 Tried in this order (kinds of remark in quotes):
 
 | case | outcome |
 |---|---|
-| ends at or before its start, or asks for no positive number of MW | "malformed_requirement": ignored |
+| ends at or before its start, or asks for no number of MW, up or down | "malformed_requirement": ignored |
 | says what the latest one heard of its event says | "duplicate_requirement": ignored |
 | of an earlier version than the latest one heard | "requirement_overtaken": ignored |
 | its event was cancelled | "event_cancelled": no bid |
@@ -17,11 +17,13 @@ was known; where that was bid for, it is bid for anew |
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, replace
 
-from protocol.messages import DfsRequirement
+from protocol.messages import DfsRequirement, ServiceRequirement
 from protocol.periods import period_of
+
+Asked = DfsRequirement | ServiceRequirement
 
 IGNORED = frozenset(
     {
@@ -36,16 +38,15 @@ AMENDED = "requirement_amended"
 
 
 def verdict(
-    requirement: DfsRequirement, heard: Mapping[str, DfsRequirement], cancelled: Sequence[str], now_ms: int
+    requirement: Asked, known: Asked | None, cancelled: Sequence[str], now_ms: int
 ) -> tuple[str, str]:
     """Kind and detail of the remark by the table above; two empty ones for a new requirement.
 
-    `heard`: the latest requirement of each event.
+    `known`: the latest one heard of its event (of a service that is bought by place: and place).
     """
     name = requirement.event_id
-    if requirement.end_ms <= requirement.start_ms or not 0 < requirement.turn_down_mw < math.inf:
-        return "malformed_requirement", f"event {name}: no length, or no positive number of MW"
-    known = heard.get(name)
+    if requirement.end_ms <= requirement.start_ms or not 0 < abs(requirement.turn_down_mw) < math.inf:
+        return "malformed_requirement", f"event {name}: no length, or no number of MW"
     if known is not None and _says(known) == _says(requirement):
         return "duplicate_requirement", f"event {name} came again"
     if known is not None and requirement.version < known.version:
@@ -62,11 +63,11 @@ def verdict(
     return "", ""
 
 
-def _says(requirement: DfsRequirement) -> tuple[object, ...]:
+def _says(requirement: Asked) -> tuple[object, ...]:
     """All that it says, whichever version it is."""
     return astuple(replace(requirement, version=1))
 
 
-def _brief(requirement: DfsRequirement) -> str:
+def _brief(requirement: Asked) -> str:
     first, last = period_of(requirement.start_ms), period_of(requirement.end_ms - 1)
     return f"{requirement.turn_down_mw} MW in periods {first.number} to {last.number} of {first.day}"

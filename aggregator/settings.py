@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from protocol.derogations import RulesOn
+from protocol.products import Product
 from protocol.rulebook import Rulebook
+from protocol.stacking import Primacy
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,19 @@ class BalancingSubmission:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceSubmission:
+    """How to sell the services besides DFS and the BM: at these prices, where the buyer's ceilings allow.
+
+    `order`: in which order an asset is entered into the services that its customer consented to; what rules
+    forbid beside the earlier ones it is not in.
+    """
+
+    utilisation_gbp_per_mwh: float
+    availability_gbp_per_mw_h: float
+    order: tuple[Product, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AggregatorSettings:
     """The owner's settings. Meaning of every field: `sim.scenario.Aggregator`, which holds the same names."""
 
@@ -64,6 +80,18 @@ class AggregatorSettings:
     curtail_generation: bool
     dfs: DfsSubmission
     balancing: BalancingSubmission
+    services: ServiceSubmission
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRules:
+    """What the aggregator goes by in the services besides DFS and the BM: the rules of the first day.
+
+    `primacy`: who goes first where two claims meet on an asset.
+    """
+
+    on: RulesOn
+    primacy: Primacy
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +106,7 @@ class Rules:
     bm_notice_min: int
     bm_pairs_maximum: int
     bm_at_boundary: bool = False
+    dfs_by_zone: bool = False
 
 
 def rules_in_force(dfs: Rulebook, bm: Rulebook, dfs_metering: str, bm_metering: str = "asset") -> Rules:
@@ -97,6 +126,7 @@ def rules_in_force(dfs: Rulebook, bm: Rulebook, dfs_metering: str, bm_metering: 
         bm_notice_min=int(bm.value("instruction_notice_min")),
         bm_pairs_maximum=int(bm.value("max_pairs_per_side")),
         bm_at_boundary=bm_metering == "boundary",
+        dfs_by_zone=dfs.value("aggregation_area") == "zone",
     )
 
 
@@ -114,7 +144,9 @@ class Assumptions:
     notify_before_gate_ms: int = 600_000
     """Notifications go out so long before Gate Closure; assumed."""
     bid_before_window_ends_ms: int = 300_000
-    """DFS bids go out so long before the window closes; assumed."""
+    """DFS bids and offers to other services go out so long before the window closes; assumed."""
+    service_step_mw: float = 0.001
+    """Offers to other services are whole multiples of it: kilowatts; assumed."""
 
     # ------------------------------------------------ forecast
     history_days: int = 10
@@ -190,6 +222,8 @@ class Assumptions:
     """An amendment waits so long for its original; assumed."""
     bm_failed_below: float = 0.5
     """An acceptance counts as failed when less was delivered; assumed."""
+    service_failed_below: float = 0.5
+    """So does an instruction of any other service but DFS; assumed."""
     metering_behind_ms: int = 5_000
     """Operational metering is published so long after the second: at most 5 s latency (WP5 table 1)."""
 

@@ -32,7 +32,7 @@ HALF_DAY_MS = 12 * 3_600_000
 
 AWAY, PLUGGED = 0, 1
 OVERRIDDEN, ASLEEP, HELD = 1, 2, 4
-IGNORES_PAUSE, SLEEPS_AFTER_PAUSE, KEEPS_DEFAULT_SCHEDULE, TELLS_SOC = 1, 2, 4, 8
+IGNORES_PAUSE, SLEEPS_AFTER_PAUSE, KEEPS_DEFAULT_SCHEDULE, TELLS_SOC, FOLLOWS_TARIFF = 1, 2, 4, 8, 16
 
 STATE = np.dtype(
     [
@@ -90,12 +90,16 @@ DIARY = np.dtype(
 """What its people do today, from one planning moment (early morning) to the next."""
 
 
+NO_WINDOWS_MS = np.empty((0, 2), np.int64)
+
+
 class Today(NamedTuple):
     """What all cars share from one planning moment to the next."""
 
     quiet_ms: Any  # off hours of the preset schedule, half-open (windows, 2) [UTC ms]
     deadline_step_ms: int = 24 * 3_600_000  # from this morning's deadline to tomorrow's: 23, 24 or 25 h
     cuts_ms: Any = NO_CUTS_MS  # power cuts, half-open (regions, cuts, 2) [UTC ms]
+    dear_ms: Any = NO_WINDOWS_MS  # hours that cars on a time-of-use tariff leave out (windows, 2) [UTC ms]
 
 
 class EventKind(IntEnum):
@@ -138,9 +142,9 @@ def integrate(s: Any, p: Any, d: Any, today: Any, now_ms: int) -> None:  # noqa:
 
 @scalar
 def in_quiet_hours(quiet_ms: Any, delay_s: int, now_ms: int) -> bool:
-    """Whether the default schedule keeps the charger off.
+    """Whether a schedule keeps the charger off: the preset one, or one that its owner set by a tariff.
 
-    No charging at peak (SI 2021/1467 reg. 10), nor in the random delay after it.
+    No charging in its off hours (SI 2021/1467 reg. 10), nor in the random delay after them.
     """
     for k in range(quiet_ms.shape[0]):  # noqa: SIM110 - a loop compiles, a generator does not
         if quiet_ms[k, 0] <= now_ms < quiet_ms[k, 1] + delay_s * 1000:
@@ -160,6 +164,8 @@ def wants_w(s: Any, p: Any, d: Any, today: Any, now_ms: int) -> int:
         if d.return_ms <= now_ms < d.start_ms:
             return 0
         if p.traits & KEEPS_DEFAULT_SCHEDULE and in_quiet_hours(today.quiet_ms, int(d.delay_s), now_ms):
+            return 0
+        if p.traits & FOLLOWS_TARIFF and in_quiet_hours(today.dear_ms, int(d.delay_s), now_ms):
             return 0
     if s.charge_mj >= p.taper_mj:
         return int(p.taper_w)
@@ -284,6 +290,11 @@ def next_event_ms(s: Any, p: Any, d: Any, today: Any) -> int:
         for k in range(quiet_ms.shape[0]):
             best_ms = sooner(at_ms, int(quiet_ms[k, 0]), best_ms)
             best_ms = sooner(at_ms, int(quiet_ms[k, 1]) + int(d.delay_s) * 1000, best_ms)
+    if p.traits & FOLLOWS_TARIFF:
+        dear_ms = today.dear_ms
+        for k in range(dear_ms.shape[0]):
+            best_ms = sooner(at_ms, int(dear_ms[k, 0]), best_ms)
+            best_ms = sooner(at_ms, int(dear_ms[k, 1]) + int(d.delay_s) * 1000, best_ms)
     if s.import_w > 0:
         goal_mj = int(p.stop_mj)
         if s.charge_mj < p.taper_mj and p.taper_mj < p.stop_mj:

@@ -309,16 +309,23 @@ def reconcile(
     disputes: Annotated[
         Path | None, typer.Option("--disputes", help="YAML or JSON file of disputes", show_default=False)
     ] = None,
+    run: Annotated[
+        str | None,
+        typer.Option("--run", help="as it stood with this settlement run, such as SF", show_default=False),
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Say why what was traded, notified, instructed, settled and true differ, and what disputes come to."""
     from flextwin import reconcile as telling
+    from protocol.settlement_calendar import RUNS, Run
     from sim.run_folder import RunFolder
     from studies.disputes import read_disputes, settle_disputes
     from studies.reconciliation import reconcile as reconciled
 
     run_folder = RunFolder(folder)
-    rows = reconciled(run_folder)
+    if run is not None and run not in RUNS:
+        raise typer.BadParameter(f"{run} is none of {', '.join(RUNS)}", param_hint="--run")
+    rows = reconciled(run_folder, None if run is None else Run(run))
     outcomes = [] if disputes is None else settle_disputes(run_folder, read_disputes(disputes, run_folder))
     if json_:
         say_json(telling.as_json(rows, outcomes))
@@ -424,6 +431,8 @@ def tell_run(done: Run, *, json_: bool) -> None:
 
 def run_lines(done: Run) -> Iterable[str]:
     """What a person wants to know first of a run."""
+    from studies.kpis import EARNED
+
     kpis, manifest = done.kpis, done.manifest
     yield f"{manifest['scenario']['name']}: {kpis['homes']:,} homes, seed {manifest['seed']}{_pace(done)}"
     yield ""
@@ -434,7 +443,7 @@ def run_lines(done: Run) -> Iterable[str]:
             yield f"  settled      {kpis['mwh_settled']:10,.2f} MWh"
     else:
         yield "  asked for    nothing: no instruction was accepted"
-    parts = [f"{name} £{kpis[key]:,.2f}" for name, key in (("DFS", "gbp_dfs"), ("BM", "gbp_bm")) if kpis[key]]
+    parts = [f"{name} £{kpis[key]:,.2f}" for key, name in EARNED.items() if kpis.get(key)]
     yield f"  earned       £{kpis['gbp_total']:,.2f}" + (f"   {', '.join(parts)}" if parts else "")
     broken = f"{kpis['promises_broken_by_instructions']:,} of {kpis['promises']:,} promises"
     yield f"  drivers      {broken} broken by instructions, {kpis['promises_broken_anyway']:,} anyway"

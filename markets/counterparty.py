@@ -15,6 +15,7 @@ from protocol.party import NEVER_MS, Envelope
 
 AGGREGATOR = "aggregator"
 BALANCING = "balancing"
+DFS_MARKET = "dfs"
 JOURNAL = "journal"
 SETTLEMENT = "settlement"
 

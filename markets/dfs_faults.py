@@ -7,6 +7,7 @@ aggregator hears (`markets/dfs.py`). Kinds: docs/markets.md F1-F7.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from markets.faults import (
@@ -115,7 +116,7 @@ def withdrawal_sendings(
 def impossible_results(result: DfsResult) -> tuple[DfsResult, DfsResult, DfsResult, DfsResult]:
     """More than was bid; a period later than the event; for no time at all; in the other direction."""
     return (
-        replace(result, turn_down_mw=tuple(mw + BEYOND_MW for mw in result.turn_down_mw)),
+        replace(result, turn_down_mw=tuple(mw + math.copysign(BEYOND_MW, mw) for mw in result.turn_down_mw)),
         replace(result, start_ms=result.start_ms + PERIOD_MS, end_ms=result.end_ms + PERIOD_MS),
         replace(result, end_ms=result.start_ms),
         replace(result, turn_down_mw=tuple(-mw for mw in result.turn_down_mw)),

@@ -60,7 +60,7 @@ class BlockVolume:
 @dataclass(frozen=True, slots=True)
 class Block:
     """The part of a DFS event that lies on one day: periods from `first_sp` (counted from 1), and how it is
-    settled.
+    settled. `turn_up`: what was delivered is metered less baseline, not baseline less metered.
     """
 
     day: date
@@ -68,6 +68,7 @@ class Block:
     n_sp: int
     in_day_adjustment: bool
     netting: str
+    turn_up: bool = False
 
 
 def places(wanted: I32, meters: I32) -> NDArray[np.int64]:
@@ -165,7 +166,7 @@ def _chunk_volume(
     return _Sums(
         baseline_wh=np.where(known, baseline, 0.0).sum(axis=0),
         metered_wh=np.where(known, metered, 0.0).sum(axis=0),
-        delivered_wh=dfs_delivered_wh(baseline, metered, block.netting),
+        delivered_wh=dfs_delivered_wh(baseline, metered, block.netting, block.turn_up),
         counted_out=np.count_nonzero(~known | insufficient[:, None], axis=0).astype(np.int64),
         insufficient=int(np.count_nonzero(insufficient)),
         not_adjusted=int(np.count_nonzero(status == BaselineStatus.NOT_ADJUSTED)),

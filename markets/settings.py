@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol.derogations import RulesOn, load_derogated
+from protocol.messages import I8, I64
 from protocol.periods import PERIOD_MS
 from protocol.rulebook import Rulebook
 
@@ -109,10 +110,11 @@ class FaultPlan:
 
 @dataclass(frozen=True, slots=True)
 class DfsEventScript:
-    """One requirement to be published.
+    """One requirement to be published; `turn_down_mw` is negative where demand is to be turned up.
 
     `published_ms` None: when the edition's notice says. `guaranteed_price_gbp_per_mwh` None: that of the
-    rulebook for those tests that carry one, else none. `cancelled_ms` None: never.
+    rulebook for those tests that carry one, else none. `cancelled_ms` None: never. `zones` (GSP Groups) whose
+    units may bid, all where empty; `zonal_caps_mw`: what is bought at most in a zone, by name.
     """
 
     event_id: str
@@ -123,6 +125,8 @@ class DfsEventScript:
     test: bool
     published_ms: int | None
     cancelled_ms: int | None
+    zones: tuple[str, ...] = ()
+    zonal_caps_mw: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         if self.start_ms % PERIOD_MS or self.end_ms % PERIOD_MS or self.end_ms <= self.start_ms:
@@ -130,15 +134,21 @@ class DfsEventScript:
                 f"DFS event {self.event_id}: {self.start_ms} to {self.end_ms} is not one or more whole "
                 "settlement periods; use times on the hour or half hour, the end after the start"
             )
-        if not (self.turn_down_mw > 0 and math.isfinite(self.turn_down_mw)):
+        if not (self.turn_down_mw and math.isfinite(self.turn_down_mw)):
             raise SettingsError(
-                f"DFS event {self.event_id}: turn_down_mw must be above 0, not {self.turn_down_mw}"
+                f"DFS event {self.event_id}: turn_down_mw must be above 0, or below for turn-up, not "
+                f"{self.turn_down_mw}"
             )
 
     @property
     def period_count(self) -> int:
         """How many settlement periods it lasts."""
         return (self.end_ms - self.start_ms) // PERIOD_MS
+
+    @property
+    def turn_up(self) -> bool:
+        """Whether demand is to be turned up."""
+        return self.turn_down_mw < 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,16 +231,57 @@ class BalancingSettings:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class TradingSettings:
+    """What the exchange is told of its auctions. `auctions`: the names of those that are held.
+
+    `hourly_exchange`: "n2ex" or "epex". Half-hourly and intraday prices of every period (periods,); a sale
+    within the day earns half of `spread_gbp_per_mwh` less than the intraday price, a purchase costs as much
+    more. `depth_mw`: what can be sold, and what bought, of one product. `position_limit_mw`: the largest net
+    position in a period, all units together; None: no limit.
+    """
+
+    auctions: tuple[str, ...]
+    hourly_exchange: str
+    half_hourly_gbp_per_mwh: F64
+    intraday_gbp_per_mwh: F64
+    spread_gbp_per_mwh: float
+    depth_mw: float
+    position_limit_mw: float | None
+    rules: RulesInForce
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class ExchangeSettings:
-    """Prices of every period of `days`, one after the other, in three arrays of one length (periods,)."""
+    """Prices of every period of `days`, one after the other, in three arrays of one length (periods,).
+
+    `trading` None: prices are published and nobody trades.
+    """
 
     days: tuple[date, ...]
     day_ahead_gbp_per_mwh: F64
     system_gbp_per_mwh: F64
     net_imbalance_mwh: F64
+    trading: TradingSettings | None = None
 
 
 # ------------------------------------------------------------------------------------------------- settlement
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SupplierBook:
+    """Whose customers the homes are, and how units of a Virtual Trading Party are measured.
+
+    `of_home` (homes,): place in `names`. `demand_wh` (suppliers,): what residues are shared by, each
+    Supplier's Final Demand or anything in proportion. `sourcing_cost_gbp_per_mwh` None: the rulebook's.
+    """
+
+    names: tuple[str, ...]
+    of_home: I8
+    demand_wh: I64
+    metering: str
+    baselining: str
+    ida_policy: str
+    sourcing_cost_gbp_per_mwh: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +291,10 @@ class SettlementSettings:
     `first_day`: the first lived day, with which time begins; readings of earlier ones are history.
     `settle_after_days`: when readings or prices are still missing so many days after a day's end, it is
     settled without them. `dfs_metering`, `bm_metering`: "boundary" or "asset".
-    `dfs_opt_in`: whether homes opt in to each event (else whole units take part).
+    `dfs_opt_in`: whether homes opt in to each event (else whole units take part). `calendar`: days are
+    settled at the runs of the BSC timetable; those that are `disputed` have a Post-Final run too. `primacy`:
+    who goes first where services claim the same asset (`protocol.stacking.Primacy`). `suppliers`: for
+    wholesale trading; None where nobody trades.
     """
 
     first_day: date
@@ -249,3 +303,7 @@ class SettlementSettings:
     dfs_opt_in: bool
     rules: RulesInForce
     bm_metering: str = "asset"
+    calendar: bool = False
+    disputed: frozenset[date] = frozenset()
+    primacy: str = "eso_first"
+    suppliers: SupplierBook | None = None

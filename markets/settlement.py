@@ -1,6 +1,7 @@
 """The settlement mock: keeps readings, results and acceptances, and settles a day once all of them are there.
 
-This owns when a day is settled, with which data, and what is told about what was missing. Volumes come from
+This owns when a day is settled (when its data is there, or at the runs of the BSC timetable), with which
+data, and what is told about what was missing. Volumes come from
 `markets/metered_volume.py`, lines from `markets/statement_lines.py`, formulas from `protocol`. Rules:
 docs/markets.md S1-S13.
 """
@@ -8,14 +9,40 @@ docs/markets.md S1-S13.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from markets.counterparty import AGGREGATOR, JOURNAL, Counterparty, Handler, earliest_ms
-from markets.metered_volume import Block, BlockVolume, DayReadings, UnitImport, block_volume, unit_import
-from markets.settings import SettlementSettings
+from markets.capacity_lines import CAPACITY
+from markets.counterparty import (
+    AGGREGATOR,
+    DFS_MARKET,
+    JOURNAL,
+    Counterparty,
+    Handler,
+    Postponed,
+    earliest_ms,
+    postpone,
+    release,
+)
+from markets.estimates import FilledDay, MeterClasses, Source, fill_day
+from markets.metered_volume import (
+    NOT_THERE,
+    Block,
+    BlockVolume,
+    DayReadings,
+    UnitImport,
+    block_volume,
+    places,
+    unit_import,
+)
+from markets.service_settlement import HEARD, Claim, Ground, ServiceDesk, ServiceState, Share
+from markets.service_volume import Paid, Window
+from markets.settings import RulesInForce, SettlementSettings
 from markets.statement_lines import (
     BALANCING,
     BSC_CLEARING,
@@ -26,9 +53,12 @@ from markets.statement_lines import (
     dfs_line,
     reversal,
 )
+from protocol.accepted_volume import accepted_volumes, profile_mwh
 from protocol.baselines import LOOK_BACK_DAYS
 from protocol.messages import (
     I32,
+    I64,
+    MISSING_WH,
     AssetReadings,
     AssetRegistration,
     BidOfferAcceptance,
@@ -43,23 +73,40 @@ from protocol.messages import (
     Message,
     PhysicalNotification,
     RegistryChange,
+    Remark,
     Service,
+    SettlementRunMade,
     Statement,
     StatementLine,
     SystemPrice,
 )
 from protocol.party import Envelope
-from protocol.periods import DAY_MS, PERIOD_MS, day_end_ms, day_start_ms, local_date, period_count, period_of
+from protocol.periods import (
+    DAY_MS,
+    PERIOD_MS,
+    day_end_ms,
+    day_start_ms,
+    local_clock_ms,
+    local_date,
+    period_count,
+    period_of,
+)
+from protocol.products import Product
 from protocol.rulebook import Rulebook
+from protocol.settlement import expected_volume
+from protocol.settlement_calendar import RUNS, ScheduledRun, timetable
+from protocol.units import WH_PER_MWH
 
-RUNS = ("II", "SF", "R1", "R2", "R3", "RF", "DF")
-"""Names of a day's settlement runs in their order (bsc rulebook, run_*_wd); ours follow the data, not the
-calendar.
-"""
+PUBLISHED_HOUR = 12
+"""Local hour of a run's day at which its results are published: assumed."""
 
 UNBASELINED_DAYS = 7
 """How long asset readings are kept when no baseline needs them [days]; ours."""
 
+Shares = Mapping[str, Share]
+"""What claims came to, by their keys."""
+
+ReadingsT = TypeVar("ReadingsT", BoundaryReadings, AssetReadings)
 UnitPeriod = tuple[str, int]
 """A BM Unit and the start of a settlement period [UTC ms]."""
 
@@ -78,7 +125,8 @@ class SettlementState:
     """All data of a day until it is settled, and readings for as long as baselines look back.
 
     `open_days`: days with something to settle; `settled`: the lines of each day's latest run; `runs`: how
-    many runs a day has had; `changes`: who left or joined units, in the order in which that was told;
+    many runs a day has had; `held`: results of runs that are not published yet; `changes`: who left or
+    joined units, in the order in which that was told;
     `participants`: by event and unit, of units whose homes are asked each time.
     """
 
@@ -98,7 +146,9 @@ class SettlementState:
     open_days: dict[date, bool] = field(default_factory=dict)
     settled: dict[date, tuple[StatementLine, ...]] = field(default_factory=dict)
     runs: dict[date, int] = field(default_factory=dict)
+    held: list[Postponed] = field(default_factory=list)
     changes: list[AllocationChange] = field(default_factory=list)
+    services: ServiceState = field(default_factory=ServiceState)
 
 
 class Settlement(Counterparty[SettlementState]):
@@ -122,21 +172,36 @@ class Settlement(Counterparty[SettlementState]):
             BidOfferAcceptance: self._take_acceptance,
             SystemPrice: self._take_price,
             RegistryChange: self._take_change,
+            **dict.fromkeys(HEARD, self._take_service_word),
         }
 
     def due_ms(self) -> int:
-        return earliest_ms(self._deadline_ms(day) for day in self.state.open_days)
+        published_ms = (held.at_ms for held in self.state.held)
+        return earliest_ms([*(self._deadline_ms(day) for day in self.state.open_days), *published_ms])
 
     def act(self) -> None:
-        """Settle what has waited long enough, without what is still missing."""
+        """Settle what has waited long enough, without what is still missing; publish what is due."""
         for day in sorted(self.state.open_days):
             if self._deadline_ms(day) <= self.state.now_ms:
-                self._settle(day)
+                self._make_run(day) if self.settings.calendar else self._settle(day)
+        self.state.outbox += release(self.state.held, self.state.now_ms)
 
     def _deadline_ms(self, day: date) -> int:
+        """When a day is settled at the latest: what has not come by then is not waited for."""
+        if self.settings.calendar:
+            runs = self._timetable(day)
+            return day_end_ms(runs[min(self.state.runs.get(day, 0), len(runs) - 1)].readings_by)
         return day_end_ms(day) + self.settings.settle_after_days * DAY_MS
 
     # ------------------------------------------------------------------------------------ what is taken in
+
+    def _desk(self) -> ServiceDesk:
+        return ServiceDesk(self.state.services, self.settings, self.remark)
+
+    def _take_service_word(self, told: Message) -> None:
+        for start_ms, end_ms in self._desk().take(told, self.state.now_ms):
+            self._open(start_ms, end_ms)
+        self._close_empty_days()
 
     def _take_assets(self, assets: AssetRegistration) -> None:
         self.state.assets = assets
@@ -147,6 +212,7 @@ class Settlement(Counterparty[SettlementState]):
     def _take_result(self, result: DfsResult) -> None:
         if result.accepted and result.bid_id not in self.state.results:
             self.state.results[result.bid_id] = result
+            self.state.services.agreed_ms[_dfs_key(result)] = self.state.now_ms
             self._open(result.start_ms, result.end_ms)
 
     def _take_cancellation(self, cancellation: DfsCancellation) -> None:
@@ -170,15 +236,23 @@ class Settlement(Counterparty[SettlementState]):
         if isinstance(readings, BoundaryReadings):
             if _same(self.state.boundary.get(day), readings):
                 return
-            self.state.boundary[day] = readings
+            self.state.boundary[day] = self._with_earlier(self.state.boundary.get(day), readings)
         else:
             if _same(self.state.asset.get(day), readings):
                 return
-            self.state.asset[day] = readings
+            self.state.asset[day] = self._with_earlier(self.state.asset.get(day), readings)
         self._forget_before(day)
+        if day not in self.state.settled and self._desk().has_work(day):
+            self.state.open_days[day] = True
+        if self.settings.calendar:
+            return
         if day in self.state.settled and type(readings) in self._needed(day):
             self.state.open_days[day] = True
         self._settle_if_ready(day)
+
+    def _with_earlier(self, kept: ReadingsT | None, come: ReadingsT) -> ReadingsT:
+        """Under the calendar meters come one by one: what came earlier of others stays (rule R206)."""
+        return _joined(kept, come) if self.settings.calendar and kept is not None else come
 
     def _take_notification(self, notification: PhysicalNotification) -> None:
         self.state.notified[notification.unit, notification.start_ms] = notification
@@ -228,14 +302,18 @@ class Settlement(Counterparty[SettlementState]):
         return left
 
     def _forget_before(self, newest: date) -> None:
-        """Drop what no baseline and no settlement can need any more."""
+        """Drop what no baseline, no estimate and no settlement can need any more."""
+        calendar = self.settings.calendar
+        newest = min([newest, *self.state.open_days]) if calendar else newest
         oldest = newest - timedelta(days=LOOK_BACK_DAYS)
-        asset_days = LOOK_BACK_DAYS if self.settings.dfs_metering == "asset" else UNBASELINED_DAYS
+        looks_back = self.settings.dfs_metering == "asset" or calendar or self._desk().looks_back()
+        asset_days = LOOK_BACK_DAYS if looks_back else UNBASELINED_DAYS
         for day in [day for day in self.state.boundary if day < oldest]:
             del self.state.boundary[day]
         for day in [day for day in self.state.asset if day < newest - timedelta(days=asset_days)]:
             del self.state.asset[day]
         self._forget_periods_before(day_start_ms(oldest))
+        self._desk().forget_before(day_start_ms(oldest))
 
     def _forget_periods_before(self, before_ms: int) -> None:
         state = self.state
@@ -258,11 +336,12 @@ class Settlement(Counterparty[SettlementState]):
     def _close_empty_days(self) -> None:
         """Take days without anything to settle off the list, unless an earlier run must be taken back."""
         for day in list(self.state.open_days):
-            if day not in self.state.settled and not self._events_on(day) and not self._acceptances_on(day):
+            has_work = self._events_on(day) or self._acceptances_on(day) or self._desk().has_work(day)
+            if day not in self.state.settled and not has_work:
                 del self.state.open_days[day]
 
     def _settle_if_ready(self, day: date) -> None:
-        if day in self.state.open_days and self._is_ready(day):
+        if not self.settings.calendar and day in self.state.open_days and self._is_ready(day):
             self._settle(day)
 
     def _is_ready(self, day: date) -> bool:
@@ -271,6 +350,7 @@ class Settlement(Counterparty[SettlementState]):
             return False
         kept = {BoundaryReadings: day in self.state.boundary, AssetReadings: day in self.state.asset}
         starts = [start for own in self._acceptances_on(day).values() for start in _periods_of(own, day)]
+        starts += self._desk().priced(day)
         return all(kept[kind] for kind in self._needed(day)) and all(
             start in self.state.prices_gbp_per_mwh for start in starts
         )
@@ -282,21 +362,117 @@ class Settlement(Counterparty[SettlementState]):
             needed.add(BoundaryReadings if self.settings.bm_metering == "boundary" else AssetReadings)
         if self._events_on(day):
             needed.add(BoundaryReadings if self.settings.dfs_metering == "boundary" else AssetReadings)
-        return needed
+        return needed | self._desk().needed(day)
 
     def _settle(self, day: date) -> None:
         """Settle one day: publish its volumes and lines, and take back those of an earlier run."""
         del self.state.open_days[day]
-        place = self.state.runs.get(day, 0)
-        if place == len(RUNS):
+        place, runs = self.state.runs.get(day, 0), self._runs_of(day)
+        if place == len(runs):
             self.remark("no_more_runs", f"{day} has had its last run: what came now is not settled")
             return
-        run = RUNS[place]
-        lines = [*self._settle_dfs(day, run), *self._settle_bm(day, run)]
+        run = runs[place]
+        ground = self._ground(day, run)
+        shares = self._share_out(ground)
+        lines = [
+            *self._settle_dfs(day, run, shares),
+            *self._settle_bm(day, run, shares),
+            *self._settle_services(ground, shares),
+        ]
         reversals = [reversal(line, run) for line in self.state.settled.get(day, ())]
         self.state.runs[day] = place + 1
         self.state.settled[day] = tuple(lines)
         self.say(Statement((*reversals, *lines)), AGGREGATOR, JOURNAL)
+
+    # --------------------------------------------------------------------------------- runs of the calendar
+
+    def _timetable(self, day: date) -> tuple[ScheduledRun, ...]:
+        """The day's runs in the calendar (rule R205)."""
+        return _timetable(day, self.settings.rules, day in self.settings.disputed)
+
+    def _runs_of(self, day: date) -> tuple[str, ...]:
+        """Names of the runs that the day can have."""
+        return tuple(item.run for item in self._timetable(day)) if self.settings.calendar else RUNS
+
+    def _make_run(self, day: date) -> None:
+        """Settle with what is in by the cut-off; what is said of it is held until the run's day."""
+        place, said = self.state.runs.get(day, 0), self.state.outbox
+        before_gbp_e5 = _total_gbp_e5(self.state.settled.get(day, ()))
+        run = self._timetable(day)[place]
+        published_ms = local_clock_ms(run.on, PUBLISHED_HOUR)
+        self.state.outbox = []
+        self._settle(day)
+        self._tell_run(run, published_ms, before_gbp_e5)
+        for envelope in self.state.outbox:
+            postpone(self.state.held, published_ms, _dated(envelope.message, published_ms), envelope.to)
+        self.state.outbox = said
+        if place + 1 < len(self._timetable(day)):
+            self.state.open_days[day] = True
+
+    def _tell_run(self, run: ScheduledRun, published_ms: int, before_gbp_e5: int) -> None:
+        """How much of the day is settled on actuals, and what the run changed."""
+        filled = list(self._filled(run.settlement_day))
+        source = np.concatenate([day.source for day in filled]) if filled else np.empty(0, np.int8)
+        meters = np.bincount(source, minlength=len(Source)).tolist()
+        total_gbp_e5 = _total_gbp_e5(self.state.settled[run.settlement_day])
+        told = SettlementRunMade(
+            settlement_run=run.run,
+            day=run.settlement_day,
+            published_ms=published_ms,
+            meters=len(source),
+            meters_on_actuals=meters[Source.ACTUAL],
+            meters_on_own_history=meters[Source.OWN_HISTORY],
+            meters_on_class_profile=meters[Source.CLASS_PROFILE],
+            meters_unknown=meters[Source.UNKNOWN],
+            metered_wh=sum(_size_wh(day.import_wh, day.import_wh != MISSING_WH) for day in filled),
+            actual_wh=sum(_size_wh(day.import_wh, day.actual) for day in filled),
+            change_gbp_e5=total_gbp_e5 - before_gbp_e5,
+            total_gbp_e5=total_gbp_e5,
+        )
+        self.say(told, JOURNAL)
+
+    def _filled(self, day: date) -> Iterator[FilledDay]:
+        """The day of all meters that DFS and the BM use: those of homes, then those of assets."""
+        used = [(self.settings.dfs_metering, self._meters(result, day)) for result in self._events_on(day)]
+        used += [
+            (self.settings.bm_metering, self._unit_meters(unit, day)) for unit in self._acceptances_on(day)
+        ]
+        for metering in ("boundary", "asset"):
+            meters = [some for kind, some in used if kind == metering]
+            if meters:
+                yield self._fill(np.unique(np.concatenate(meters)), day, metering)
+
+    def _fill(self, meters: I32, day: date, metering: str) -> FilledDay:
+        """A day of meters, with estimates for what has not been collected."""
+        kept: Mapping[date, BoundaryReadings | AssetReadings] = self.state.asset
+        assets, classes = self.state.assets, None
+        if metering == "boundary":
+            kept = self.state.boundary
+        elif assets is not None:
+            classes = MeterClasses(assets.technology, assets.rating_w)
+        read = {on: DayReadings(_meters(item), item.import_wh) for on, item in kept.items()}
+        return fill_day(meters, day, read, classes)
+
+    def _estimated_import(self, unit: str, day: date) -> UnitImport:
+        """A BM Unit's import with estimates, which count until the actuals come (rule R207)."""
+        meters = self._unit_meters(unit, day)
+        filled = self._fill(meters, day, self.settings.bm_metering)
+        unknown = filled.import_wh == MISSING_WH
+        self._remark_estimated(unit, day, filled)
+        return UnitImport(
+            np.where(unknown, 0, filled.import_wh).sum(axis=0),
+            np.count_nonzero(unknown, axis=0).astype(np.int64),
+            len(meters),
+        )
+
+    def _remark_estimated(self, unit: str, day: date, filled: FilledDay) -> None:
+        meters = np.bincount(filled.source, minlength=len(Source)).tolist()
+        if meters[Source.OWN_HISTORY] or meters[Source.CLASS_PROFILE]:
+            self.remark(
+                "bm_meters_estimated",
+                f"{unit} {day}: of {len(filled.source)} meters {meters[Source.OWN_HISTORY]} estimated from "
+                f"their own history, {meters[Source.CLASS_PROFILE]} by the profile of their class",
+            )
 
     # -------------------------------------------------------------------------------------------------- DFS
 
@@ -309,7 +485,7 @@ class Settlement(Counterparty[SettlementState]):
         ]
         return sorted(found, key=lambda result: (result.start_ms, result.event_id, result.unit))
 
-    def _settle_dfs(self, day: date, run: str) -> Iterator[StatementLine]:
+    def _settle_dfs(self, day: date, run: str, shares: Shares) -> Iterator[StatementLine]:
         for result in self._events_on(day):
             rules = self.settings.rules.book("dfs", local_date(result.start_ms))
             block = self._block(result, day, rules)
@@ -318,11 +494,18 @@ class Settlement(Counterparty[SettlementState]):
                 self._meters(result, day), block, self._readings(), self._event_days(result.unit, day)
             )
             self._remark_counted_out(result, day, volume)
+            if (share := shares.get(_dfs_key(result))) is not None:
+                lost_wh = -share.lost_wh if block.turn_up else share.lost_wh
+                volume = replace(volume, delivered_wh=volume.delivered_wh - lost_wh)
             for place in range(block.n_sp):
-                if result.turn_down_mw[first + place] > 0:
+                if result.turn_down_mw[first + place]:
                     delivered_wh = int(volume.delivered_wh[place])
-                    self.say(_delivered(result, first + place, place, volume), JOURNAL)
+                    self.say(_delivered(result, first + place, place, volume), *self._told(rules))
                     yield dfs_line(run, result, first + place, delivered_wh, rules)
+
+    def _told(self, rules: Rulebook) -> tuple[str, ...]:
+        """Who hears what a unit delivered: the market too, where its performance can cost it its place."""
+        return (JOURNAL, DFS_MARKET) if "deregistration_k" in rules.rules else (JOURNAL,)
 
     def _block(self, result: DfsResult, day: date, rules: Rulebook) -> Block:
         """The part of an event on one day, and how the edition settles it."""
@@ -336,6 +519,7 @@ class Settlement(Counterparty[SettlementState]):
             in_day_adjustment=adjusted == "all_units"
             or (adjusted == "domestic_units" and unit is not None and unit.domestic),
             netting=rules.value("opt_in_netting" if self._opts_in(result) else "opt_out_netting"),
+            turn_up=min(result.turn_down_mw) < 0,
         )
 
     def _opts_in(self, result: DfsResult) -> bool:
@@ -397,9 +581,11 @@ class Settlement(Counterparty[SettlementState]):
                 found.setdefault(item.unit, []).append(item)
         return dict(sorted(found.items()))
 
-    def _settle_bm(self, day: date, run: str) -> Iterator[StatementLine]:
+    def _settle_bm(self, day: date, run: str, shares: Shares) -> Iterator[StatementLine]:
         for unit, acceptances in self._acceptances_on(day).items():
-            metered = unit_import(self._unit_meters(unit, day), self._unit_readings(day), period_count(day))
+            metered = self._unit_import(unit, day)
+            if (share := shares.get(_bm_key(unit))) is not None:
+                metered.import_wh[share.claim.window.places] += share.lost_wh
             for start_ms, reaching in _periods_of(acceptances, day).items():
                 if (unit, start_ms) in self.state.notified:
                     yield from self._settle_bm_period(reaching, start_ms, run, metered)
@@ -412,6 +598,12 @@ class Settlement(Counterparty[SettlementState]):
                     f"{unit} {day}: up to {worst} of {metered.meters} meters gave no reading in a period: "
                     "they count as having followed the FPN",
                 )
+
+    def _unit_import(self, unit: str, day: date) -> UnitImport:
+        """What a BM Unit's meters read; estimates count at the runs of the calendar alone."""
+        if self.settings.calendar:
+            return self._estimated_import(unit, day)
+        return unit_import(self._unit_meters(unit, day), self._unit_readings(day), period_count(day))
 
     def _settle_bm_period(
         self, acceptances: list[BidOfferAcceptance], start_ms: int, run: str, metered: UnitImport
@@ -457,6 +649,163 @@ class Settlement(Counterparty[SettlementState]):
             return np.unique(assets.home[chosen]).astype(np.int32)
         return np.flatnonzero(chosen).astype(np.int32)
 
+    # -------------------------------------------------------------------------------------- further services
+
+    def _share_out(self, ground: Ground | None) -> Shares:
+        """What each claim of the day comes to where further services have some, by its key; else nothing."""
+        if ground is None:
+            return {}
+        shares = self._desk().share_out(ground, Paid(ground.assets.home))
+        return {share.claim.key: share for share in shares}
+
+    def _settle_services(self, ground: Ground | None, shares: Shares) -> Iterator[StatementLine]:
+        if ground is None:
+            return
+        desk = self._desk()
+        desk.remarks(shares.values())
+        for volume in desk.volumes(shares.values()):
+            self.say(volume, JOURNAL)
+        yield from desk.lines(shares.values(), ground)
+        lines, volumes = desk.capacity(ground)
+        for volume in volumes:
+            self.say(volume, JOURNAL, CAPACITY)
+        yield from lines
+
+    def _ground(self, day: date, run: str) -> Ground | None:
+        """What further services are settled on; None where they have nothing on the day."""
+        assets = self.state.assets
+        if assets is None or not self._desk().has_work(day):
+            return None
+        return Ground(
+            day=day,
+            run=run,
+            assets=assets,
+            left=self._not_taken(day),
+            asset={at: DayReadings(item.rows, item.import_wh) for at, item in self.state.asset.items()},
+            boundary={
+                at: DayReadings(item.homes, item.import_wh) for at, item in self.state.boundary.items()
+            },
+            others=(*self._dfs_claims(day, assets), *self._bm_claims(day)),
+            prices_gbp_per_mwh=self.state.prices_gbp_per_mwh,
+            settled=tuple(line for lines in self.state.settled.values() for line in lines),
+        )
+
+    def _dfs_claims(self, day: date, assets: AssetRegistration) -> Iterator[Claim]:
+        """What DFS asks for of assets on the day, for its place in the order."""
+        for result in self._events_on(day):
+            rules = self.settings.rules.book("dfs", local_date(result.start_ms))
+            block = self._block(result, day, rules)
+            first = (day_start_ms(day) + (block.first_sp - 1) * PERIOD_MS - result.start_ms) // PERIOD_MS
+            sold_mw = np.array(result.turn_down_mw[first : first + block.n_sp])
+            meters = self._meters(result, day)
+            of_homes = self.settings.dfs_metering == "boundary"
+            mine = (assets.service == Service.DFS) & np.isin(assets.home, meters)
+            yield Claim(
+                product=Product.DFS,
+                unit=result.unit,
+                reference=result.event_id,
+                key=_dfs_key(result),
+                agreed_ms=self.state.services.agreed_ms.get(_dfs_key(result), 0),
+                rows=np.flatnonzero(mine).astype(np.int32) if of_homes else meters,
+                window=Window(day, block.first_sp, block.n_sp),
+                sold_wh=np.rint(sold_mw * WH_PER_MWH / 2).astype(np.int64),
+                most_wh=_dfs_most_wh(sold_mw, rules),
+                method="BL01_adjusted" if block.in_day_adjustment else "BL01",
+                meter=self.settings.dfs_metering,
+                nominated_wh=None,
+                positive_only=block.netting == "positive_only",
+                event_days=self._event_days(result.unit, day),
+            )
+
+    def _bm_claims(self, day: date) -> Iterator[Claim]:
+        """What acceptances ask for of assets on the day, for their place in the order."""
+        assets = self.state.assets
+        for unit, acceptances in self._acceptances_on(day).items():
+            starts = [at for at in _periods_of(acceptances, day) if (unit, at) in self.state.notified]
+            if assets is None or unit not in assets.unit_names or not starts:
+                continue
+            n_sp = (starts[-1] - starts[0]) // PERIOD_MS + 1
+            sold_wh, fpn_wh = np.zeros(n_sp, np.int64), np.zeros(n_sp)
+            for at in starts:
+                place = (at - starts[0]) // PERIOD_MS
+                sold_wh[place], fpn_wh[place] = self._accepted_wh(unit, at, acceptances)
+            chosen = (assets.service == Service.BALANCING) & (assets.unit == assets.unit_names.index(unit))
+            chosen[self._not_taken(day)] = False
+            yield Claim(
+                product=Product.BM,
+                unit=unit,
+                reference="+".join(str(item.number) for item in acceptances),
+                key=_bm_key(unit),
+                agreed_ms=min(item.accepted_ms for item in acceptances),
+                rows=np.flatnonzero(chosen).astype(np.int32),
+                window=Window(day, period_of(starts[0]).number, n_sp),
+                sold_wh=sold_wh,
+                most_wh=sold_wh,
+                method="nominated",
+                meter=self.settings.bm_metering,
+                nominated_wh=fpn_wh,
+            )
+
+    def _accepted_wh(
+        self, unit: str, start_ms: int, acceptances: list[BidOfferAcceptance]
+    ) -> tuple[int, float]:
+        """What acceptances ask for in a period, turn-down positive, and the FPN as import [Wh]."""
+        fpn, offer = self.state.notified[unit, start_ms].profile, self.state.offered.get((unit, start_ms))
+        period = (start_ms, start_ms + PERIOD_MS)
+        fpn_mwh = profile_mwh(fpn, period)
+        volumes = accepted_volumes(fpn, acceptances, offer.pairs if offer else (), period)
+        accepted_mwh = expected_volume(fpn_mwh, volumes).accepted_mwh
+        return round(accepted_mwh * WH_PER_MWH), -fpn_mwh * WH_PER_MWH
+
+
+def _dfs_key(result: DfsResult) -> str:
+    return f"dfs {result.bid_id}"
+
+
+def _bm_key(unit: str) -> str:
+    return f"bm {unit}"
+
+
+def _dfs_most_wh(sold_mw: NDArray[np.float64], rules: Rulebook) -> I64 | None:
+    """Up to which a bid is paid for [Wh]: the curve's last corner, or the cap where there is one."""
+    if rules.value("settlement_rule") == "performance_curve":
+        cap_pct = rules.value("performance_curve")[-1][0]
+    else:
+        cap_pct = rules.value("delivery_cap_pct")
+    if cap_pct is None:
+        return None
+    return np.asarray(np.rint(sold_mw * WH_PER_MWH / 2 * cap_pct / 100), np.int64)
+
+
+@lru_cache(maxsize=4096)
+def _timetable(day: date, rules: RulesInForce, disputed: bool) -> tuple[ScheduledRun, ...]:
+    return timetable(day, rules.book("bsc", day), disputed)
+
+
+def _total_gbp_e5(lines: tuple[StatementLine, ...]) -> int:
+    return sum(line.amount_gbp_e5 for line in lines)
+
+
+def _size_wh(import_wh: I64, counts: NDArray[np.bool_]) -> int:
+    """Energy of the half-hours that count, whichever way it flowed [Wh]."""
+    return int(np.abs(import_wh[counts]).sum())
+
+
+def _dated(message: Message, at_ms: int) -> Message:
+    """A remark as told on the day of publication; everything else as it is."""
+    return replace(message, at_ms=at_ms) if isinstance(message, Remark) else message
+
+
+def _joined(kept: ReadingsT, come: ReadingsT) -> ReadingsT:
+    """Readings of one day, what has come now over what is kept; a gap replaces nothing."""
+    meters, new = _meters(kept), _meters(come)
+    at = places(new, meters)
+    import_wh = np.concatenate([kept.import_wh, come.import_wh[at == NOT_THERE]])
+    there = at != NOT_THERE
+    now = come.import_wh[there]
+    import_wh[at[there]] = np.where(now == MISSING_WH, import_wh[at[there]], now)
+    return type(kept)(kept.day, np.concatenate([meters, new[~there]]), import_wh)
+
 
 def _days(start_ms: int, end_ms: int) -> list[date]:
     """The local days that [start, end) touches."""
@@ -491,7 +840,8 @@ def _meters(readings: BoundaryReadings | AssetReadings) -> I32:
 
 
 def _delivered(result: DfsResult, place: int, in_block: int, volume: BlockVolume) -> DeliveredVolume:
-    """What settlement found for one period of an accepted bid."""
+    """What settlement found for one period of an accepted bid; turn-up counts negative (S13)."""
+    way = -1 if result.turn_down_mw[place] < 0 else 1
     start_ms = result.start_ms + place * PERIOD_MS
     return DeliveredVolume(
         service=DFS,
@@ -501,7 +851,7 @@ def _delivered(result: DfsResult, place: int, in_block: int, volume: BlockVolume
         end_ms=start_ms + PERIOD_MS,
         baseline_wh=int(volume.baseline_wh[in_block]),
         metered_wh=int(volume.metered_wh[in_block]),
-        delivered_wh=int(volume.delivered_wh[in_block]),
+        delivered_wh=way * int(volume.delivered_wh[in_block]),
         accepted_wh=round(result.turn_down_mw[place] * 500_000),
         homes=volume.meters,
         homes_missing=int(volume.counted_out[in_block]),

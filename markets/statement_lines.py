@@ -122,10 +122,12 @@ def balances_gbp_e5(lines: Iterable[StatementLine]) -> dict[str, int]:
 def dfs_line(
     settlement_run: str, result: DfsResult, place: int, delivered_wh: int, rules: Rulebook
 ) -> StatementLine:
-    """What one unit earns for the period at `place` of its accepted bid (an accepted level above 0 MW)."""
-    payment = dfs_payment(
-        rules, result.turn_down_mw[place], result.price_gbp_per_mwh, wh_to_mwh(delivered_wh)
-    )
+    """What one unit earns for the period at `place` of its accepted bid (a level other than 0 MW).
+
+    `delivered_wh` [Wh] is positive for what was bought, whichever way; so is the line's volume.
+    """
+    accepted_mw = abs(result.turn_down_mw[place])
+    payment = dfs_payment(rules, accepted_mw, result.price_gbp_per_mwh, wh_to_mwh(delivered_wh))
     start_ms = result.start_ms + place * PERIOD_MS
     heading = Heading(settlement_run, DFS, result.unit, result.event_id, start_ms, NESO)
     return line(

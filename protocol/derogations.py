@@ -124,7 +124,7 @@ class RulesOn:
         Raises RuleError for a rulebook or derogation that there is not.
         """
         found = _book(book, self)
-        return None if found is None else found.rules.get(name)
+        return None if found is None or name not in found.rules else found.rule(name)
 
     def value(self, book: str, name: str) -> Any:
         """The value of a rule in force; None where there is none on that day."""

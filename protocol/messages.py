@@ -212,6 +212,8 @@ class HomeRegistration(Message):
 
     homes: I32  # rising
     hh_metered: I8
+    unit: I16  # GSP Group, place in `unit_names`
+    unit_names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -303,17 +305,19 @@ class AssetReadings(Message):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DfsUnitRegistration(Message):
-    """Which homes make up a DFS Unit."""
+    """Which homes make up a DFS Unit, and the zone (GSP Group) that all of them lie in; "" for none."""
 
     unit: str
     homes: I32
     domestic: bool
+    zone: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DfsRequirement(Message):
-    """A published need: turn demand down by up to `turn_down_mw` between the times.
+    """A published need: turn demand down by up to `turn_down_mw` (negative: up) between the times.
 
+    `zones` whose units may bid, all where empty; `zonal_caps_mw`: the most that is bought in a zone, by name.
     `version` rises with every amendment of the event, so that an original that comes late is known as such.
     """
 
@@ -326,11 +330,15 @@ class DfsRequirement(Message):
     guaranteed_price_gbp_per_mwh: float | None
     test: bool
     version: int = 1
+    zones: tuple[str, ...] = ()
+    zonal_caps_mw: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DfsBid(Message):
-    """One unit's offer for an event, pay-as-bid: megawatts per settlement period at one price."""
+    """One unit's offer for an event, pay-as-bid: megawatts per settlement period (turn-up: negative) at one
+    price.
+    """
 
     bid_id: str
     event_id: str
@@ -749,6 +757,28 @@ class Statement(Message):
     """Settlement lines of one run for one day."""
 
     lines: tuple[StatementLine, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SettlementRunMade(Message):
+    """For the journal: one settlement run of one Settlement Day, as published.
+
+    Meters are those whose volumes the day's settlement uses. `metered_wh` and `actual_wh` are sums of sizes
+    (export counts like import): all that was collected or estimated, and what of it was collected.
+    """
+
+    settlement_run: str
+    day: date
+    published_ms: int
+    meters: int
+    meters_on_actuals: int
+    meters_on_own_history: int
+    meters_on_class_profile: int
+    meters_unknown: int
+    metered_wh: int
+    actual_wh: int
+    change_gbp_e5: int  # against the run before, paid to the aggregator
+    total_gbp_e5: int  # as it stands with this run
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -45,6 +45,22 @@ TITLES: dict[Product, str] = {
 }
 
 
+COUNTERPARTY: dict[Product, str] = {
+    Product.BM: "balancing",
+    Product.DFS: "dfs",
+    Product.TCM: "constraint_market",
+    Product.LCM: "constraint_market",
+    Product.SUSTAIN: "dso",
+    Product.SUSTAIN_H: "dso",
+    Product.SECURE: "dso",
+    Product.DYNAMIC: "dso",
+    Product.RESTORE: "dso",
+    Product.WHOLESALE: "exchange",
+    Product.CAPACITY_MARKET: "capacity_market",
+}
+"""The party that a product is sold to, by the name that mail is addressed with."""
+
+
 class Answer(IntEnum):
     """What a rule says. The order is that of Kleene's logic: all of several rules say the least of them."""
 

@@ -12,7 +12,8 @@ unverified; NF searched for and not found, so the value is ours; D derived by ar
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
@@ -28,6 +29,9 @@ _BOOK_KEYS = frozenset({"title", "sources", "editions", "rules"})
 _EDITION_KEYS = frozenset({"name", "from", "to"})
 _RULE_KEYS = frozenset({"unit", "allowed", "values"})
 _VALUE_KEYS = frozenset({"value", "from", "to", "clause", "source", "tag"})
+
+
+_WATCHING: list[set[tuple[str, str]]] = []
 
 
 class RuleError(LookupError):
@@ -79,8 +83,25 @@ class Rulebook:
         day.
         """
         if name in self.rules:
+            for seen in _WATCHING:
+                seen.add((self.name, name))
             return self.rules[name]
         raise RuleError(_no_rule(_read(self.name), name, self.on))
+
+
+@contextmanager
+def rules_read() -> Iterator[set[tuple[str, str]]]:
+    """Collects (rulebook, rule) of whatever is read meanwhile: for registers of clauses, never for decisions.
+
+    What an earlier caller has had worked out and kept is not read again: whoever wants all of it begins in a
+    new process.
+    """
+    seen: set[tuple[str, str]] = set()
+    _WATCHING.append(seen)
+    try:
+        yield seen
+    finally:
+        _WATCHING.pop()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +131,13 @@ def edition_on(name: str, on: date) -> Edition | None:
     """The edition of a rulebook on a day; None between two of them. Raises RuleError for no such book."""
     found: Edition | None = _in_force(_read(name).editions, on)
     return found
+
+
+def every_rule() -> Iterator[tuple[str, tuple[Rule, ...]]]:
+    """Each rule of each rulebook: the book's name and all dated values of the rule, oldest first."""
+    for name in rulebook_names():
+        for dated in _read(name).rules.values():
+            yield name, dated
 
 
 def load_rulebook(name: str, on: date, overrides: Mapping[str, Any] | None = None) -> Rulebook:

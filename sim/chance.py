@@ -85,6 +85,8 @@ class Purpose(IntEnum):
     ACT = 92
     COMPLAINT = 93
     CONSENT = 94
+    WHOLESALE = 97
+    LATE_METER = 98
     POWER_BACK = 99
 
 

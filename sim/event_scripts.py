@@ -1,12 +1,14 @@
-"""What the DFS market is told of a scenario's events. Light to import: `validate` needs it."""
+"""What markets are told of a scenario's events and notices. Light to import: `validate` needs it."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
+from markets.capacity_settings import CapacityNoticeScript
 from markets.settings import DfsEventScript, RulesInForce
 from protocol import periods
 from sim.scenario import DfsEvent, Scenario
+from sim.scenario_services import CapacityNotice
 
 
 def clock_ms(scenario: Scenario, day: int, minute: int) -> int:
@@ -40,4 +42,25 @@ def dfs_script(scenario: Scenario, number: int, event: DfsEvent) -> DfsEventScri
         test=event.test,
         published_ms=moment(event.published),
         cancelled_ms=moment(event.cancelled),
+        zones=event.zones,
+        zonal_caps_mw=tuple(sorted(event.zonal_caps_mw.items())),
+    )
+
+
+def capacity_script(scenario: Scenario, number: int, notice: CapacityNotice) -> CapacityNoticeScript:
+    """What the market is told of one notice. Raises LocalTimeError, RuleError or SettingsError where it
+    cannot be.
+    """
+    start_ms = clock_ms(scenario, notice.day, notice.start)
+    rules = rules_for(scenario).book("capacity_market", periods.local_date(start_ms))
+    in_time_ms = start_ms - rules.value("notice_min") * periods.MINUTE_MS
+    issued, withdrawn = notice.issued, notice.withdrawn
+    return CapacityNoticeScript(
+        notice_id=f"CMN{number:03d}",
+        issued_ms=in_time_ms if issued is None else clock_ms(scenario, notice.day, issued),
+        start_ms=start_ms,
+        end_ms=clock_ms(scenario, notice.day, notice.end),
+        load_following_share=notice.load_following_share,
+        stressed=notice.stressed,
+        withdrawn_ms=None if withdrawn is None else clock_ms(scenario, notice.day, withdrawn),
     )

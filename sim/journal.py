@@ -23,11 +23,16 @@ from protocol.messages import (
     PhysicalNotification,
     Profile,
     Remark,
+    ServiceAward,
+    ServiceDispatch,
+    SettlementRunMade,
     Statement,
+    WholesaleTrade,
 )
 from protocol.party import NEVER_MS, Envelope
 from protocol.periods import PERIOD_MS
 from sim.run_folder import NONE
+from sim.service_talk import SERVICE_TALK, Told, binding, each_of, told_of
 from sim.tables import TABLES
 
 
@@ -52,6 +57,7 @@ class JournalState:
     beliefs: Page = field(default_factory=lambda: Page("beliefs"))
     settlement: Page = field(default_factory=lambda: Page("settlement"))
     settled_volumes: Page = field(default_factory=lambda: Page("settled_volumes"))
+    settlement_runs: Page = field(default_factory=lambda: Page("settlement_runs"))
     events: Page = field(default_factory=lambda: Page("events"))
     participation: Page = field(default_factory=lambda: Page("participation"))
     complaints: Page = field(default_factory=lambda: Page("complaints"))
@@ -69,6 +75,7 @@ class Journal:
             DeliveryBelief: self._delivery_belief,
             Statement: self._statement,
             DeliveredVolume: self._delivered_volume,
+            SettlementRunMade: self._settlement_run,
             Remark: self._remark,
             DfsRequirement: self._dfs_requirement,
             DfsBid: self._dfs_bid,
@@ -79,6 +86,7 @@ class Journal:
             PhysicalNotification: self._notification,
             DfsParticipants: self._participants,
             Complaints: self._complaints,
+            **dict.fromkeys(SERVICE_TALK, self._service_talk),
         }
 
     @property
@@ -90,6 +98,7 @@ class Journal:
             state.beliefs,
             state.settlement,
             state.settled_volumes,
+            state.settlement_runs,
             state.events,
             state.participation,
             state.complaints,
@@ -185,6 +194,24 @@ class Journal:
             )
         )
 
+    def _settlement_run(self, made: SettlementRunMade, _: int) -> None:
+        self.state.settlement_runs.rows.append(
+            (
+                made.day.isoformat(),
+                made.settlement_run,
+                made.published_ms,
+                made.meters,
+                made.meters_on_actuals,
+                made.meters_on_own_history,
+                made.meters_on_class_profile,
+                made.meters_unknown,
+                made.metered_wh,
+                made.actual_wh,
+                made.change_gbp_e5,
+                made.total_gbp_e5,
+            )
+        )
+
     def _remark(self, remark: Remark, _: int) -> None:
         self._event(remark.at_ms, remark.kind, remark.who, "", remark.detail)
 
@@ -192,11 +219,13 @@ class Journal:
         price = need.guaranteed_price_gbp_per_mwh
         guaranteed = "" if price is None else f", guaranteed {price:g} GBP/MWh"
         test = ", a test" if need.test else ""
-        detail = f"{need.turn_down_mw:g} MW less{guaranteed}{test}"
+        way = "more" if need.turn_down_mw < 0 else "less"
+        zones = f" in {', '.join(need.zones)}" if need.zones else ""
+        detail = f"{abs(need.turn_down_mw):g} MW {way}{zones}{guaranteed}{test}"
         self._event(now_ms, "dfs_requirement", "dfs", need.event_id, detail)
 
     def _dfs_bid(self, bid: DfsBid, now_ms: int) -> None:
-        detail = f"{bid.unit}: {_each(bid.turn_down_mw)} MW at {bid.price_gbp_per_mwh:g} GBP/MWh"
+        detail = f"{bid.unit}: {each_of(bid.turn_down_mw)} MW at {bid.price_gbp_per_mwh:g} GBP/MWh"
         self._event(now_ms, "dfs_bid", "aggregator", bid.event_id, detail)
         at_ms = (NONE,) * len(bid.turn_down_mw)
         heading = (now_ms, "dfs", bid.unit, bid.event_id, "bid", bid.bid_id)
@@ -204,7 +233,7 @@ class Journal:
 
     def _dfs_result(self, result: DfsResult, now_ms: int) -> None:
         verdict = "accepted" if result.accepted else f"refused: {result.reason}"
-        offer = f"{_each(result.turn_down_mw)} MW at {result.price_gbp_per_mwh:g} GBP/MWh"
+        offer = f"{each_of(result.turn_down_mw)} MW at {result.price_gbp_per_mwh:g} GBP/MWh"
         self._event(now_ms, "dfs_result", "dfs", result.event_id, f"{result.unit}: {offer} {verdict}")
         self._result_levels(result, "accepted" if result.accepted else "refused", now_ms)
 
@@ -223,12 +252,24 @@ class Journal:
 
         self._profile(now_ms, acceptance, acceptance.amendment)
 
-    def bind(self, message: BidOfferAcceptance | DfsResult, now_ms: int) -> None:
-        """Write down what settlement was told of an acceptance or of a cleared bid: only that is settled."""
+    def bind(self, message: Message, now_ms: int) -> None:
+        """Write down what settlement was told of an acceptance, an award or a trade: only that is settled."""
         if isinstance(message, DfsResult):
             self._result_levels(message, "binding" if message.accepted else "unbound", now_ms)
-        else:
+        elif isinstance(message, ServiceAward | ServiceDispatch | WholesaleTrade):
+            told = binding(message)
+            heading = (now_ms, told.service, told.unit, told.reference, told.what, told.telling)
+            self._levels(heading, told.at_ms, told.level_mw, told.price_gbp_per_mwh)
+        elif isinstance(message, BidOfferAcceptance):
             self._profile(now_ms, message, "unbound" if message.amendment == "DEL" else "binding")
+
+    def _service_talk(self, message: Message, now_ms: int) -> None:
+        self._tell(told_of(message), now_ms)
+
+    def _tell(self, told: Told, now_ms: int) -> None:
+        self._event(now_ms, told.kind, told.who, told.reference, told.detail)
+        heading = (now_ms, told.service, told.unit, told.reference, told.what, told.telling)
+        self._levels(heading, told.at_ms, told.level_mw, told.price_gbp_per_mwh)
 
     def _profile(self, now_ms: int, acceptance: BidOfferAcceptance, what: str) -> None:
         number = str(acceptance.number)
@@ -278,8 +319,3 @@ class Journal:
 def service_of(name: str) -> str:
     """The service as `protocol.messages.Service` calls it, in small letters."""
     return "balancing" if name.lower() == "bm" else name.lower()
-
-
-def _each(values_mw: tuple[float, ...]) -> str:
-    """The values, once where they are all the same."""
-    return "/".join(f"{value:g}" for value in (values_mw if len(set(values_mw)) > 1 else values_mw[:1]))

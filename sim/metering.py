@@ -4,7 +4,8 @@ Party `meters`. At the end of each settlement period it takes the registers of e
 enrolled home's boundary meter (whole Wh; gain error drawn once per meter, a maker's bias shared); on the
 morning after, it sends the day's readings. A boundary meter registers the home's base load and all its
 devices, whoever can reach them; what is exported counts as negative import at both meters. A half-hour
-without a reading stays MISSING_WH. Truth is taken at the same moments, for the recorder only.
+without a reading stays MISSING_WH. A day that is collected late (`sim/late_readings.py`) follows by itself,
+to settlement alone (rule R206). Truth is taken at the same moments, for the recorder only.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from sim.fleets import Arms
 from sim.homes import NOT_SMART
 from sim.households import BaseLoad
 from sim.kinds.kind import Part
+from sim.late_readings import NEVER_COMES, MeterKind, delay_days
 from sim.participants import Participants
 from sim.population import Population, has_asset_meter
 from sim.scenario import Scenario
@@ -82,6 +84,7 @@ class MetersState:
     asset_day_wh: Any  # (periods, rows with an asset meter), I16 or I32: a period is written in one run
     boundary_day_wh: Any  # (periods, homes with a device), I16 or I32
     waiting: list[tuple[int, Message]] = field(default_factory=list)  # collected days, and when they are sent
+    late: list[tuple[int, Message]] = field(default_factory=list)  # the same of meters collected later
 
 
 class Meters:
@@ -116,7 +119,7 @@ class Meters:
         After them those that have none and are enrolled to act by hand.
         """
         self.home_cell = population.cell[first_row]
-        self._enrolled = _settled_at_boundary(scenario, population.service[first_row])
+        self._enrolled = _settled_at_boundary(scenario, self._services(population))
         if consenting is not None:
             self._enrolled |= np.isin(self.homes, consenting)
         self._people = people
@@ -135,6 +138,9 @@ class Meters:
         self._wh_type = _wh_type(population, self.home_place, base.most_wh)
         self._cells = len(homes.gsp_names) * len(Service)
         self._gap_key = chance.stream(scenario.seed, Purpose.METER_GAP)
+        self._late = scenario.markets.settlement.late
+        self._late_key = chance.stream(scenario.seed, Purpose.LATE_METER)
+        self._last_day = _last_day_read(scenario)
         self._base_day: tuple[date, I16] | None = None
         self._outbox: list[Envelope] = []
         self.latest: PeriodTruth | None = None
@@ -151,6 +157,12 @@ class Meters:
             boundary_day_wh=self._empty_day(len(self.homes), first_day),
         )
 
+    def _services(self, population: Population) -> I8:
+        """The service that each home is in: of its assets, some may be in none."""
+        service = np.zeros(len(self.homes), np.int8)
+        np.maximum.at(service, self.home_place, population.service)
+        return service
+
     def _add_homes(self, population: Population) -> None:
         """Count in the homes that act by hand."""
         more = np.setdiff1d(population.by_hand, self.homes).astype(np.int64)
@@ -164,16 +176,26 @@ class Meters:
 
     def next_deadline_ms(self) -> int:
         """The end of the running period, or the hour at which a day is sent."""
-        reading_ms = periods.period_bounds_ms(self.state.day, self.state.period)[1]
-        return min([reading_ms, *(due_ms for due_ms, _ in self.state.waiting)], default=NEVER_MS)
+        sent_ms = (due_ms for due_ms, _ in (*self.state.waiting, *self.state.late))
+        return min([self._reading_ms(), *sent_ms], default=NEVER_MS)
+
+    def _reading_ms(self) -> int:
+        """The end of the running period; never, once the last day that anybody settles has been read."""
+        if self.state.day > self._last_day:
+            return NEVER_MS
+        return periods.period_bounds_ms(self.state.day, self.state.period)[1]
 
     def on_deadline(self, now_ms: int) -> None:
         """Read the period that ends now; send what is due."""
-        if periods.period_bounds_ms(self.state.day, self.state.period)[1] <= now_ms:
+        if self._reading_ms() <= now_ms:
             self._read_period(now_ms)
         for _, message in [item for item in self.state.waiting if item[0] <= now_ms]:
             self._outbox += [Envelope("aggregator", message), Envelope("settlement", message)]
         self.state.waiting = [item for item in self.state.waiting if item[0] > now_ms]
+        self._outbox += [
+            Envelope("settlement", message) for due_ms, message in self.state.late if due_ms <= now_ms
+        ]
+        self.state.late = [item for item in self.state.late if item[0] > now_ms]
 
     def take_outbox(self) -> list[Envelope]:
         """What is to be sent."""
@@ -293,8 +315,26 @@ class Meters:
         state.boundary_day_wh[:, self._days_not_collected(day)] = MISSING_WH
         wanted = self._enrolled_by_number
         by_home = np.ascontiguousarray(state.boundary_day_wh[:, wanted].T)
-        boundary = BoundaryReadings(day, self.homes[wanted].astype(np.int32), by_home)
-        return boundary, AssetReadings(day, self.asset_rows, np.ascontiguousarray(state.asset_day_wh.T))
+        by_row = np.ascontiguousarray(state.asset_day_wh.T)
+        homes = self.homes[wanted].astype(np.int32)
+        home_key = self._population.homes.key[self.homes[wanted]]
+        row_key = self._population.plant.device[self.asset_rows]
+        by_home = self._keep_back(day, MeterKind.BOUNDARY, home_key, homes, by_home)
+        by_row = self._keep_back(day, MeterKind.ASSET, row_key, self.asset_rows, by_row)
+        return BoundaryReadings(day, homes, by_home), AssetReadings(day, self.asset_rows, by_row)
+
+    def _keep_back(self, day: date, kind: MeterKind, key: Any, meters: I32, import_wh: Any) -> Any:
+        """The readings that are in time; those of late meters are put off to the morning of each."""
+        if self._late.one_off_share == 0 and self._late.persistent_share == 0:
+            return import_wh
+        delays = delay_days(self._late, self._late_key, np.asarray(key, np.int64), kind, day)
+        told = BoundaryReadings if kind is MeterKind.BOUNDARY else AssetReadings
+        for delay in np.unique(delays[delays > 0]).tolist():
+            due_ms = periods.local_clock_ms(day + timedelta(days=1 + delay), DELIVERY_HOUR, 0)
+            chosen = delays == delay
+            self.state.late.append((due_ms, told(day, meters[chosen], import_wh[chosen])))
+        import_wh[(delays > 0) | (delays == NEVER_COMES)] = MISSING_WH
+        return import_wh
 
     def _days_not_collected(self, day: date) -> Any:
         share = self._scenario.homes.daily_missing_share
@@ -383,6 +423,13 @@ def _read_homes(
             sums[cell[home]] += boundary_wh[home]
         else:
             boundary_wh[home] = MISSING_WH
+
+
+def _last_day_read(scenario: Scenario) -> date:
+    """Under the calendar the last lived day; otherwise meters are read as long as markets talk."""
+    if scenario.markets.settlement.runs == "calendar":
+        return scenario.clock.start + timedelta(days=scenario.clock.days - 1)
+    return date.max
 
 
 def _homes_by_first_row(home: I32) -> tuple[I64, I64, I64]:

@@ -37,6 +37,8 @@ _LONGEST_IN_MEANS = 8.0
 """An own outage lasts at most eight mean lengths, to bound the look back; 0.03 % would be longer."""
 
 _RANDOM_BLOCK_MS = 6 * HOUR_MS
+_DAYS_AFTER = 30
+"""Outages are drawn for so long after the last day: months of settlement need no network."""
 _RANDOM_LOOK_BACK = 4
 """Shared outages of chance: at most one begins per member in six hours; drawn from a day early on."""
 
@@ -320,7 +322,8 @@ def _drawn(
     """Outages of chance of every member of every domain, keyed by the member and six hours of time."""
     rates = random_outages_of(comms)
     first_block = day_start_ms(clock.start) // _RANDOM_BLOCK_MS - _RANDOM_LOOK_BACK
-    end_ms = day_end_ms(clock.start + timedelta(days=clock.days + clock.settlement_days))
+    days_after = min(clock.settlement_days, _DAYS_AFTER)
+    end_ms = day_end_ms(clock.start + timedelta(days=clock.days + days_after))
     key = stream(seed, Purpose.CLOUD_OUTAGE)
     for domain, kind in enumerate(DOMAIN_KINDS):
         every_ms, for_ms = getattr(rates, f"{kind}_every_ms"), getattr(rates, f"{kind}_for_ms")

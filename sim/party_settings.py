@@ -10,7 +10,17 @@ from datetime import date, timedelta
 
 import numpy as np
 
-from aggregator.settings import AggregatorSettings, BalancingSubmission, DfsSubmission, Rules, rules_in_force
+from aggregator.settings import (
+    AggregatorSettings,
+    BalancingSubmission,
+    DfsSubmission,
+    Rules,
+    ServiceRules,
+    ServiceSubmission,
+    rules_in_force,
+)
+from markets.capacity_settings import CapacitySettings
+from markets.procurement_settings import ProcurementSettings
 from markets.settings import (
     FAULT_KINDS,
     AcceptanceScript,
@@ -25,18 +35,23 @@ from markets.settings import (
     SettlementSettings,
 )
 from protocol import periods
-from protocol.messages import Service
+from protocol.messages import I64, Service, ServiceConsents
+from protocol.products import Product
 from protocol.rulebook import RuleError
-from sim import chance
+from protocol.stacking import Primacy
+from sim import chance, service_settings
 from sim.chance import Purpose
-from sim.event_scripts import clock_ms, dfs_script, rules_for
+from sim.event_scripts import capacity_script, clock_ms, dfs_script, rules_for
 from sim.population import Population
 from sim.prices import PriceSeries
 from sim.scenario import Acceptance, Scenario
+from sim.wholesale import supplier_book, trading_settings
 
 _COMPETITOR_BLOCKS = 20
 _SETTLE_AFTER_DAYS = 3
 _LONGEST_PAUSE_DAYS = 400
+_CAPACITY_FAULTS = 6
+"""The capacity market among the markets whose faults are drawn."""
 
 
 def run_days(scenario: Scenario) -> tuple[date, ...]:
@@ -50,6 +65,8 @@ def aggregator_settings(scenario: Scenario) -> AggregatorSettings:
     plain = {field.name: getattr(own, field.name) for field in fields(AggregatorSettings)}
     plain["dfs"] = DfsSubmission(**own.dfs.model_dump())
     plain["balancing"] = BalancingSubmission(**own.balancing.model_dump())
+    order = tuple(dict.fromkeys(map(Product, own.services.order)))
+    plain["services"] = ServiceSubmission(**(own.services.model_dump() | {"order": order}))
     return AggregatorSettings(**plain)
 
 
@@ -61,6 +78,11 @@ def aggregator_rules(scenario: Scenario) -> Rules:
         rules.book("dfs", _last_dfs_day(rules, day)), rules.book("bm", day), scenario.markets.dfs.metering,
         scenario.markets.balancing.metering,
     )  # fmt: skip
+
+
+def service_rules(scenario: Scenario) -> ServiceRules:
+    """What the aggregator goes by in the services besides DFS and the BM, as on the first day."""
+    return ServiceRules(rules_for(scenario).rules_on(scenario.clock.start), Primacy(scenario.markets.primacy))
 
 
 def _last_dfs_day(rules: RulesInForce, day: date) -> date:
@@ -153,18 +175,45 @@ def _fault_plan(scenario: Scenario, market: int, occasions: int) -> FaultPlan:
     return FaultPlan(shares, draws[:, : len(FAULT_KINDS)])
 
 
+def capacity_settings(scenario: Scenario) -> CapacitySettings | None:
+    """Notices, rules and faults of the capacity market; None where nobody is obliged and nothing scripted."""
+    capacity = scenario.markets.capacity
+    if not capacity.share and not capacity.notices:
+        return None
+    notices = enumerate(capacity.notices, start=1)
+    return CapacitySettings(
+        start_ms=_start_ms(scenario),
+        notices=tuple(capacity_script(scenario, number, notice) for number, notice in notices),
+        rules=rules_for(scenario),
+        faults=_fault_plan(scenario, _CAPACITY_FAULTS, max(len(capacity.notices), 1)),
+    )
+
+
+def local_settings(scenario: Scenario, consents: ServiceConsents) -> ProcurementSettings:
+    """What the network operator's mock is told; its faults befall its own events."""
+    faults = _fault_plan(scenario, 2, max(len(service_settings.local_events(scenario)), 1))
+    return service_settings.local_settings(scenario, consents, faults)
+
+
+def constraint_settings(scenario: Scenario, population: Population) -> ProcurementSettings:
+    """What the constraint market's mock is told; its faults befall its own events."""
+    faults = _fault_plan(scenario, 3, max(len(service_settings.constraint_events(scenario)), 1))
+    return service_settings.constraint_settings(scenario, population.registration, faults)
+
+
 def exchange_settings(scenario: Scenario, prices: PriceSeries) -> ExchangeSettings:
-    """Prices of the days that are lived."""
+    """Prices of the days that are lived, and auctions where somebody trades."""
     return ExchangeSettings(
         days=run_days(scenario),
         day_ahead_gbp_per_mwh=prices.day_ahead_gbp_per_mwh,
         system_gbp_per_mwh=prices.system_gbp_per_mwh,
         net_imbalance_mwh=prices.net_imbalance_mwh,
+        trading=trading_settings(scenario, prices) if scenario.markets.wholesale.share else None,
     )
 
 
-def settlement_settings(scenario: Scenario) -> SettlementSettings:
-    """What settlement needs to know of the run."""
+def settlement_settings(scenario: Scenario, home_key: I64 | None = None) -> SettlementSettings:
+    """What settlement needs to know of the run; `home_key` (homes,) where wholesale deviations are traded."""
     return SettlementSettings(
         first_day=scenario.clock.start,
         settle_after_days=min(_SETTLE_AFTER_DAYS, max(scenario.clock.settlement_days - 1, 1)),
@@ -172,6 +221,10 @@ def settlement_settings(scenario: Scenario) -> SettlementSettings:
         dfs_opt_in=False,
         rules=rules_for(scenario),
         bm_metering=scenario.markets.balancing.metering,
+        primacy=scenario.markets.primacy,
+        suppliers=supplier_book(scenario, home_key),
+        calendar=scenario.markets.settlement.runs == "calendar",
+        disputed=frozenset(run_days(scenario)[day] for day in scenario.markets.settlement.disputed),
     )
 
 

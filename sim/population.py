@@ -53,6 +53,7 @@ from sim.registry_file import NOT_TOLD
 from sim.routes import routes_of
 from sim.scenario import ROUTE_NAMES, Comms, Scenario
 from sim.scenario_device_checks import SECTIONS
+from sim.tariffs import StaticTariff, static_tariff, tariff_of_home
 from sim.white_goods import without_goods
 
 KINDS = ("evs", *SECTIONS)
@@ -69,6 +70,7 @@ class Population:
     homes: HomeTable
     heat: I8  # of each home: sim.ownership.Heat
     two_rate: Bools  # of each home: its meter has two rates (Economy 7)
+    tariff: I8  # of each home: place in `sim.tariffs.NAMES`
     parts: tuple[Part, ...]  # part 0: the cars
     home: I32  # place in the HomeTable
     service: I8  # NONE where nobody can be reached
@@ -84,7 +86,9 @@ class Population:
     @property
     def home_registration(self) -> HomeRegistration:
         """What the aggregator is told of the homes that act by hand: all have half-hourly meters."""
-        return HomeRegistration(self.by_hand, np.ones(len(self.by_hand), np.int8))
+        metered = np.ones(len(self.by_hand), np.int8)
+        unit = self.homes.gsp_group[self.by_hand].astype(np.int16)
+        return HomeRegistration(self.by_hand, metered, unit, self.homes.group_names)
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -134,7 +138,8 @@ def make_population(scenario: Scenario) -> Population:
     tariff = None if registry is None else registry.tariff
     two_rate = two_rate_homes(homes, owned.has["storage_heaters"], scenario, tariff)
     told_two_rate = owned.has["storage_heaters"] | (False if tariff is None else tariff == 1)
-    make = _Maker(scenario, homes, told_two_rate, readings)
+    static = static_tariff(scenario.markets.retail, homes, two_rate, scenario.seed)
+    make = _Maker(scenario, homes, told_two_rate, readings, static)
     kinds = make.drawn(owned) if registry is None else make.told(registry)
     first_day = scenario.clock.start - timedelta(days=scenario.clock.history_days)
     parts, reachable = _make_parts(scenario, kinds, periods.day_start_ms(first_day))
@@ -152,6 +157,7 @@ def make_population(scenario: Scenario) -> Population:
         homes=homes,
         heat=owned.heat,
         two_rate=two_rate,
+        tariff=tariff_of_home(static, two_rate),
         parts=parts,
         home=home,
         service=service,
@@ -181,9 +187,15 @@ class _Maker:
     no_homes: I32 = np.empty(0, np.int32)
 
     def __init__(
-        self, scenario: Scenario, homes: HomeTable, two_rate: Bools, readings: HomeReadings | None
+        self,
+        scenario: Scenario,
+        homes: HomeTable,
+        two_rate: Bools,
+        readings: HomeReadings | None,
+        static: StaticTariff | None,
     ) -> None:
         self._scenario, self._homes, self._two_rate = scenario, homes, two_rate
+        self._static = static
         self._base_load = BaseLoad(homes, scenario.homes, scenario.seed, readings=readings)
 
     def drawn(self, owned: Ownership) -> list[Kind]:
@@ -215,7 +227,7 @@ class _Maker:
 
     def cars(self, numbers: I32) -> Cars:
         """The cars of these homes."""
-        return Cars(self._scenario.evs, self._homes, numbers, self._scenario.seed)
+        return Cars(self._scenario.evs, self._homes, numbers, self._scenario.seed, self._static)
 
     def _kind(self, section: str, numbers: I32, scenario: Scenario, roofs: Roofs) -> Kind:
         homes, seed = self._homes, scenario.seed
@@ -232,7 +244,7 @@ class _Maker:
             case "hot_water":
                 return HotWaterCylinders(given, homes, numbers, seed, self._two_rate)
             case "batteries":
-                return HomeBatteries(given, homes, numbers, seed, self._base_load, roofs)
+                return HomeBatteries(given, homes, numbers, seed, self._base_load, roofs, self._static)
             case "pv":
                 return Roofs(given, homes, numbers, seed)
             case "fridges":
@@ -242,7 +254,7 @@ class _Maker:
             case "generators":
                 return Generators(given, homes, numbers, seed)
             case _:
-                return Appliances(given, homes, numbers, seed)
+                return Appliances(given, homes, numbers, seed, self._static)
 
 
 def _reached(scenario: Scenario, section: str, share: float) -> Scenario:

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol.messages import I64, NO_LIMIT_W, Service, Setpoints
-from protocol.periods import HOUR_MS, MINUTE_MS, PERIOD_MS, period_of
+from protocol.periods import HOUR_MS, MINUTE_MS, PERIOD_MS, period_of, period_start_ms
+from protocol.products import Product
 from sim.deliveries import deliveries
 from sim.journal import Page
 from sim.network import DOWN, Carried, Counts, Kind, OutageRow, Outcome
@@ -34,6 +35,7 @@ CHUNKS_AT_ONCE = 24
 SPILL_ROWS = 1_000_000
 PARTS = "parts"
 BALANCING = Service.BALANCING.name.lower()
+FURTHER_SERVICES = frozenset(Product) - {Product.BM, Product.DFS}
 KIND_WORDS = tuple(kind.name.lower() for kind in Kind)
 ARRIVED = (Outcome.DELIVERED, Outcome.BACKFILLED)
 OUTCOME_WORDS = (*(outcome.name.lower() for outcome in Outcome), "duplicated")
@@ -57,6 +59,8 @@ class Layout:
     cells: tuple[tuple[str, str], ...]
     gsps: tuple[tuple[str, str], ...]
     boundary: bool = False  # boundary meters are read live
+    calendar: bool = False  # settlement runs follow the calendar
+    retail: bool = False  # homes are on a time-of-use tariff
 
 
 @dataclass(slots=True)
@@ -97,7 +101,10 @@ class Recorder:
         self.layout = layout
         self.record = record
         self.workers = workers
-        self.tables = {table.name: table for table in recorded(record.level, boundary=layout.boundary)}
+        tables = recorded(
+            record.level, boundary=layout.boundary, calendar=layout.calendar, retail=layout.retail
+        )
+        self.tables = {table.name: table for table in tables}
         self.state = RecorderState()
         self._series = {
             "seconds": Series("seconds", SECOND_MS, 3, len(layout.cells), layout, folder),
@@ -165,7 +172,9 @@ class Recorder:
         )
 
     def true_turn_down(self, unit: str, start_ms: int, wh: int) -> None:
-        """Truly turned down by a unit that is no cell (a DFS Unit) in the period from `start_ms` [Wh]."""
+        """Truly turned down by a unit that is no cell (of DFS, of a further service) in the period from
+        `start_ms` [Wh].
+        """
         self.state.true_wh[unit, start_ms] = wh
 
     def device_events(
@@ -340,9 +349,15 @@ class Recorder:
             )
 
     def _true_turn_down_wh(self, unit: str, service: str, start_ms: int, end_ms: int) -> int:
-        """Without minus with over a unit's enrolled assets between two moments [Wh]."""
+        """Without minus with over a unit's enrolled assets between two moments [Wh].
+
+        Of a unit of a further service the whole period, however short it was called: it is no cell of the
+        second sums.
+        """
         if (unit, start_ms) in self.state.true_wh and end_ms - start_ms == PERIOD_MS:
             return self.state.true_wh[unit, start_ms]
+        if service in FURTHER_SERVICES:
+            return self.state.true_wh.get((unit, period_start_ms(start_ms)), 0)
         start_ms, end_ms = max(start_ms, self.layout.start_ms), min(end_ms, self.layout.end_ms)
         if end_ms <= start_ms:
             return 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,15 @@ import numpy as np
 
 from aggregator.loop import Aggregator
 from markets.balancing import BalancingMarket
+from markets.capacity_market import CapacityMarket
+from markets.constraint_market import ConstraintMarket
 from markets.dfs import DfsMarket
+from markets.dso import DistributionOperator
 from markets.exchange import Exchange
 from markets.settlement import Settlement
 from protocol import periods
 from protocol.messages import (
+    I32,
     MISSING_WH,
     AcceptanceResponse,
     BidOfferAcceptance,
@@ -33,14 +37,20 @@ from protocol.messages import (
     OperationalMetering,
     PhysicalNotification,
     Service,
+    ServiceAward,
+    ServiceDispatch,
+    ServiceUnit,
     Technology,
+    WholesaleTrade,
 )
 from protocol.party import NEVER_MS, Party
-from sim import checkpoint, invariants, party_settings
+from sim import checkpoint, invariants, party_settings, service_settings
 from sim.access_devices import AccessDevices
+from sim.bills import Bills
 from sim.by_technology import Sums, sums_of_part
 from sim.churn import WORDS, make_churn
 from sim.consents import consenting_homes, service_consents
+from sim.enrolment import enrolled_by_rules
 from sim.faults import Fault
 from sim.fleet import MJ_PER_WH, Fleet
 from sim.fleets import Arms, Fleets
@@ -70,23 +80,27 @@ from sim.registered import with_count
 from sim.run_folder import MANIFEST, RunFolder, RunFolderError
 from sim.scenario import Scenario
 from sim.scenario_file import load_scenario
+from sim.service_talk import SERVICE_TALK
 from sim.stale_leader import StaleLeader
 from sim.threads import Threads
 from sim.vendor_clouds import make_vendor_clouds
 from sim.weather_files import weather_of
+from sim.wholesale import trader
 from sim.world import MORNING_AFTER_MS, World
 
 CHECKPOINTS = "checkpoints"
 INPUTS = "inputs.json"
 FORECAST_DAYS = 2
 MARKET_TALK = (
-    AcceptanceResponse, BidOfferAcceptance, DfsBid, DfsCancellation, DfsRequirement, DfsResult,
+    AcceptanceResponse, BidOfferAcceptance, DfsBid, DfsCancellation, DfsRequirement, DfsResult, *SERVICE_TALK,
 )  # fmt: skip
 """What the events table tells of the talk between `TRADERS`.
 
 Settlement hears copies of some of these, which are not told twice.
 """
-TRADERS = ("aggregator", "balancing", "dfs")
+BINDING = (BidOfferAcceptance, DfsResult, ServiceAward, ServiceDispatch, WholesaleTrade)
+"""What settlement goes by."""
+TRADERS = ("aggregator", "balancing", "capacity_market", "constraint_market", "dfs", "dso", "exchange")
 LAST_LOOK_MS = 900_000
 """So long after the last day the aggregator still wakes, to end what ended at midnight.
 
@@ -114,6 +128,8 @@ class RunState:
     unit_of_row: np.ndarray[Any, np.dtype[np.int16]]
     unit_of_home: np.ndarray[Any, np.dtype[np.int16]]
     unit_names: list[str]
+    service_units: dict[str, I32] = field(default_factory=dict)
+    """The rows of each unit of a further service; a row may be in several."""
 
 
 def run_scenario(
@@ -198,7 +214,7 @@ class Run:
     def __init__(
         self, scenario: Scenario, folder: RunFolder, *, workers: int = 1, data: Path | None = None
     ) -> None:
-        self.population = make_population(scenario)
+        self.population, self._left_out = enrolled_by_rules(make_population(scenario), scenario)
         scenario = with_count(scenario, self.population.registry)
         self.scenario, self.data = scenario, data
         self.folder = folder
@@ -235,6 +251,7 @@ class Run:
         self.meters = Meters(
             scenario, population, base, arms, first_day, self.churn, self.households, consenting
         )
+        self.bills = self._bills()
         self.access_devices = (
             AccessDevices(scenario, population, base, self.start_ms, self.end_ms) if reads_boundary else None
         )
@@ -316,7 +333,16 @@ class Run:
                 for k, gsp in enumerate(homes.gsp_names)
             ),
             boundary=self.access_devices is not None,
+            calendar=self.scenario.markets.settlement.runs == "calendar",
+            retail=self.bills is not None,
         )
+
+    def _bills(self) -> Bills | None:
+        """Bills of the homes whose meters are lived; None where nobody is on a time-of-use tariff."""
+        retail, homes = self.scenario.markets.retail, self.meters.homes
+        if not retail.share:
+            return None
+        return Bills(retail, homes, self.population.tariff[homes], self.days[0], len(self.days))
 
     def _parties(self) -> dict[str, Party]:
         scenario = self.scenario
@@ -325,6 +351,8 @@ class Run:
             party_settings.aggregator_rules(scenario),
             each=self.threads.each,
             vendors=integrations(self._vendors()),
+            services=party_settings.service_rules(scenario),
+            trader=trader(scenario),
         )
         parties: list[Any] = [
             aggregator,
@@ -336,13 +364,27 @@ class Run:
             self.journal,
             self.meters,
             self.people,
-            Settlement(party_settings.settlement_settings(scenario)),
+            Settlement(party_settings.settlement_settings(scenario, self.population.homes.key)),
         ]
+        capacity = party_settings.capacity_settings(scenario)
+        if capacity is not None:
+            parties.append(CapacityMarket(capacity))
+        parties += self._buyers()
         if self.stale_leader is not None:
             parties.append(self.stale_leader)
         if self.access_devices is not None:
             parties.append(self.access_devices)
         return {party.name: party for party in parties}
+
+    def _buyers(self) -> list[Any]:
+        """Who buys distribution and constraint services: only where anything is offered or asked for."""
+        buyers: list[Any] = []
+        scenario, consents = self.scenario, self.consents
+        if consents is not None and service_settings.in_use(service_settings.local_services(scenario)):
+            buyers.append(DistributionOperator(party_settings.local_settings(scenario, consents)))
+        if consents is not None and service_settings.in_use(service_settings.constraint_services(scenario)):
+            buyers.append(ConstraintMarket(party_settings.constraint_settings(scenario, self.population)))
+        return buyers
 
     def _vendors(self) -> dict[str, tuple[str, ...]]:
         """Vendor profiles by route, and those that a registry tells."""
@@ -377,6 +419,8 @@ class Run:
             if self.consents is not None:
                 self.parties[name].receive(self.consents, self.start_ms)
             self.parties[name].receive(registration, self.start_ms)
+        if "capacity_market" in self.parties:
+            self.parties["capacity_market"].receive(registration, self.start_ms)
         arms = self.world.arms
         self.meters.arms = self.people.arms = Arms(self.fleet, self.fleet, self.beyond)
         self.people.begin()
@@ -397,6 +441,10 @@ class Run:
         self.recorder.outages(self.network.outage_rows())
         for kind, detail in named_faults(self.scenario):
             self.recorder.event(self.start_ms, kind, "scenario", detail=detail)
+        for left_out in self._left_out:
+            self.recorder.event(
+                self.start_ms, "not_eligible", "registry", left_out.product.value, left_out.detail
+            )
         for warning in self._warnings():
             self.recorder.event(
                 self.start_ms, warning.code, "importer", Path(warning.file).name, warning.what
@@ -448,7 +496,7 @@ class Run:
             self.journal.receive(message, mail.due_ms)
         if mail.to == "settlement" and isinstance(message, PhysicalNotification):
             self.journal.receive(message, mail.due_ms)
-        elif mail.to == "settlement" and isinstance(message, BidOfferAcceptance | DfsResult):
+        elif mail.to == "settlement" and isinstance(message, BINDING):
             self.journal.bind(message, mail.due_ms)
         if isinstance(message, OperationalMetering) and mail.to == "balancing":
             names = self.population.homes.group_names
@@ -458,6 +506,8 @@ class Run:
             self.state.unit_of_row[np.isin(self.population.home, message.homes)] = len(self.state.unit_names)
             self.state.unit_of_home[np.isin(self.meters.homes, message.homes)] = len(self.state.unit_names)
             self.state.unit_names.append(message.unit)
+        elif isinstance(message, ServiceUnit) and mail.to == "settlement":
+            self.state.service_units[message.unit] = message.rows
 
     def _watch(self) -> None:
         for place, part in enumerate(self.population.parts):
@@ -475,6 +525,7 @@ class Run:
             "fleet": self.fleet,
             "without": self.without,
             **({} if self.beyond is None else {"beyond": self.beyond}),
+            **({} if self.bills is None else {"bills": self.bills}),
             "network": self.network,
             "world": self.world,
             "recorder": self.recorder,
@@ -564,6 +615,12 @@ class Run:
         )
         self._write_true_turn_down(truth)
         self._write_technologies(truth)
+        if self.bills is not None:
+            self.bills.add(
+                truth.start_ms,
+                truth.base_wh + self._by_home(truth.row_import_wh),
+                truth.base_without_wh + self._by_home(truth.row_without_wh),
+            )
         if self.recorder.wants("home_half_hourly"):
             self._write_home_half_hours(truth)
 
@@ -586,9 +643,15 @@ class Run:
         return cells.reshape(units, -1, len(Service)).sum(axis=1).reshape(-1)
 
     def _write_true_turn_down(self, truth: PeriodTruth) -> None:
-        """What each DFS Unit truly delivered in a period: without minus with, by devices and by hand."""
+        """What each unit that is no cell truly delivered in a period: without minus with, by devices and by
+        hand.
+        """
+        if not self.state.unit_names and not self.state.service_units:
+            return
+        turned_down = truth.row_without_wh.astype(np.int64) - truth.row_import_wh
+        for unit, rows in self.state.service_units.items():
+            self.recorder.true_turn_down(unit, truth.start_ms, int(turned_down[rows].sum()))
         if self.state.unit_names:
-            turned_down = truth.row_without_wh.astype(np.int64) - truth.row_import_wh
             left_off = truth.base_without_wh.astype(np.int64) - truth.base_wh
             sums = self._by_dfs_unit(self.state.unit_of_row, turned_down)
             sums += self._by_dfs_unit(self.state.unit_of_home, left_off)
@@ -631,6 +694,7 @@ class Run:
         self._watch_money()
         self.recorder.comms(self.network.take_counts(2**62))
         self._write_registry_changes()
+        self._write_bills()
         tables = self.recorder.finish(self.journal.pages)
         degraded = self._degraded()
         manifest = make_manifest(
@@ -641,6 +705,12 @@ class Run:
         self.folder.remove_tree(CHECKPOINTS)
         self.recorder.forget_parts()
         return RunOutcome(self.folder.path, degraded, interrupted=False)
+
+    def _write_bills(self) -> None:
+        if self.bills is not None:
+            self.recorder.rows("retail", **self.bills.by_tariff())
+            if self.recorder.wants("bills"):
+                self.recorder.rows("bills", **self.bills.by_home())
 
     def _write_registry_changes(self) -> None:
         if self.churn is None or not len(self.churn.state.ledger["rows"]):

@@ -41,6 +41,7 @@ from sim.scenario_services import (
     Retail,
     Wholesale,
 )
+from sim.scenario_settlement import SettlementRuns
 
 SCHEMA_VERSION = 1
 
@@ -67,7 +68,10 @@ class Clock(Model):
         default=14, ge=0, le=60, description="meter history lived before day one, for baselines"
     )
     settlement_days: int = Field(
-        default=2, ge=0, le=30, description="days after the last one on which meters and markets still talk"
+        default=2,
+        ge=0,
+        le=1_000,
+        description="days after the last one on which meters and markets still talk; RF is some 430 after",
     )
     checkpoint_every_ms: Duration = Field(default=3_600_000, ge=60_000)
 
@@ -472,6 +476,45 @@ class BalancingSubmission(Model):
     step_gbp_per_mwh: Price = Field(default=40.0, description="dearer per further pair")
 
 
+FurtherService = Literal[
+    "restore",
+    "dynamic",
+    "secure",
+    "sustain",
+    "sustain_h",
+    "tcm",
+    "lcm",
+    "wholesale",
+    "capacity_market",
+]
+"""A service besides DFS and the BM (`protocol.products.Product`)."""
+
+
+class ServiceSubmission(Model):
+    """How the aggregator sells the services besides DFS and the BM."""
+
+    utilisation_gbp_per_mwh: Price = Field(
+        default=150.0, description="asked for energy, at most the buyer's ceiling; assumed"
+    )
+    availability_gbp_per_mw_h: Price = Field(
+        default=5.0, description="asked for standing by, at most the buyer's ceiling; assumed"
+    )
+    order: Annotated[tuple[FurtherService, ...], Field(max_length=9)] = Field(
+        default=(
+            "restore",
+            "dynamic",
+            "secure",
+            "sustain",
+            "sustain_h",
+            "tcm",
+            "lcm",
+            "wholesale",
+            "capacity_market",
+        ),
+        description="in which an asset is entered, as far as rules allow it beside earlier ones; assumed",
+    )
+
+
 class Aggregator(Model):
     """The control loop under test."""
 
@@ -513,15 +556,22 @@ class Aggregator(Model):
     )
     dfs: DfsSubmission = DfsSubmission()
     balancing: BalancingSubmission = BalancingSubmission()
+    services: ServiceSubmission = ServiceSubmission()
 
 
 class DfsEvent(Model):
-    """One published requirement."""
+    """One published requirement; negative megawatts ask for demand to be turned up (from May 2026 on)."""
 
     day: EveryDay = 0
     start: ClockTime
     end: ClockTime
-    turn_down_mw: Megawatts = Field(gt=0)
+    turn_down_mw: Megawatts
+    zones: Annotated[tuple[Name, ...], Field(max_length=14)] = Field(
+        default=(), description="GSP Groups whose units may bid; empty: all (from May 2026 on)"
+    )
+    zonal_caps_mw: dict[Name, Megawatts] = Field(
+        default_factory=dict, description="the most that is bought in a zone, by GSP Group"
+    )
     guaranteed_price_gbp_per_mwh: Price | None = None
     test: bool = False
     published: ClockTime | None = Field(default=None, description="None: as the rules' notice says")
@@ -604,9 +654,14 @@ class Markets(Model):
     wholesale: Wholesale = Wholesale()
     capacity: CapacityMarket = CapacityMarket()
     retail: Retail = Retail()
+    enrolment: Literal["shares", "rules"] = Field(
+        default="shares",
+        description="of those meant for DFS and the BM: all, or only who is eligible on the day",
+    )
     primacy: Literal["eso_first", "dso_first", "contract_first"] = Field(
         default="eso_first", description="who goes first where two services claim the same asset"
     )
+    settlement: SettlementRuns = SettlementRuns()
     faults: MarketFaults = MarketFaults()
     rules: dict[str, dict[str, float | int | bool | str]] = Field(
         default_factory=dict, description="overrides of single rules, by rulebook: {dfs: {min_unit_mw: 0.1}}"

@@ -26,15 +26,23 @@ from protocol.rulebook import RuleError, load_rulebook, rulebook_names
 from sim.head_ends import profile_names
 from sim.quantity import CLOCK_TIME, MEGAWATTS, POWER
 from sim.scenario import ROUTE_NAMES, Acceptance, DfsEvent, Outage, RecordLevel, Scenario
+from sim.scenario_capacity_checks import CAPACITY_RULES
 from sim.scenario_device_checks import DEVICE_RULES, SECTIONS
+from sim.scenario_dfs_checks import DFS_RULES
 from sim.scenario_errors import GSP_GROUPS, Finding, Where
+from sim.scenario_retail_checks import RETAIL_RULES
+from sim.scenario_service_checks import SERVICE_RULES, service_windows
+from sim.scenario_services import CapacityNotice, ServiceEvent
 
 MOST_REFERENCE_HOMES = 20_000
 """One SimPy process per device is some hundred times slower than the fast engine."""
 MOST_HOMES_WITH_DEVICES_RECORDED = 200_000
 
-_TIMES = ("start", "end", "published", "cancelled", "issued")
-"""Keys of clock times that an event or an acceptance may have."""
+P415_FROM = date(2024, 11, 7)
+"""Source: as `vtp_wholesale` in protocol/rulebooks/bsc.yaml."""
+
+_TIMES = ("start", "end", "published", "cancelled", "issued", "withdrawn")
+"""Keys of clock times that an event, an acceptance or a notice may have."""
 _DAY_MINUTES = 24 * 60
 _PERIOD_MINUTES = 30
 _DAYS_PER_YEAR = 365
@@ -42,6 +50,7 @@ _ROUNDING = 1e-6
 
 _EVENTS: Where = ("markets", "dfs", "events")
 _ACCEPTANCES: Where = ("markets", "balancing", "acceptances")
+_NOTICES: Where = ("markets", "capacity", "notices")
 _OUTAGES: Where = ("comms", "outages")
 _CHURN: Where = ("churn", "events")
 
@@ -306,7 +315,7 @@ def dfs_events_can_be_held(scenario: Scenario) -> Iterator[Finding]:
             what = f"BL01 knows no baseline of the last hour of {day}"
             allowed = "an end up to 23:00: earlier days have no settlement periods 49 and 50"
             yield Finding("S073", (*at, "end"), what, allowed, reads)
-        elif not broken and event.end > event.start:
+        elif not broken and event.end > event.start and event.turn_down_mw:
             yield from _timetable_fault(scenario, i, event, at, reads)
 
 
@@ -390,14 +399,50 @@ def boundary_meters_are_read(scenario: Scenario) -> Iterator[Finding]:
         )
 
 
+def settlement_runs_are_reached(scenario: Scenario) -> Iterator[Finding]:
+    """Under the calendar a day waits for its runs, and only there for late meters (rules R205, R206)."""
+    chosen, at = scenario.markets.settlement, ("markets", "settlement")
+    if chosen.runs == "calendar":
+        yield from _runs_missed(scenario)
+    elif chosen.late.one_off_share or chosen.late.persistent_share:
+        what = "meters are late, and each day is settled once, when its readings are there"
+        yield Finding("S156", (*at, "late"), what, "`runs: calendar`", ((*at, "runs"),))
+    for i, day in enumerate(chosen.disputed):
+        if day >= scenario.clock.days:
+            reads: tuple[Where, ...] = (("clock", "days"),)
+            allowed = f"0 to {scenario.clock.days - 1}"
+            yield Finding("S061", (*at, "disputed", i), "no day of the run", allowed, reads)
+
+
 def market_faults_befall_something(scenario: Scenario) -> Iterator[Finding]:
     """Faults of markets that say nothing: without an event, an acceptance or a system need."""
     markets = scenario.markets
-    busy = markets.dfs.events or markets.balancing.acceptances or markets.balancing.need.enabled
+    scripted = (markets.dfs.events, markets.balancing.acceptances, markets.capacity.notices)
+    busy = any(scripted) or markets.balancing.need.enabled or any(service_windows(scenario))
     for kind, share in markets.faults:
         if share and not busy:
             what = "a market fault, and no market says anything"
-            yield Finding("W004", ("markets", "faults", kind), what, "an event, an acceptance or a need")
+            yield Finding(
+                "W004", ("markets", "faults", kind), what, "an event, an acceptance, a notice or a need"
+            )
+
+
+def wholesale_can_be_traded(scenario: Scenario) -> Iterator[Finding]:
+    """Every home has one Supplier; there is an auction to trade in, and on the day a law that allows it."""
+    wholesale, at = scenario.markets.wholesale, ("markets", "wholesale")
+    total = math.fsum(wholesale.suppliers.values())
+    if abs(total - 1) > _ROUNDING:
+        what = f"the shares of the Suppliers add up to {100 * total:.4g} %"
+        yield Finding("S145", (*at, "suppliers"), what, "shares that add up to 100 %")
+    names = wholesale.auctions
+    if len(set(names)) < len(names):
+        yield Finding("S146", (*at, "auctions"), "an auction named twice", "each at most once")
+    elif wholesale.share and not names:
+        yield Finding("S146", (*at, "auctions"), "no auction to trade in", "at least one", ((*at, "share"),))
+    on = scenario.markets.rules_date or scenario.clock.start
+    if wholesale.share and on < P415_FROM:
+        what = f"nobody may trade deviations before {P415_FROM} (P415)"
+        yield Finding("W004", (*at, "share"), what, "a later `clock.start`", (("clock", "start"),))
 
 
 _HEAT_SECTIONS = ("heat_pumps", "storage_heaters", "resistive_heaters", "hot_water")
@@ -442,23 +487,38 @@ RULES: tuple[Callable[[Scenario], Iterator[Finding]], ...] = (
     bands_can_be_met,
     services_have_cars,
     boundary_meters_are_read,
+    settlement_runs_are_reached,
     market_faults_befall_something,
     people_can_take_part,
+    wholesale_can_be_traded,
+    *DFS_RULES,
     *DEVICE_RULES,
+    *SERVICE_RULES,
+    *CAPACITY_RULES,
+    *RETAIL_RULES,
 )
 
 
-def _windows(scenario: Scenario) -> Iterator[tuple[Where, DfsEvent | Acceptance]]:
+def _windows(
+    scenario: Scenario,
+) -> Iterator[tuple[Where, DfsEvent | Acceptance | CapacityNotice | ServiceEvent]]:
     for i, event in enumerate(scenario.markets.dfs.events):
         yield (*_EVENTS, i), event
     for i, acceptance in enumerate(scenario.markets.balancing.acceptances):
         yield (*_ACCEPTANCES, i), acceptance
+    for i, notice in enumerate(scenario.markets.capacity.notices):
+        yield (*_NOTICES, i), notice
+    yield from service_windows(scenario)
 
 
 def _happenings(scenario: Scenario) -> Iterator[tuple[Where, int, list[tuple[str, int]]]]:
     """Whatever has a day: where it stands, its day, its clock times on that day by key."""
     for at, window in _windows(scenario):
         times = {key: getattr(window, key, None) for key in _TIMES}
+        if getattr(window, "published_days_before", 0):
+            del times["published"]  # of another day
+        if getattr(window, "repeat", "once") != "once":
+            times = {}  # on a day of many that leaves such a time out, it is moved or not held
         yield at, window.day, [(key, minutes) for key, minutes in times.items() if minutes is not None]
     for i, outage in enumerate(scenario.comms.outages):
         yield (*_OUTAGES, i), outage.day, [("start", outage.start)]
@@ -490,6 +550,29 @@ def _rulebook_fault(
         load_rulebook(book, on, overrides)
     except RuleError as error:
         yield Finding("S072", at, str(error), reads=reads)
+
+
+def _runs_missed(scenario: Scenario) -> Iterator[Finding]:
+    # Here because it is heavy to import and few scenarios wait for settlement.
+    from protocol.settlement_calendar import timetable
+    from sim.event_scripts import rules_for
+
+    clock = scenario.clock
+    last = clock.start + timedelta(days=clock.days - 1)
+    disputed = clock.days - 1 in scenario.markets.settlement.disputed
+    try:
+        runs = timetable(last, rules_for(scenario).book("bsc", last), disputed)
+    except RuleError as error:
+        yield Finding("S072", ("markets", "settlement", "runs"), str(error), reads=(("clock", "start"),))
+        return
+    days = [(item.run, (item.on - last).days) for item in runs]
+    missed = [(run, after) for run, after in days if after > clock.settlement_days]
+    if missed:
+        what = f"the run ends before {', '.join(run for run, _ in missed)} of {last}"
+        allowed = f"{days[0][1]} for {days[0][0]}, {days[-1][1]} for {days[-1][0]}"
+        reads: tuple[Where, ...] = (("clock",), ("markets", "settlement", "runs"))
+        code = "S155" if len(missed) == len(days) else "W155"
+        yield Finding(code, ("clock", "settlement_days"), what, allowed, reads)
 
 
 def _timetable_fault(

@@ -84,6 +84,26 @@ CODES: Mapping[str, Kind] = MappingProxyType({
     "S076": Kind("a route that is down more than up", "outages and bursts are shorter than the time between"),
     "S077": Kind("a power cut that is not whole", "a region's outage of all messages, both ways"),
     "S079": Kind("metered where no meter is read", "read boundary meters live, or meter assets"),
+    # Further services
+    "S135": Kind("a zone or GSP that no home has", "see the names allowed; `_A/cmz00`, `_A00`"),
+    "S136": Kind("an event of a service that cannot be held", "as its rules say: length, direction, time"),
+    "S137": Kind("a call or stop outside its event", "call within the window, stop within the call"),
+    "S138": Kind("an unknown boundary", "name one of `markets.constraint.boundaries`"),
+    "S145": Kind("Suppliers without whole shares", "make their shares add up to 100 %"),
+    "S146": Kind("auctions in which nobody can trade", "name at least one, and each once"),
+    # Capacity and retail
+    "S150": Kind("a capacity notice that cannot be given", "half hours, told and withdrawn in time"),
+    "S151": Kind("two capacity notices at one time", "one at a time; the greater share holds for all of it"),
+    "S152": Kind("capacity without an auction's price", "from October 2022 on, or set the price as a rule"),
+    "S153": Kind("tariff hours that cannot be priced", "half hours, each in one window"),
+    "S155": Kind("settlement runs that the run does not reach", "raise `clock.settlement_days`"),
+    "S156": Kind("late meters where nothing waits for them", "`markets.settlement.runs: calendar`"),
+    # The Demand Flexibility Service of a day
+    "S158": Kind("turn-up of an edition that buys none", "editions from 18 May 2026 on turn demand up"),
+    "S159": Kind("zones of an edition that knows none", "editions from 18 May 2026 on buy by zone"),
+    "S160": Kind("DFS metered at the asset where it may not be", "`boundary`, or the derogation named"),
+    "S161": Kind("a cap that no bid can stand under", "more than 0 MW, of a zone that the event is for"),
+    "S162": Kind("an event that asks for nothing", "megawatts above 0, or below to turn demand up"),
     # Warnings: the run goes on
     "W001": Kind(
         "a local time that occurs twice, or a deadline in the hour left out",
@@ -93,6 +113,7 @@ CODES: Mapping[str, Kind] = MappingProxyType({
     "W003": Kind("asked for more than the cars can give", "a check of units: MW, shares, number of homes"),
     "W004": Kind("something set that nothing uses", "remove it, or switch on what uses it"),
     "W005": Kind("a tight deadline", "drivers may find their cars short of the target"),
+    "W155": Kind("the run ends before the last settlement run", "later runs of its days are not made"),
 })  # fmt: skip
 """Codes starting with S stop before anything is done; codes starting with W are counted in the report."""
 

@@ -27,7 +27,9 @@ class Column:
 class Table:
     """One table. `order` names the columns that rows are sorted by (ties by all the others, from the left);
     rows with equal `order` are added up over the columns `summed`. `streamed` tables arrive in their order
-    already and may be larger than memory; `boundary` ones are there where boundary meters are read live.
+    already and may be larger than memory; `boundary` ones are there where boundary meters are read live,
+    `calendar` ones where settlement runs follow the calendar, `retail` ones where homes are on a time-of-use
+    tariff.
     """
 
     name: str
@@ -38,6 +40,8 @@ class Table:
     summed: tuple[str, ...] = ()
     streamed: bool = False
     boundary: bool = False
+    calendar: bool = False
+    retail: bool = False
 
     def column(self, name: str) -> Column:
         """The column of that name. Raises KeyError."""
@@ -51,6 +55,7 @@ _UNIT = Column("unit", "word", "the BM Unit or DFS Unit; one per GSP Group")
 _SERVICE = Column("service", "word", "what the assets are enrolled in: none, dfs or balancing")
 _ROW = Column("row", "int", "the asset, as the aggregator numbers it")
 _HOME = Column("home", "int", "the home")
+_TARIFF = Column("tariff", "word", "single_rate, static (time of use) or economy_7")
 
 _ALL: tuple[Table, ...] = (
     Table(
@@ -342,15 +347,15 @@ _ALL: tuple[Table, ...] = (
         (
             Column("line", "int", "in the order in which they were heard"),
             Column("heard_ms", "time", "when it was heard"),
-            Column("service", "word", "dfs or balancing"),
+            Column("service", "word", "dfs, balancing, or another of `protocol.products.Product`"),
             _UNIT,
-            Column("reference", "word", "event, acceptance number, or empty for a notification"),
+            Column("reference", "word", "event, acceptance, order or signal; empty for a notification"),
             Column(
                 "what",
                 "word",
-                "bid, accepted, refused, fpn, ORI, UPD, DEL; binding, unbound: as settlement has it",
+                "bid, accepted, refused, fpn, nominated, dispatch, ORI, UPD, DEL; (un)binding: as settled",
             ),
-            Column("telling", "word", "bid id, number and time of acceptance, or period notified"),
+            Column("telling", "word", "offer or order id, number and time of acceptance, period or day"),
             Column("place", "int", "period of the bid or corner of the profile, from 0"),
             Column("at_ms", "time", "start of the period, or the corner; a bid does not say", nullable=True),
             Column("level_mw", "float", "turn-down of a bid; level of a profile, export positive [MW]"),
@@ -407,6 +412,26 @@ _ALL: tuple[Table, ...] = (
         ("line",),
     ),
     Table(
+        "settlement_runs",
+        "Every settlement run of every Settlement Day, under `runs: calendar`.",
+        (
+            Column("day", "word", "the Settlement Day"),
+            Column("settlement_run", "word", "II, SF, R1, R2, R3, RF or DF"),
+            Column("published_ms", "time", "when its results came out"),
+            Column("meters", "int", "meters whose readings the day's settlement uses"),
+            Column("meters_on_actuals", "int", "of them, with every half-hour collected"),
+            Column("meters_on_own_history", "int", "half-hours estimated from their own like days"),
+            Column("meters_on_class_profile", "int", "half-hours estimated by the profile of their class"),
+            Column("meters_unknown", "int", "half-hours that nothing could be said of"),
+            Column("metered_wh", "wide", "their energy, collected or estimated, either way [Wh]"),
+            Column("actual_wh", "wide", "what of it was collected [Wh]"),
+            Column("change_gbp_e5", "wide", "what the run changed, paid to the aggregator [1e-5 GBP]"),
+            Column("total_gbp_e5", "wide", "the day's result as it stands with the run [1e-5 GBP]"),
+        ),
+        ("published_ms", "day"),
+        calendar=True,
+    ),
+    Table(
         "settled_volumes",
         "What settlement found for each unit, event or acceptance, and settlement period.",
         (
@@ -443,6 +468,39 @@ _ALL: tuple[Table, ...] = (
         ),
         ("row", "ready_by_ms"),
     ),
+    Table(
+        "retail",
+        "What the homes of each tariff owe their Supplier for a day; where some are on a static one.",
+        (
+            Column("day", "word", "Settlement Day"),
+            _TARIFF,
+            Column("homes", "int", "homes on it, of those with a device"),
+            Column("import_mwh", "float", "import, half-hour by half-hour net at the boundary [MWh]"),
+            Column("price_gbp_per_mwh", "float", "mean that they paid [GBP/MWh]"),
+            Column("amount_gbp_e5", "wide", "their bills together [1e-5 GBP]"),
+            Column("without_mwh", "float", "import had nobody been instructed [MWh]"),
+            Column("without_gbp_e5", "wide", "their bills had nobody been instructed [1e-5 GBP]"),
+            Column("payer", "word", "who pays"),
+            Column("payee", "word", "who is paid"),
+        ),
+        ("day", "tariff"),
+        retail=True,
+    ),
+    Table(
+        "bills",
+        "What each home with a device owes its Supplier for the run; where some are on a static tariff.",
+        (
+            _HOME,
+            _TARIFF,
+            Column("import_wh", "wide", "import, half-hour by half-hour net at the boundary [Wh]"),
+            Column("without_wh", "wide", "the same without instructions [Wh]"),
+            Column("bill_gbp_e5", "wide", "its bill [1e-5 GBP]"),
+            Column("without_gbp_e5", "wide", "its bill without instructions [1e-5 GBP]"),
+        ),
+        ("home",),
+        level=RecordLevel.HOMES,
+        retail=True,
+    ),
 )
 
 TABLES: dict[str, Table] = {table.name: table for table in _ALL}
@@ -451,7 +509,19 @@ TABLES: dict[str, Table] = {table.name: table for table in _ALL}
 _LEVELS = (RecordLevel.PORTFOLIO, RecordLevel.HOMES, RecordLevel.DEVICES)
 
 
-def recorded(level: RecordLevel, *, boundary: bool = False) -> tuple[Table, ...]:
-    """The tables that a run of this level writes; `boundary`: boundary meters are read live."""
+def recorded(
+    level: RecordLevel, *, boundary: bool = False, calendar: bool = False, retail: bool = False
+) -> tuple[Table, ...]:
+    """The tables that a run of this level writes.
+
+    `boundary`: boundary meters are read live; `calendar`: settlement runs follow the calendar; `retail`:
+    homes are on a time-of-use tariff.
+    """
     wanted = [table for table in _ALL if _LEVELS.index(table.level) <= _LEVELS.index(level)]
-    return tuple(table for table in wanted if boundary or not table.boundary)
+    return tuple(
+        table
+        for table in wanted
+        if (boundary or not table.boundary)
+        and (calendar or not table.calendar)
+        and (retail or not table.retail)
+    )

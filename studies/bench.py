@@ -316,6 +316,18 @@ def one_decision(assets: int) -> Figure:
     return Figure("one dispatch decision", assets, assets, 1, look_s + choose_s + tell_s, _peak_gb(), detail)
 
 
+def settled_month(mpans: int) -> Figure:
+    """A month of half-hours of so many MPANs settled in every service (`studies/bench_settlement.py`)."""
+    from studies.bench_settlement import measure as settle
+
+    cost = settle(mpans)
+    half_hours = mpans * cost.days * 48
+    detail = {"days": float(cost.days), "busy_s": cost.busy_s, "lines": float(len(cost.lines))}
+    return Figure(
+        "a month settled in every service", mpans, mpans, half_hours, cost.wall_s, cost.peak_gb, detail
+    )
+
+
 def memory_floor(homes: int) -> Figure:
     """What it takes only to read and write the fleet's state once a minute for a day, at memory bandwidth."""
     import numpy as np
@@ -344,6 +356,7 @@ MEASURES: dict[str, Callable[[int], Figure]] = {
     "fast_twin_of_peer": fast_twin_of_peer,
     "one_decision": one_decision,
     "memory_floor": memory_floor,
+    "settled_month": settled_month,
 }
 
 
@@ -388,8 +401,10 @@ def main(arguments: list[str]) -> int:
     decision = measure("one_decision", CURVE_HOMES[-1])
     mixed_fleets = [measure("mixed_alone", homes) for homes in MIXED_HOMES]
     mixed = [measure("mixed_scenario", homes) for homes in MIXED_HOMES]
+    months = [measure("settled_month", mpans) for mpans in MIXED_HOMES]
     _draw(alone, whole)
     page = _page(alone, whole, peer, twin, floor, decision) + _mixed_page(mixed_fleets, mixed)
+    page += _settlement_page(months)
     PAGE.write_text(page, encoding="utf-8")
     print(f"\n{PAGE.relative_to(ROOT)} and {PICTURE.relative_to(ROOT)} written")
     return 0
@@ -488,6 +503,25 @@ state, make and day of a device are five cache lines or more, and events come at
 nobody can reach lives once for both worlds and in long stretches; blocks of rows with nothing due are
 passed over; one set of second sums serves all kinds. Fetching ahead what the next events ask for gained
 less than the noise.
+"""
+
+
+def _settlement_page(months: list[Figure]) -> str:
+    rows = "\n".join(
+        f"| {f.homes:,} | {f.seconds:.1f} | {f.detail['busy_s']:.1f} | {f.us_per_home:.1f} "
+        f"| {f.ns_per_event:.0f} | {f.peak_gb:.2f} |"
+        for f in months
+    )
+    return f"""
+## Settling a month
+
+{months[-1].detail["days"]:.0f} days of half-hours in every service: BL01 with its look-back of 60 days for
+every MPAN and day, minutes for Secure, each Wh paid once, Suppliers made whole, money last. Streamed in
+chunks: memory is that of a chunk and of the sums. Half-hours are drawn, not read from a disk.
+
+| MPANs | s | s of all threads | us per MPAN | ns per half-hour | peak GB |
+|---|---|---|---|---|---|
+{rows}
 """
 
 

@@ -311,7 +311,8 @@ def _judge_readings(books: Books, dispute: Dispute, line: Row) -> Restated | str
     if line["item"] == "DFS utilisation":
         delivered_wh = last["delivered_wh"] + more_wh
         amount = books.payment(place, last["accepted_wh"], delivered_wh, price)
-        return delivered_wh / WH_PER_MWH, price, amount
+        way = -1 if last["accepted_wh"] < 0 else 1  # a line's volume is positive for what was bought
+        return way * delivered_wh / WH_PER_MWH, price, amount
     if line["item"] == "imbalance":
         volume_mwh = line["volume_mwh"] + more_wh / WH_PER_MWH
         return volume_mwh, price, gbp_e5(price, volume_mwh)

@@ -40,8 +40,24 @@ TECHNOLOGIES = {
 }
 """Name and colour of each technology."""
 SHADES = {"dfs": "#f3e7c9", "balancing": "#dde6f4", "outage": "#f4dedb"}
+OTHER_SHADE = "#e3eedd"
+LABEL_HEIGHT = 0.075
+"""How far the names of windows that begin together stand below each other, of the picture's height."""
 MINUS = "\N{MINUS SIGN}"
-SERVICE_NAMES = {"dfs": "DFS", "balancing": "BM", "none": "not enrolled"}
+SERVICE_NAMES = {
+    "dfs": "DFS",
+    "balancing": "BM",
+    "tcm": "TCM",
+    "lcm": "LCM",
+    "sustain": "Sustain",
+    "sustain_h": "Sustain-H",
+    "secure": "Secure",
+    "dynamic": "Dynamic",
+    "restore": "Restore",
+    "wholesale": "wholesale",
+    "capacity_market": "capacity",
+    "none": "not enrolled",
+}
 
 STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
@@ -157,6 +173,7 @@ def shade(axes: Axes, windows: Sequence[Window], *, labels: bool = True, strips:
     """Colour the background of windows and name them at the top; outages as strips at the bottom, stacked."""
     low, high = axes.get_xlim()
     below: list[Window] = []
+    named: list[Window] = []
     for window in sorted(windows, key=lambda window: window.start_ms):
         if window.end_ms <= low or window.start_ms >= high:
             continue
@@ -166,16 +183,27 @@ def shade(axes: Axes, windows: Sequence[Window], *, labels: bool = True, strips:
             below.append(window)
             axes.axvspan(window.start_ms, window.end_ms, floor, floor + 0.022, color=LOST, lw=0, zorder=1)
         else:
-            axes.axvspan(window.start_ms, window.end_ms, color=SHADES[window.kind], lw=0, zorder=0)
+            axes.axvspan(window.start_ms, window.end_ms, color=_shade_of(window), lw=0, zorder=0)
+            floor = LABEL_HEIGHT * sum(_names_meet(window, other, high - low) for other in named)
         if labels and window.label:
+            named.append(window)
             _name_window(axes, window, max(window.start_ms, low) + (high - low) * 0.003, floor)
+
+
+def _shade_of(window: Window) -> str:
+    return SHADES.get(window.kind, OTHER_SHADE)
+
+
+def _names_meet(window: Window, other: Window, span_ms: float) -> bool:
+    """Whether two names would be written over each other, were they as high: each takes up to a tenth."""
+    return "outage" not in (window.kind, other.kind) and abs(window.start_ms - other.start_ms) < span_ms / 10
 
 
 def _name_window(axes: Axes, window: Window, at_ms: float, floor: float) -> None:
     strip = window.kind == "outage"
     axes.text(
         at_ms,
-        floor + 0.026 if strip else 0.985,
+        floor + 0.026 if strip else 0.985 - floor,
         f"{window.label} down" if strip else window.label,
         transform=axes.get_xaxis_transform(),
         va="bottom" if strip else "top",

@@ -14,16 +14,25 @@ from numpy.typing import NDArray
 from protocol.instruction import TERMINAL, Stage
 from protocol.messages import Service, Technology
 from protocol.periods import HOUR_MS, PERIOD_MS, local_date
+from protocol.products import TITLES, Product
 from protocol.rulebook import load_rulebook
+from protocol.settlement_calendar import RUNS
 from protocol.units import GBP_E5, W_PER_MW, WH_PER_KWH, WH_PER_MWH
 from sim.run_folder import RunFolder
+from studies.settlement_runs import run_sums
 
 Kpis = dict[str, float | int]
+
+FURTHER = tuple(each for each in Product if each not in {Product.BM, Product.DFS, Product.STATIC_TOU})
+"""Services besides DFS and the BM."""
 
 MEANINGS: dict[str, str] = {
     "gbp_total": "all services together, paid to the aggregator [GBP]",
     "gbp_dfs": "Demand Flexibility Service [GBP]",
     "gbp_bm": "Balancing Mechanism: acceptances, non-delivery, imbalance [GBP]",
+    **{f"gbp_{product}": f"{TITLES[product]} [GBP]" for product in FURTHER},
+    **{f"gbp_after_{run.lower()}": f"as it stood with the settlement run {run} [GBP]" for run in RUNS},
+    **{f"actuals_share_{run.lower()}": f"energy settled on actuals at {run}, per energy" for run in RUNS},
     "mwh_instructed": "asked for by accepted instructions, while they governed and until withdrawn [MWh]",
     "mwh_believed": "what the aggregator believed that it delivered [MWh]",
     "mwh_metered": "baseline less metered, over the instructed periods [MWh]",
@@ -103,6 +112,8 @@ SOLD = [int(service) for service in Service if service is not Service.NONE]
 """Places of the services that anything is sold in."""
 _BY_TECHNOLOGY = "technology_half_hourly"
 _SERVICES = {"dfs": "gbp_dfs", "balancing": "gbp_bm"}
+EARNED = {"gbp_dfs": "DFS", "gbp_bm": "BM"} | {f"gbp_{product}": TITLES[product] for product in FURTHER}
+"""Key figures of what single services earned, and the services' names in brief."""
 _METERED_FROM = 0.1
 """Errors of operational metering are told where a unit draws at least this share of its own peak; assumed."""
 
@@ -112,6 +123,7 @@ def compute_kpis(folder: RunFolder) -> Kpis:
     manifest = folder.manifest()
     found: Kpis = {
         **_money(folder),
+        **_settlement_runs(folder),
         **_energy_delivered(folder),
         **_instructions(folder),
         **_promises(folder),
@@ -140,6 +152,14 @@ def _money(folder: RunFolder) -> Kpis:
         pounds[_SERVICES.get(row["service"], f"gbp_{row['service']}")] += row["amount_gbp_e5_sum"]
         pounds["gbp_total"] += row["amount_gbp_e5_sum"]
     return {name: amount / GBP_E5 for name, amount in pounds.items()}
+
+
+def _settlement_runs(folder: RunFolder) -> Kpis:
+    found: Kpis = {}
+    for made in run_sums(folder):
+        found[f"gbp_after_{made.run.lower()}"] = made.stands_gbp_e5 / GBP_E5
+        found[f"actuals_share_{made.run.lower()}"] = made.actuals_share
+    return found
 
 
 def _energy_delivered(folder: RunFolder) -> Kpis:

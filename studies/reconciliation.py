@@ -12,6 +12,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from functools import cached_property
 from itertools import pairwise
@@ -22,6 +23,7 @@ from protocol.messages import Profile
 from protocol.periods import HOUR_MS, MINUTE_MS, PERIOD_MS, local_date, period_start_ms
 from protocol.rulebook import Rulebook
 from protocol.settlement import dfs_payment
+from protocol.settlement_calendar import RUNS, Run
 from protocol.units import WH_PER_MWH, gbp_e5, wh_to_mwh
 from sim.event_scripts import rules_for
 from sim.run_folder import RunFolder
@@ -58,6 +60,7 @@ class Cause(StrEnum):
     FPN_ROUNDING = "FPN rounding"
     BY_HAND = "by hand"
     NETTING = "netting"
+    NOT_COUNTED = "not counted"
     UNEXPLAINED = "unexplained"
 
 
@@ -109,12 +112,14 @@ def difference(earlier: str, later: str, amount: int, parts: Iterable[tuple[Caus
     return Difference(earlier, later, amount, {cause: found[cause] for cause in Cause if found[cause]})
 
 
-def reconcile(folder: RunFolder) -> list[Reconciled]:
+def reconcile(folder: RunFolder, run: Run | None = None) -> list[Reconciled]:
     """Every unit, reference and period that was traded, instructed or settled, in that order.
+
+    `run`: as it stood with that settlement run; None: with the latest.
 
     Raises RunFolderError for a folder without a finished run, or of a version without `market_levels`.
     """
-    books = Books(folder)
+    books = Books(folder, run)
     return [_reconciled(books, place) for place in books.places()]
 
 
@@ -129,9 +134,9 @@ def totals(rows: Iterable[Reconciled]) -> dict[tuple[str, str, str], Parts]:
 
 
 class Books:
-    """The tables of a run, by place."""
+    """The tables of a run, by place; with `latest`, of settlement what was out with that settlement run."""
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, latest: Run | None = None) -> None:
         self.folder = folder
         self.manifest = folder.manifest()
         self.tellings = wire.tellings(folder)
@@ -139,6 +144,8 @@ class Books:
         self.settled = self._by_place("settled_volumes", "reference", "start_ms")
         self.deliveries = self._deliveries()
         self.lines: list[dict[str, Any]] = folder.table("settlement").to_pylist()
+        if latest is not None:
+            self._forget_after(latest)
         self.stages = {
             (step["instruction_id"], step["unit"]): Stage(step["stage"])
             for step in folder.table("instructions").to_pylist()
@@ -180,7 +187,8 @@ class Books:
     def runs(self, place: Place) -> list[tuple[str, Row]]:
         """The last volume of each settlement run, and the run's name."""
         by_heard = {row["heard_ms"]: row for row in self.settled.get(place, ())}
-        return [(self._run_names.get(heard_ms, "?"), row) for heard_ms, row in sorted(by_heard.items())]
+        day = local_date(place[3])
+        return [(self._run_names.get((at_ms, day), "?"), row) for at_ms, row in sorted(by_heard.items())]
 
     def own_lines(self, place: Place) -> list[Row]:
         """The statement lines of the latest run: those of runs that were reversed are no more."""
@@ -191,6 +199,8 @@ class Books:
     def left_out(self, place: Place) -> int:
         """Meters whose volumes settlement rejected before the period: told of, and not enrolled again."""
         service, unit, _, start_ms = place
+        if service not in {BALANCING, DFS}:
+            return 0
         gone: set[int] = set()
         for change in self._changes:
             mine = self._row_unit.get(change["row"]) in ({(service, unit)} if service == BALANCING else _DFS)
@@ -218,10 +228,11 @@ class Books:
         return prices[-1] if prices else None
 
     def payment(self, place: Place, accepted_wh: int, delivered_wh: int, price: float) -> int:
-        """What DFS pays for a period under the rules of the day [1e-5 GBP]."""
-        mw = accepted_wh * HOUR_MS / PERIOD_MS / WH_PER_MWH
+        """What DFS pays for a period under the rules of the day [1e-5 GBP]; turn-up is negative in both."""
+        way = -1 if accepted_wh < 0 else 1
+        mw = way * accepted_wh * HOUR_MS / PERIOD_MS / WH_PER_MWH
         rules = self.rules(DFS, place[3])
-        return dfs_payment(rules, mw, price, wh_to_mwh(delivered_wh)).amount_gbp_e5 if mw > 0 else 0
+        return dfs_payment(rules, mw, price, wh_to_mwh(way * delivered_wh)).amount_gbp_e5 if mw > 0 else 0
 
     @cached_property
     def cancelled(self) -> set[str]:
@@ -234,8 +245,9 @@ class Books:
         return {place[1] for place in self.places() if place[0] == DFS}
 
     @cached_property
-    def _run_names(self) -> dict[int, str]:
-        return {row["heard_ms"]: row["settlement_run"] for row in self.lines}
+    def _run_names(self) -> dict[tuple[int, date], str]:
+        """By when it was heard and the Settlement Day: on one day different runs of several days come out."""
+        return {(row["heard_ms"], local_date(row["start_ms"])): row["settlement_run"] for row in self.lines}
 
     @cached_property
     def _lines_at(self) -> dict[Place, list[Row]]:
@@ -260,6 +272,13 @@ class Books:
         return {
             row["row"]: (row["service"], row["unit"] if row["service"] == BALANCING else "") for row in rows
         }
+
+    def _forget_after(self, latest: Run) -> None:
+        """Leave out lines and volumes of later settlement runs."""
+        self.lines = [row for row in self.lines if RUNS.index(row["settlement_run"]) <= RUNS.index(latest)]
+        known = self._run_names
+        for place, rows in self.settled.items():
+            self.settled[place] = [row for row in rows if (row["heard_ms"], local_date(place[3])) in known]
 
     def _by_place(self, table: str, reference: str, at_ms: str) -> dict[Place, list[Row]]:
         found: dict[Place, list[Row]] = defaultdict(list)
@@ -327,7 +346,7 @@ def _reconciled(books: Books, place: Place) -> Reconciled:
     runs = books.runs(place)
     last = runs[-1][1] if runs else None
     deliveries = books.deliveries.get(place, [])
-    traded_wh, changes = (_traded_dfs if place[0] == DFS else _traded_bm)(books, place)
+    traded_wh, changes = _TRADED.get(place[0], _traded_further)(books, place)
     from_wire_wh = traded_wh + sum(part for _, part in changes)
     notified_wh = int(last["accepted_wh"]) if last else from_wire_wh
     instructed_wh = sum(row["instructed_wh"] for row in deliveries)
@@ -356,6 +375,12 @@ difference(
         settled_wh, true_wh, tuple((name, row["delivered_wh"]) for name, row in runs), tuple(volumes),
         tuple(_money(books, place, last, _why_less(volumes[1:3]))),
     )  # fmt: skip
+
+
+def _traded_further(books: Books, place: Place) -> tuple[int, list[tuple[Cause, int]]]:
+    """Of a further service: what settlement was told binds, which is what the last run holds."""
+    runs = books.runs(place)
+    return (int(runs[-1][1]["accepted_wh"]) if runs else 0), []
 
 
 def _rounded_off(changes: list[tuple[Cause, int]], rest: int) -> list[tuple[Cause, int]]:
@@ -475,6 +500,9 @@ def _held_most_wh(books: Books, row: Row) -> int:
     return int(1 + -(-(moved + first + last) // HOUR_MS))
 
 
+_TRADED = {DFS: _traded_dfs, BALANCING: _traded_bm}
+
+
 def _to_settled(books: Books, place: Place, last: Row | None, instructed_wh: int) -> list[tuple[Cause, int]]:
     """What was settled less what was instructed.
 
@@ -491,6 +519,8 @@ def _to_settled(books: Books, place: Place, last: Row | None, instructed_wh: int
         parts.append((Cause.ROUNDING, netting_wh))
     elif _positive_only(books, place) and netting_wh > 0:
         parts.append((Cause.NETTING, netting_wh))
+    elif place[0] not in _TRADED:
+        parts.append((Cause.NOT_COUNTED, netting_wh))
     shortfall_wh = measured_wh - instructed_wh - sum(part for cause, part in parts if cause in _OF_METERS)
     return [*parts, *_short_or_beyond(shortfall_wh, measured_wh, 1 if instructed_wh >= 0 else -1)]
 
@@ -574,12 +604,15 @@ def _from_true(books: Books, place: Place, last: Row | None, true_wh: int) -> li
         return [(Cause.WITHDRAWN if place[2] in books.cancelled else Cause.REFUSED, -true_wh)]
     netting_wh = last["delivered_wh"] - (last["baseline_wh"] - last["metered_wh"])
     parts = [(Cause.ROUNDING if abs(netting_wh) <= 1 else Cause.NETTING, netting_wh)]
-    if netting_wh and parts[0][0] is Cause.NETTING and not _positive_only(books, place):
+    if place[0] not in _TRADED:
+        parts = [(Cause.ROUNDING if abs(netting_wh) <= 1 else Cause.NOT_COUNTED, netting_wh)]
+    elif netting_wh and parts[0][0] is Cause.NETTING and not _positive_only(books, place):
         parts = []
     error_wh = last["baseline_wh"] - last["metered_wh"] - true_wh
     if place[0] == BALANCING:
         return [*parts, *_bm_error(books, place, last, error_wh)]
-    known = [*_meter_parts(books, place, last, true_wh), *_dfs_error(books, place, last)]
+    by_hand = _dfs_error(books, place, last) if place[0] == DFS else []
+    known = [*_meter_parts(books, place, last, true_wh), *by_hand]
     return [*parts, *known, (Cause.BASELINE_ERROR, error_wh - sum(part for _, part in known))]
 
 
@@ -634,7 +667,12 @@ def _money(books: Books, place: Place, last: Row | None, why: Parts) -> list[Dif
     lines = books.own_lines(place)
     if not lines or last is None:
         return []
-    worth, parts = _bm_money(lines) if place[0] == BALANCING else _dfs_money(books, place, lines, last, why)
+    if place[0] not in _TRADED:
+        worth, parts = _further_money(lines, last)
+    elif place[0] == BALANCING:
+        worth, parts = _bm_money(lines)
+    else:
+        worth, parts = _dfs_money(books, place, lines, last, why)
     return [difference("worth", "paid", sum(row["amount_gbp_e5"] for row in lines) - worth, parts)]
 
 
@@ -642,13 +680,14 @@ def _dfs_money(
     books: Books, place: Place, lines: Sequence[Row], last: Row, why: Parts
 ) -> tuple[int, list[tuple[Cause, int]]]:
     """Worth: accepted volume at the price bid. Each part of the volume is priced; then the rule, then the
-    price that settlement took, then lines that came twice.
+    price that settlement took, then lines that came twice. Turn-up is paid for as well, though negative.
     """
     first = lines[0]
     price = books.bid_price(place) or first["price_gbp_per_mwh"]
-    worth = gbp_e5(price, wh_to_mwh(last["accepted_wh"]))
-    delivered = gbp_e5(price, wh_to_mwh(last["delivered_wh"]))
-    priced = [(cause, gbp_e5(price, wh_to_mwh(part_wh))) for cause, part_wh in why.items()]
+    each = -price if last["accepted_wh"] < 0 else price
+    worth = gbp_e5(each, wh_to_mwh(last["accepted_wh"]))
+    delivered = gbp_e5(each, wh_to_mwh(last["delivered_wh"]))
+    priced = [(cause, gbp_e5(each, wh_to_mwh(part_wh))) for cause, part_wh in why.items()]
     by_rule = books.payment(place, last["accepted_wh"], last["delivered_wh"], price)
     at_price = books.payment(place, last["accepted_wh"], last["delivered_wh"], first["price_gbp_per_mwh"])
     again = [row["amount_gbp_e5"] for at, row in enumerate(lines) if is_again(row, lines[:at])]
@@ -660,6 +699,23 @@ def _dfs_money(
         (Cause.PRICE, at_price - by_rule),
         (Cause.DUPLICATE, sum(again)),
     ]
+
+
+def _further_money(lines: Sequence[Row], last: Row) -> tuple[int, list[tuple[Cause, int]]]:
+    """Worth: what was asked for at the price of its line. What is short of it and the rule make the rest;
+    lines that are paid for no volume are worth what they say.
+    """
+    worth, parts = 0, []
+    for row in lines:
+        amount = row["amount_gbp_e5"]
+        if row["item"] == "utilisation":
+            asked = gbp_e5(row["price_gbp_per_mwh"], wh_to_mwh(abs(last["accepted_wh"])))
+            came = gbp_e5(row["price_gbp_per_mwh"], abs(row["volume_mwh"]))
+            worth += asked
+            parts += [(Cause.NON_DELIVERY, came - asked), (Cause.CAP_OR_CURVE, amount - came)]
+        else:
+            worth += amount
+    return worth, parts
 
 
 def is_again(row: Row, before: Sequence[Row]) -> bool:

@@ -26,6 +26,7 @@ from studies.figures import Line, RouteHealth, Window, picture, pounds_text
 from studies.kpis import (
     ARRIVED,
     DUPLICATED,
+    EARNED,
     IN_TIME,
     PERIODS_PER_HOUR,
     SOLD,
@@ -38,7 +39,8 @@ from studies.kpis import (
     technologies_of,
     technology_half_hours,
 )
-from studies.local_time import clock, long_day, stamp
+from studies.local_time import clock, day, long_day, shown, stamp
+from studies.settlement_runs import RunSum, run_sums
 
 PICTURE_PNG, PICTURE_SVG = "picture.png", "picture.svg"
 
@@ -207,6 +209,7 @@ def _sections(reading: RunReading) -> Iterator[Section | None]:
     yield comfort(reading)
     yield baselines(reading)
     yield money(reading)
+    yield settlement_runs(reading)
     yield operational_metering(reading)
     yield communications(reading)
     yield rebound(reading)
@@ -288,8 +291,7 @@ def _people(kpis: Kpis) -> Iterator[Card]:
 
 
 def _by_service(kpis: Kpis) -> str:
-    names = {"gbp_dfs": "DFS", "gbp_bm": "BM"}
-    return ", ".join(f"{name} {pounds_text(kpis[key])}" for key, name in names.items() if kpis[key])
+    return ", ".join(f"{name} {pounds_text(kpis[key])}" for key, name in EARNED.items() if kpis.get(key))
 
 
 def _share_of(kpis: Kpis, name: str) -> str:
@@ -638,6 +640,37 @@ def money(reading: RunReading) -> Section | None:
     figure = figures.pounds_figure(names[:_MOST_UNITS], pounds[:_MOST_UNITS])
     told = f"{len(lines):,} settlement lines of {_runs(lines)}, added up. Line by line: settlement.csv."
     return Section("Pounds", told, (("From line to total", _svg(figure, "Pounds by line")),), (listing,))
+
+
+def settlement_runs(reading: RunReading) -> Section | None:
+    """How far each settlement run had actual readings, and what it moved."""
+    made = run_sums(reading.folder)
+    if not made:
+        return None
+    listing = Listing(
+        ("run", "published", "meters on actuals", "energy on actuals", "moved", "stands"),
+        tuple(_run_row(run) for run in made),
+        frozenset({2, 3, 4, 5}),
+        frozenset({0, 1}),
+    )
+    moved = pounds_text((made[-1].stands_gbp_e5 - made[0].stands_gbp_e5) / GBP_E5)
+    told = (
+        f"{moved} between {made[0].run} and {made[-1].run}. Each run settles with what has been collected by "
+        "then; earlier ones stay as published. Day by day: settlement_runs.csv."
+    )
+    return Section("Settlement runs", told, tables=(listing,))
+
+
+def _run_row(made: RunSum) -> tuple[str, ...]:
+    first, last = f"{day(made.first_ms)} {shown(made.first_ms).year}", day(made.last_ms)
+    return (
+        made.run,
+        first if made.first_ms == made.last_ms else f"{first} to {last}",
+        f"{made.meters_on_actuals:,} of {made.meters:,}",
+        f"{made.actuals_share:.1%}",
+        pounds_text(made.change_gbp_e5 / GBP_E5),
+        pounds_text(made.stands_gbp_e5 / GBP_E5),
+    )
 
 
 def _runs(lines: Sequence[dict[str, Any]]) -> str:

@@ -26,6 +26,7 @@ from sim.households import PLAN_HOUR, PLAN_MINUTE, plan_moment_ms
 from sim.kinds.kind import F64, Drawn, KindNumber, Sky, device_number
 from sim.scenario import ROUTE_NAMES
 from sim.scenario_devices import Dishwashers, TumbleDryers, WasherDryers, WashingMachines, WhiteGoods
+from sim.tariffs import StaticTariff
 
 _MJ_PER_WH = 3_600_000
 _DAYS = 365
@@ -56,7 +57,15 @@ class Appliances:
     technology = Technology.APPLIANCE
     device = appliance
 
-    def __init__(self, settings: WhiteGoods, homes: HomeTable, owners: I32, seed: int) -> None:
+    def __init__(
+        self,
+        settings: WhiteGoods,
+        homes: HomeTable,
+        owners: I32,
+        seed: int,
+        tariff: StaticTariff | None = None,
+    ) -> None:
+        self._tariff = tariff
         self._sort = SORTS[type(settings)]
         self.name = self._sort.name
         self._settings = settings
@@ -113,6 +122,12 @@ class Appliances:
             steps = np.where(has_timer & (v[:, 2 + k] < settings.timer_use), 1 + (w[:, k] * 8).astype(int), 0)
             diary[f"load{k + 1}_ms"] = np.where(loads[:, k], load_ms, NEVER_MS)
             start_ms = load_ms + steps * settings.timer_step_ms
+            if self._tariff is not None:
+                shifts = has_timer & self._tariff.goods[drawn.home]
+                later_ms = _after_peak_ms(
+                    start_ms, load_ms, self._tariff.peak_ms(day), settings.timer_step_ms
+                )
+                start_ms = np.where(shifts, later_ms, start_ms)
             diary[f"start{k + 1}_ms"] = np.where(loads[:, k], start_ms, NEVER_MS)
         home = self._homes.key[drawn.home]
         x = chance.units(chance.stream(self._seed, Purpose.OPT_IN), home, ordinal, 1)
@@ -146,3 +161,11 @@ class Appliances:
         plan_ms, next_ms = plan_moment_ms(day), plan_moment_ms(day + timedelta(days=1))
         load_ms = plan_ms + ((hour - (PLAN_HOUR + PLAN_MINUTE / 60)) * HOUR_MS).astype(np.int64)
         return np.asarray(np.clip(load_ms, plan_ms + 60_000, next_ms - 60_000))
+
+
+def _after_peak_ms(start_ms: I64, load_ms: I64, peak_ms: I64, step_ms: int) -> I64:
+    """When the timer starts what would start in dear hours: so many whole steps after it was loaded."""
+    for begin_ms, end_ms in peak_ms:
+        steps = -((load_ms - end_ms) // step_ms)
+        start_ms = np.where((begin_ms <= start_ms) & (start_ms < end_ms), load_ms + steps * step_ms, start_ms)
+    return start_ms

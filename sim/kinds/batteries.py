@@ -21,6 +21,7 @@ from sim.kinds.kind import HALF_HOUR_MS, Drawn, KindNumber, Sky, device_number
 from sim.kinds.pv import Roofs
 from sim.scenario import ROUTE_NAMES
 from sim.scenario_devices import Batteries
+from sim.tariffs import Hours, StaticTariff, windows_ms
 
 MJ_PER_WH = 3_600_000
 _ROUTE = ROUTE_NAMES.index("inverter_cloud")
@@ -42,8 +43,10 @@ class HomeBatteries:
         seed: int,
         base_load: BaseLoad,
         roofs: Roofs | None = None,
+        tariff: StaticTariff | None = None,
     ) -> None:
         self._settings, self._homes, self._numbers = settings, homes, numbers
+        self._tariff = tariff
         self._key = chance.stream(seed, Purpose.BATTERY)
         self._base_load = replace(base_load, cuts_ms=None)  # what the home asks for, dark or not
         self._roofs = roofs.among(numbers) if roofs else None
@@ -99,6 +102,9 @@ class HomeBatteries:
                 battery.SELF_CONSUMPTION,
             ),
         )
+        if self._tariff is not None:
+            spec["tariff"] = self._tariff.on[self._numbers]
+            spec["mode"] = np.where(spec["tariff"], battery.TARIFF, spec["mode"])
         for trait, chosen in (
             (battery.EXPORTS_AT_PEAK, v[:, 0] < settings.exports_at_peak_share),
             (battery.KEEPS_FOR_PEAK, v[:, 1] < settings.keeps_for_peak_share),
@@ -144,29 +150,18 @@ class HomeBatteries:
         return np.asarray(given_w[place[home]])
 
     def shared_day(self, day: date, sky: Sky) -> battery.Today:
-        """The windows of the tariff that a diary of `day` may meet."""
-        return battery.Today(
-            sky.first_ms, windows_ms(self._settings.cheap, day), windows_ms(self._settings.peak, day)
-        )
+        """The windows that a diary of `day` may meet: of the section's tariff, and of the retail one."""
+        cheap, peak = [self._settings.cheap], [self._settings.peak]
+        if self._tariff is not None:
+            cheap.append(self._tariff.cheap)
+            peak.append(self._tariff.peak)
+        return battery.Today(sky.first_ms, _rows_ms(cheap, day), _rows_ms(peak, day))
 
 
-def windows_ms(hours: tuple[tuple[int, int], ...], day: date) -> I64:
-    """Daily windows of local time [minutes] as UTC ms, of the day before to the day after (1, windows, 2).
-
-    One that ends no later than it begins ends on the next day.
-    """
-    found = []
-    for step in (-1, 0, 1):
-        begins = day + timedelta(days=step)
-        for begin, end in hours:
-            ends = begins if begin < end else begins + timedelta(days=1)
-            found.append([_clock_ms(begins, begin), _clock_ms(ends, end)])
-    return np.array(found, np.int64).reshape(1, -1, 2)
-
-
-def _clock_ms(day: date, minutes: int) -> int:
-    """When the clock shows so many minutes after midnight; a time that March leaves out: when it jumps."""
-    try:
-        return periods.local_clock_ms(day, *divmod(minutes, 60))
-    except periods.LocalTimeError:
-        return periods.local_clock_ms(day, 2)
+def _rows_ms(tariffs: list[Hours], day: date) -> I64:
+    """Windows of several tariffs (tariffs, windows, 2); rows of fewer windows end in unused (0, 0)."""
+    rows = [windows_ms(hours, day)[0] for hours in tariffs]
+    found = np.zeros((len(rows), max(len(row) for row in rows), 2), np.int64)
+    for place, row in enumerate(rows):
+        found[place, : len(row)] = row
+    return found

@@ -18,6 +18,7 @@ from sim.homes import HomeTable
 from sim.households import Drivers, deadline_ms, make_diary, quiet_windows_ms
 from sim.kinds.kind import Drawn, Sky
 from sim.scenario import ROUTE_NAMES, Evs
+from sim.tariffs import StaticTariff
 
 
 class Cars:
@@ -27,8 +28,16 @@ class Cars:
     technology = Technology.EV
     device: ModuleType = ev
 
-    def __init__(self, settings: Evs, homes: HomeTable, numbers: I32, seed: int) -> None:
+    def __init__(
+        self,
+        settings: Evs,
+        homes: HomeTable,
+        numbers: I32,
+        seed: int,
+        tariff: StaticTariff | None = None,
+    ) -> None:
         self._settings, self._homes, self._numbers, self._seed = settings, homes, numbers, seed
+        self._tariff = tariff
 
     def draw(self, start_ms: int) -> Drawn:
         """Cars, charge points and routes; all away until the first diary, with 55-95 % in the battery."""
@@ -36,6 +45,10 @@ class Cars:
         route = self._routes(device)
         spec = self._spec(device, route)
         spec["region"] = self._homes.gsp_group[self._numbers]
+        if self._tariff is not None:
+            spec["traits"] |= np.where(self._tariff.cars[self._numbers], ev.FOLLOWS_TARIFF, 0).astype(
+                np.uint8
+            )
         order = np.lexsort((device, spec["read_at_ms"], spec["read_every_ms"]))
         device, spec, route = device[order], spec[order], route[order]
         state = np.zeros(len(spec), ev.STATE)
@@ -62,10 +75,11 @@ class Cars:
         )
 
     def shared_day(self, day: date, sky: Sky) -> ev.Today:  # noqa: ARG002 - every kind's signature
-        """The preset schedule, and 23, 24 or 25 h to the next deadline."""
+        """The preset schedule, 23, 24 or 25 h to the next deadline, and a tariff's dear hours."""
         settings = self._settings
         step_ms = deadline_ms(settings, day + timedelta(days=1)) - deadline_ms(settings, day)
-        return ev.Today(quiet_windows_ms(day), step_ms)
+        dear_ms = ev.NO_WINDOWS_MS if self._tariff is None else self._tariff.quiet_ms(day)
+        return ev.Today(quiet_windows_ms(day), step_ms, dear_ms=dear_ms)
 
     def drivers(self, device: I64) -> Drivers:
         """Whose cars these are."""

@@ -15,6 +15,7 @@ from aggregator.settings import (
     BalancingSubmission,
     DfsSubmission,
     Rules,
+    ServiceSubmission,
 )
 from protocol.messages import (
     NO_LIMIT_W,
@@ -30,10 +31,22 @@ from protocol.messages import (
     Telemetry,
 )
 from protocol.periods import day_start_ms, local_clock_ms
+from protocol.products import Product
 
 DAY = date(2025, 1, 15)
 MIDNIGHT_MS = day_start_ms(DAY)
 
+ORDER = (
+    Product.RESTORE,
+    Product.DYNAMIC,
+    Product.SECURE,
+    Product.SUSTAIN,
+    Product.SUSTAIN_H,
+    Product.TCM,
+    Product.LCM,
+    Product.WHOLESALE,
+    Product.CAPACITY_MARKET,
+)
 SETTINGS = AggregatorSettings(
     confidence=0.8,
     loop_active_ms=10_000,
@@ -55,6 +68,7 @@ SETTINGS = AggregatorSettings(
     curtail_generation=False,
     dfs=DfsSubmission(None, 0.15),
     balancing=BalancingSubmission(150.0, 20.0, 2, 40.0),
+    services=ServiceSubmission(100.0, 5.0, ORDER),
 )
 RULES = Rules(
     dfs_minimum_unit_mw=1.0,

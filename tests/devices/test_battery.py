@@ -20,12 +20,13 @@ from protocol import periods
 from protocol.messages import NO_LIMIT_W, AckOutcome, AssetStatus
 from sim.homes import make_homes
 from sim.households import BaseLoad, plan_moment_ms
-from sim.kinds.batteries import HomeBatteries, windows_ms
+from sim.kinds.batteries import HomeBatteries
 from sim.kinds.kind import KindNumber, device_number
 from sim.kinds.pv import Roofs
 from sim.scenario import Homes, Weather
 from sim.scenario_devices import Batteries, Pv
 from sim.sky import make_sky
+from sim.tariffs import windows_ms
 from sim.weather import make_weather
 
 MIDNIGHT_MS = 1_718_928_000_000  # 2024-06-21 00:00 UTC

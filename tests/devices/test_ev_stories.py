@@ -50,7 +50,7 @@ def diary(**day):
 class Car:
     """A car that lives from 04:30 on and is asked what happened."""
 
-    def __init__(self, kind, *, charge_wh=48_000, traits=0, quiet=(), cuts=(), **day):
+    def __init__(self, kind, *, charge_wh=48_000, traits=0, quiet=(), dear=(), cuts=(), **day):
         spec = make_spec(1)
         spec["battery_mj"], spec["stop_mj"], spec["taper_mj"] = 60_000 * WH, 60_000 * WH, 58_200 * WH
         spec["target_mj"], spec["floor_mj"] = 48_000 * WH, 6_000 * WH
@@ -69,7 +69,8 @@ class Car:
         )
         quiet_ms = np.array([[at(begin), at(end)] for begin, end in quiet], np.int64).reshape(-1, 2)
         cuts_ms = np.array([[at(begin), at(end)] for begin, end in cuts], np.int64).reshape(1, -1, 2)
-        self.today = ev.Today(quiet_ms, cuts_ms=cuts_ms)
+        dear_ms = np.array([[at(begin), at(end)] for begin, end in dear], np.int64).reshape(-1, 2)
+        self.today = ev.Today(quiet_ms, cuts_ms=cuts_ms, dear_ms=dear_ms)
         self.fleet.plan(diary(**{"return_ms": "18:00", **day}), self.today)
         self.orders = []
         self.outcomes = []
@@ -501,6 +502,23 @@ def test_the_default_schedule_interrupts_what_began_before_it(kind):
     car = Car(kind, charge_wh=20_000, return_ms="07:30", traits=ev.KEEPS_DEFAULT_SCHEDULE, quiet=PEAK)
     car.live("07:45")
     assert car.live("11:01") == [("08:00:00.000", "STOPPED", 13_500), ("11:00:00.000", "CHARGING", 7_000)]
+
+
+def test_who_follows_a_tariff_charges_as_its_dear_hours_end(kind):
+    car = Car(kind, traits=ev.FOLLOWS_TARIFF, dear=[("16:00", "19:00")])
+    car.live("18:30")
+    assert car.live("20:00") == [("19:00:00.000", "CHARGING", 7_000)]
+    careless = Car(kind, dear=[("16:00", "19:00")])
+    careless.live("18:30")
+    assert careless.import_w == 7_000
+
+
+def test_the_preset_schedule_and_a_tariff_keep_apart(kind):
+    car = Car(kind, traits=ev.KEEPS_DEFAULT_SCHEDULE, quiet=[("16:00", "22:00")], dear=[("16:00", "19:00")])
+    car.live("19:30")
+    assert car.import_w == 0
+    car.live("22:00:01")
+    assert car.import_w == 7_000
 
 
 def test_who_keeps_no_schedule_charges_at_peak(kind):

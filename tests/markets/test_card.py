@@ -1,12 +1,14 @@
 """The card: what every mock market must pass, one number per demand."""
 
 import json
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pytest
 
 from markets.balancing import BalancingMarket
+from markets.capacity_market import CapacityMarket
+from markets.capacity_settings import CapacityNoticeScript, CapacitySettings
 from markets.dfs import DfsMarket
 from markets.exchange import Exchange
 from markets.settings import (
@@ -22,6 +24,7 @@ from markets.settings import (
     PricedBlock,
     RulesInForce,
     SettlementSettings,
+    TradingSettings,
 )
 from markets.settlement import Settlement
 from protocol.codec import Reader, Writer
@@ -42,8 +45,10 @@ from protocol.messages import (
     Point,
     Polls,
     Remark,
+    ServiceUnit,
     SystemPrice,
     UnitDynamics,
+    WholesaleOrder,
 )
 from protocol.party import NEVER_MS
 from protocol.periods import HOUR_MS, MINUTE_MS, PERIOD_MS, day_start_ms
@@ -84,11 +89,20 @@ def balancing():
 
 
 def exchange():
-    return Exchange(ExchangeSettings((DAY,), np.arange(48.0), np.arange(48.0), np.arange(48.0)))
+    auctions = ("day_ahead_half_hourly", "intraday")
+    rules = RulesInForce(date(2026, 1, 20), ())
+    trading = TradingSettings(auctions, "n2ex", np.arange(96.0), np.arange(96.0), 2.0, 0.4, None, rules)
+    days = (DAY, DAY + timedelta(days=1))
+    return Exchange(ExchangeSettings(days, np.arange(96.0), np.arange(96.0), np.arange(96.0), trading))
 
 
 def settlement():
     return Settlement(SettlementSettings(DAY, 2, "boundary", False, RULES))
+
+
+def capacity():
+    notice = CapacityNoticeScript("N1", FIVE - 4 * HOUR_MS, FIVE, FIVE + HOUR_MS, 1.0, True, FIVE - HOUR_MS)
+    return CapacityMarket(CapacitySettings(START, (notice,), RULES, plan()))
 
 
 def flat(start):
@@ -122,10 +136,24 @@ def dfs_data():
     yield START + MINUTE_MS, DfsBid("B1", "E1", "U", (5.0, 5.0), 100.0)
 
 
+def capacity_data():
+    yield START, ServiceUnit("capacity_market", "CAPACITY_MARKET-001", "national", homes(), 2.0)
+
+
+def exchange_data():
+    yield START, ServiceUnit("wholesale", "W", "_A", homes(), 1.0)
+    tomorrow = FIVE + 48 * PERIOD_MS
+    for name, auction, start in (("D", "day_ahead_half_hourly", tomorrow), ("I", "intraday", FIVE)):
+        yield START + 1, WholesaleOrder(name, "W", auction, start, start + PERIOD_MS, 0.15, 20.0)
+        yield START + 2, WholesaleOrder(name + "2", "W", auction, start, start + PERIOD_MS, 0.1, 30.0)
+        yield START + 3, WholesaleOrder(name + "3", "W", auction, start, start + PERIOD_MS, 0.01, 30.0)
+
+
 MARKETS = {
+    "capacity_market": (capacity, capacity_data),
     "dfs": (dfs, dfs_data),
     "balancing": (balancing, bm_data),
-    "exchange": (exchange, lambda: iter(())),
+    "exchange": (exchange, exchange_data),
     "settlement": (settlement, settlement_data),
 }
 every_market = pytest.mark.parametrize("name", MARKETS)

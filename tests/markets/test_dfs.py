@@ -165,7 +165,7 @@ def test_a_registered_unit_is_passed_on_to_settlement():
         (bid(mw=(5.0,)), "has 2 periods, the bid 1"),
         (bid(mw=(5.0, 5.0, 5.0)), "has 2 periods, the bid 3"),
         (bid(mw=(0.9, 5.0)), "0.9 MW is below the minimum of 1 MW (Eligibility: DFS Unit size)"),
-        (bid(mw=(5.0, -5.0)), "-5.0 MW is below the minimum"),
+        (bid(mw=(5.0, -5.0)), "asks for demand to be turned down, above 0 MW"),
         (bid(mw=(101.0, 5.0)), "101.0 MW is above the maximum of 100 MW (Eligibility: DFS Unit size)"),
         (bid(mw=(0.0, 0.0)), "not all 0"),
         (bid(mw=(float("nan"), 5.0)), "must be numbers"),

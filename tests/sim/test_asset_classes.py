@@ -5,10 +5,11 @@ from datetime import date
 import numpy as np
 import pytest
 
+from protocol.asset_classes import STATUS
 from protocol.derogations import RulesOn
 from protocol.eligibility import Control, Settlement
 from protocol.products import Product
-from sim.asset_classes import STATUS, classes_of
+from sim.asset_classes import classes_of
 from sim.network_tree import NO_ZONE
 from sim.population import make_population
 from sim.scenario import Clock, Homes, Scenario

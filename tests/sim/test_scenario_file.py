@@ -546,12 +546,21 @@ def test_an_event_is_cancelled_before_its_start_or_not_at_all():
         ("markets: {derogations: [lcm_asset_metering]}\n", [("W004", 4)]),
         ("markets: {derogations: [lcm_asset_metering], rules_date: 2024-11-27}\n", []),
         ("markets: {derogations: [dfs_asset_metering, bscp503]}\n", []),
+        ("markets: {wholesale: {share: 10 %}}\n", [("W004", 4)]),
+        ("markets: {wholesale: {share: 10 %}, rules_date: 2024-11-07}\n", []),
         ("evs: {ready_by: 20:00, return_weekday: [[18.5, 1, 1]]}\n", [("W005", 4)]),
         ("", []),
     ],
 )  # fmt: skip
 def test_what_is_merely_odd_is_a_warning(body, found):
     assert warnings_of(HEAD + body) == found
+
+
+@pytest.mark.parametrize(("days", "found"), [(419, [("W155", 3)]), (420, [])])
+def test_a_run_that_ends_before_the_last_settlement_run_is_told_so(days, found):
+    clock = f"clock: {{start: 2024-01-16, settlement_days: {days}}}"  # RF: 11 March 2025, 420 days after
+    text = f"flextwin: 1\nname: a\n{clock}\nmarkets: {{settlement: {{runs: calendar}}}}\n"
+    assert warnings_of(text) == found
 
 
 # -------- schema, codes, lightness

@@ -31,6 +31,7 @@ from sim.play import Orders, Polls
 from sim.reference import ReferenceFleet
 from sim.scenario import Evs, Homes, Weather
 from sim.sky import make_sky
+from sim.tariffs import StaticTariff
 from sim.weather import make_weather
 
 DAY = date(2024, 3, 12)
@@ -50,20 +51,25 @@ def everyone() -> Any:
     return np.arange(ROWS, dtype=np.int32)
 
 
+EVERY_OTHER = np.arange(ROWS) % 2 == 0
+TARIFF = StaticTariff(EVERY_OTHER, EVERY_OTHER, EVERY_OTHER, ((16 * 60, 19 * 60),), ())
+"""Every other home is on a time-of-use tariff."""
+
+
 @cache
 def kinds() -> dict[str, Kind]:
     """One kind of each module, owned by every home."""
     who: tuple[Any, ...] = (homes(), everyone(), SEED)
     roofs = Roofs(Pv(tells_total_share=1.0, inverter_gain_sd=0.03), *who)
     found: list[Kind] = [
-        Cars(Evs(annual_miles_median=30_000.0, boost_share=0.2), *who),
+        Cars(Evs(annual_miles_median=30_000.0, boost_share=0.2), *who, TARIFF),
         HeatPumpKind(HeatPumps(), *who),
         StorageHeaterHomes(StorageHeaters(smart_share=1.0), *who),
         ResistiveHeaterHomes(ResistiveHeaters(), *who),
         HotWaterCylinders(HotWater(smart_share=1.0), *who),
-        HomeBatteries(Batteries(), *who, BaseLoad(homes(), Homes(count=ROWS), SEED), roofs),
+        HomeBatteries(Batteries(), *who, BaseLoad(homes(), Homes(count=ROWS), SEED), roofs, TARIFF),
         roofs,
-        Appliances(Dishwashers(), *who),
+        Appliances(Dishwashers(), *who, TARIFF),
         FridgeFreezers(Fridges(plug_share=1.0), *who),
         BusinessSites(Businesses(), *who),
         Generators(BackUpGenerators(), *who),
