@@ -86,10 +86,14 @@ def _own(name: str, otherwise: Callable[..., Any] | None = None) -> Callable[...
     def source(module: ModuleType) -> Callable[..., Any]:
         if otherwise is not None and not hasattr(module, name):
             return otherwise
-        plain: Callable[..., Any] = getattr(module, name).py_func
-        return plain
+        return _uncompiled(getattr(module, name))
 
     return _chosen(source)
+
+
+def _uncompiled(kernel: Any) -> Callable[..., Any]:
+    plain: Callable[..., Any] = kernel.py_func
+    return plain
 
 
 def _diary_value(module: ModuleType) -> Callable[..., Any]:
@@ -141,7 +145,7 @@ status = _own("status")
 told_pct = _own("told_pct")
 """(s, p, now_ms): state of charge or warmth told with a reading [%], -1 where nothing is told."""
 
-told_register_wh = _own("told_register_wh", otherwise=shown_wh.py_func)
+told_register_wh = _own("told_register_wh", otherwise=_uncompiled(shown_wh))
 """(s, p, now_ms): what it tells of its register [Wh]: what its asset meter shows, unless it counts itself."""
 
 event_value = _own("event_value")
