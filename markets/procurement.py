@@ -256,6 +256,8 @@ class Procurement(Counterparty[ProcurementState]):
     def _publish(self, event: Event, book: EventBook) -> None:
         book.published = True
         script, times = event.script, event.times
+        if script.place not in self.settings.sites.names:
+            self.remark("unknown_place", f"event {event.name}: nobody lies at {script.place}")
         first = ServiceRequirement(
             product=script.product,
             event_id=event.name,

@@ -123,6 +123,12 @@ def test_dynamic_is_published_so_late_that_notice_is_just_kept():
     assert times.published_ms == FIVE - 30 * MINUTE_MS
 
 
+def test_an_event_where_nobody_lies_is_published_with_a_remark():
+    said = live(operator(script(place="_Z/cmz00")), FIVE)
+    assert remarks(said) == ["unknown_place"]
+    assert len(of_kind(said, ServiceRequirement, "aggregator")) == 1
+
+
 @pytest.mark.parametrize(
     ("event", "words"),
     [
