@@ -1,6 +1,6 @@
 """Many assets as eligibility sees them: few classes of facts, and to which each asset belongs.
 
-Owns how columns become `AssetFacts` for whoever judges a portfolio: the aggregator that enrols it, and studies
+Owns how columns become `AssetFacts` for whoever judges a portfolio: the aggregator enrolling it, and studies
 of a whole population. A million assets fall into some hundred classes.
 """
 
