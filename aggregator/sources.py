@@ -3,7 +3,8 @@
 Owns which figures are of the same thing. An asset's own register, between the two midnights of a day, and its
 asset meter's half-hours; a home's assets together, and its boundary meter, half-hour by half-hour. What is
 gone by stays what it was: `compare_sources` of `aggregator/normaliser.py` says what may differ by how much.
-Assets that give are left out of the first: their registers count import alone. A roof that nobody registered
+Of assets that give, roofs whose inverters tell their own count are compared by it, sign and all (R231); the
+registers of others count import alone, and they are left out. A roof that nobody registered
 may explain more through the assets than through the house by day, so that much is allowed for then.
 """
 
@@ -18,7 +19,14 @@ import numpy as np
 from aggregator.normaliser import Disagreement, Tolerance, compare_sources
 from aggregator.technologies import EXPORTS, TABLE
 from aggregator.telemetry import Records
-from protocol.messages import I32, MISSING_WH, AssetReadings, AssetRegistration, BoundaryReadings
+from protocol.messages import (
+    I32,
+    MISSING_WH,
+    AssetReadings,
+    AssetRegistration,
+    BoundaryReadings,
+    Technology,
+)
 from protocol.vendors import MISSING
 
 _MJ_PER_WH = 3_600_000
@@ -75,9 +83,10 @@ def new_sources(registration: AssetRegistration) -> Sources:
 def turn_day(sources: Sources, board: Records, day: int, midnight_ms: int) -> None:
     """Note the registers as a local day (ordinal) begins, and with them what the day before drew."""
     begin_wh, slack_wh = _at(board, midnight_ms)
+    sign = np.where(board["technology"] == Technology.PV, -1, 1)
     if sources.day == day - 1 and len(sources.begin_wh):
         known = (begin_wh != MISSING) & (sources.begin_wh != MISSING)
-        sources.told_wh = np.where(known, begin_wh - sources.begin_wh, MISSING).astype(np.int32)
+        sources.told_wh = np.where(known, sign * (begin_wh - sources.begin_wh), MISSING).astype(np.int32)
         sources.told_slack_wh = (sources.begin_slack_wh + slack_wh).astype(np.int32)
     else:
         sources.told_wh = np.empty(0, np.int32)
@@ -88,9 +97,10 @@ def _at(board: Records, midnight_ms: int) -> tuple[I32, I32]:
     """Registers at midnight, carried there at the power last told, and what that may be wrong by [Wh]."""
     since_ms = midnight_ms - board["event_ms"]
     known = (np.abs(since_ms) <= _OLDEST_MS) & (board["register_wh"] > 0)
-    known &= TABLE[board["technology"], EXPORTS] == 0
-    drawn_wh = board["import_w"].astype(np.int64) * since_ms // _MJ_PER_WH
-    slack_wh = np.abs(since_ms) * board["rating_w"] // _MJ_PER_WH
+    roof = board["technology"] == Technology.PV  # dark at midnight: nothing to carry
+    known &= (TABLE[board["technology"], EXPORTS] == 0) | roof
+    drawn_wh = np.where(roof, 0, board["import_w"].astype(np.int64) * since_ms // _MJ_PER_WH)
+    slack_wh = np.where(roof, 0, np.abs(since_ms) * board["rating_w"] // _MJ_PER_WH)
     register_wh = np.where(known, board["register_wh"] + drawn_wh, MISSING)
     return register_wh.astype(np.int32), np.where(known, slack_wh, 0).astype(np.int32)
 

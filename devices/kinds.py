@@ -110,6 +110,13 @@ def _told(module: ModuleType) -> Callable[..., Any]:
     return lambda s: kinds  # noqa: ARG005
 
 
+@scalar
+def shown_wh(s: Any, p: Any, now_ms: int) -> int:
+    """What its asset meter shows [Wh]: import since the run began, gain included."""
+    lived_mj = max(int(s.import_w), 0) * (now_ms - int(s.at_ms))
+    return int((int(s.register_mj) + lived_mj) * p.wh_per_mj)
+
+
 integrate = _own("integrate")
 """(s, p, d, today, now_ms): live at constant power until now."""
 
@@ -133,6 +140,9 @@ status = _own("status")
 
 told_pct = _own("told_pct")
 """(s, p, now_ms): state of charge or warmth told with a reading [%], -1 where nothing is told."""
+
+told_register_wh = _own("told_register_wh", otherwise=shown_wh.py_func)
+"""(s, p, now_ms): what it tells of its register [Wh]: what its asset meter shows, unless it counts itself."""
 
 event_value = _own("event_value")
 """(kind, s, p, shortfall_mj): the number told with an event."""

@@ -26,6 +26,8 @@ HALF_HOUR_MS = 1_800_000
 HOLD_CAP_S = 4 * 3600
 """No order holds longer than this, whatever it says: as for cars (CrowdFlex WP5 table 4); assumed for PV."""
 
+TELLS_TOTAL = 1
+"""Trait: it tells what it has made by its own count."""
 HELD = 1
 """Mark: the order in force takes power away."""
 
@@ -288,6 +290,14 @@ def told_pct(s: Any, p: Any, now_ms: int) -> int:  # noqa: ARG001 - every kind's
 def inverter_wh(s: Any, p: Any, now_ms: int) -> int:
     """What the inverter says that it has made since the run began [Wh]."""
     return int((int(s.export_mj) - int(s.import_w) * (now_ms - int(s.at_ms))) * float(p.inverter_wh_per_mj))
+
+
+@scalar
+def told_register_wh(s: Any, p: Any, now_ms: int) -> int:
+    """What it tells of a register: its own count of what it gave, or nothing, as it imports nothing [Wh]."""
+    if p.traits & TELLS_TOTAL:
+        return inverter_wh(s, p, now_ms)
+    return 0
 
 
 @scalar

@@ -33,6 +33,7 @@ EVENT = np.dtype([("at_ms", "i8"), ("row", "i4"), ("kind", "i4"), ("value", "i8"
 
 _happen, _obey, _next_event_ms, _integrate = kinds.happen, kinds.obey, kinds.next_event_ms, kinds.integrate
 _status, _told_pct, _told_kinds = kinds.status, kinds.told_pct, kinds.told
+_told_register_wh = kinds.told_register_wh
 _event_value, _diary_value = kinds.event_value, kinds.diary_value
 _shortfall_mj, _told_soc_pct = kinds.shortfall_mj, kinds.told_soc_pct
 _next_reading_ms = kinds.next_reading_ms
@@ -82,12 +83,11 @@ def _read(
     told_row: Any, now_ms: Any, s: Any, p: Any, at: Any, rows: Any, event_ms: Any, import_w: Any,
     register_wh: Any, status: Any, soc_pct: Any,
 ) -> None:  # fmt: skip
-    """Write one reading at place `at`: the power now, and the import register by the meter's own gain."""
-    lived_mj = max(int(s.import_w), 0) * (now_ms - int(s.at_ms))
+    """Write one reading at place `at`: the power now, and the register as it is told."""
     rows[at] = told_row
     event_ms[at] = now_ms
     import_w[at] = s.import_w
-    register_wh[at] = int((int(s.register_mj) + lived_mj) * p.wh_per_mj)
+    register_wh[at] = _told_register_wh(s, p, now_ms)
     status[at] = _status(s, p)
     soc_pct[at] = _told_pct(s, p, now_ms)
 

@@ -19,7 +19,7 @@ from sim.fleet import EVENT, MJ_PER_WH, POLL, Fleet, Stretch, with_polls
 from sim.play import Hear, Orders, Played, Polls, Readings
 from sim.power_sums import PowerSums
 
-_next_reading_ms = uncompiled(kinds).next_reading_ms
+_next_reading_ms, _shown_wh = uncompiled(kinds).next_reading_ms, uncompiled(kinds).shown_wh
 
 
 class ReferenceFleet(Fleet):
@@ -66,6 +66,7 @@ class _Diary:
         self.fleet, self.until_ms, self.orders, self.read = fleet, until_ms, orders, read
         self.plain = uncompiled(fleet.device)
         self.told = told_kinds(fleet.device)
+        self.told_register_wh = getattr(self.plain, "told_register_wh", _shown_wh)
         self.outcome = np.full(len(orders.rows), -1, np.int8)
         self.readings: list[tuple[int, ...]] = []
         self.sessions: list[tuple[int, int, int]] = []
@@ -140,8 +141,7 @@ class _Diary:
         return self.fleet.first_row + row
 
     def _take_reading(self, row: int, now_ms: int, s: Any, p: Any) -> None:
-        lived_mj = max(int(s.import_w), 0) * (now_ms - int(s.at_ms))
-        register_wh = int((int(s.register_mj) + lived_mj) * float(p.wh_per_mj))
+        register_wh = self.told_register_wh(s, p, now_ms)
         status, pct = self.plain.status(s, p), self.plain.told_pct(s, p, now_ms)
         self.readings.append(
             (self._told_row(row), now_ms, int(s.import_w), register_wh, int(status), int(pct))

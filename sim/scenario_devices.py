@@ -422,6 +422,12 @@ class Pv(Model):
     meter_gain_sd: Share = Field(
         default=0.0, description="gain error of the asset meter, drawn once per meter"
     )
+    tells_total_share: Share = Field(
+        default=0.0, description="inverters whose clouds tell their own count of what they made; no source"
+    )
+    meter_reversed_share: Share = Field(
+        default=0.0, description="asset meters wired the wrong way round: what is given counts as drawn"
+    )
     inverter_gain_sd: Share = Field(
         default=0.0, description="error of the inverter's own count, drawn once per inverter"
     )

@@ -89,6 +89,9 @@ class Roofs:
         spec["warming_k_m2_per_w"] = (settings.noct_c - 20.0) / 800.0
         spec["wh_per_mj"] = (1.0 + settings.meter_gain_sd * z1[:, 1]) / MJ_PER_WH
         spec["inverter_wh_per_mj"] = (1.0 + settings.inverter_gain_sd * z2[:, 0]) / MJ_PER_WH
+        w = chance.units(self._key, number, number=6)
+        spec["wh_per_mj"] *= np.where(w[:, 0] < settings.meter_reversed_share, -1.0, 1.0)
+        spec["traits"] = np.where(w[:, 1] < settings.tells_total_share, pv.TELLS_TOTAL, 0)
         spec["read_every_ms"] = settings.report_every_ms
         spec["read_at_ms"] = (u[:, 0] * settings.report_every_ms).astype(np.int32)
         return spec

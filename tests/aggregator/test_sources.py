@@ -4,7 +4,6 @@ from dataclasses import replace
 from datetime import date
 
 import numpy as np
-import pytest
 
 from aggregator.sources import compare_day, new_sources, turn_day
 from aggregator.telemetry import READING
@@ -60,10 +59,15 @@ def test_a_coarse_register_is_given_its_step():
     assert told == [1, 0]
 
 
-@pytest.mark.parametrize("technology", [Technology.PV, Technology.BATTERY])
-def test_what_gives_has_no_register_to_be_held_against(technology):
-    found = compare_day(lived([1_000], [11_000], technology=technology), assets([0]), 0.0)
+def test_a_battery_has_no_register_to_be_held_against():
+    found = compare_day(lived([1_000], [11_000], technology=Technology.BATTERY), assets([0]), 0.0)
     assert found.assets_compared == 0
+
+
+def test_a_roof_is_held_against_its_inverters_own_count_sign_and_all():
+    sources = lived([1_000] * 4 + [0], [11_000] * 4 + [0], technology=Technology.PV)
+    found = compare_day(sources, assets([-10_000, -9_800, -9_000, 10_000, -10_000]), 0.0)
+    assert (found.assets, found.assets_compared) == (2, 4)  # a gain of a tenth; a meter the wrong way round
 
 
 def test_a_register_that_is_old_or_was_never_told_is_not_compared():

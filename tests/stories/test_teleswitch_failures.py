@@ -1,7 +1,7 @@
 """The radio signal of the teleswitches ends before an event in the night: what the baseline makes of it.
 
 Worlds of the same homes under the same weather. As the signal ends, teleswitches go on as they were, or fail:
-stuck on, stuck off, or hours wrong. Nobody can tell these heaters anything, but they stand behind the boundary
+stuck on, stuck off, or hours wrong. Nobody can tell these heaters anything, but they are behind the boundary
 meters that are settled for the cars, and their nights before are in the baseline.
 """
 

@@ -27,6 +27,7 @@ SMALL = (
     "derogation-trial",
     "dfs-turn-up-night",
     "economy-7-night-rts-failures",
+    "long-hold",
     "mixed-portfolio-vendor-outage",
     "nothing",
     "settlement-runs",

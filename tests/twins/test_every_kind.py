@@ -60,7 +60,7 @@ TARIFF = StaticTariff(EVERY_OTHER, EVERY_OTHER, EVERY_OTHER, ((16 * 60, 19 * 60)
 def kinds() -> dict[str, Kind]:
     """One kind of each module, owned by every home."""
     who: tuple[Any, ...] = (homes(), everyone(), SEED)
-    roofs = Roofs(Pv(), *who)
+    roofs = Roofs(Pv(tells_total_share=1.0, inverter_gain_sd=0.03), *who)
     found: list[Kind] = [
         Cars(Evs(annual_miles_median=30_000.0, boost_share=0.2), *who, TARIFF),
         HeatPumpKind(HeatPumps(), *who),
