@@ -253,7 +253,7 @@ class Desk:
     ) -> tuple[list[int], dict[int, Judgement], str]:
         """The cells that may serve a claim, what was said of each, and why the first may not."""
         if self.rules is None or not new.segments:
-            return [], {}, "nothing is asked for"
+            return [], {}, ""
         said = {
             cell: judge(claims, new, cell, able_w, self.book.weights, self.rules, stage) for cell in new.cells
         }
