@@ -1,7 +1,7 @@
 """Many assets as eligibility sees them: few classes of facts, and to which each asset belongs.
 
-Owns how columns become `AssetFacts`, for whoever judges a portfolio: the aggregator that enrols it and studies
-of a whole population. A million assets fall into some hundred classes.
+Owns how columns become `AssetFacts`, for whoever judges a portfolio: the aggregator that enrols it, and
+studies of a whole population. A million assets fall into some hundred classes.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _DECIMAL_PLACES = 3
 class AssetColumns:
     """What rules ask about each asset (assets,).
 
-    `every_s` how often it reports, -1 where it cannot be reached; `status` a place in `STATUS`; `group` one in
-    the names of GSP Groups; `in_cmz` 1 where it lies in a constraint management zone.
+    `every_s` how often it reports, -1 where it cannot be reached; `status` a place in `STATUS`; `group` one
+    in the names of GSP Groups; `in_cmz` 1 where it lies in a constraint management zone.
     """
 
     technology: I64
