@@ -290,6 +290,8 @@ class Books:
         found: dict[Place, list[Row]] = defaultdict(list)
         for row in self.folder.table("deliveries").to_pylist():
             event = row["instruction_id"].removesuffix(f"-{row['unit']}")
+            if row["service"] in _CALLED:
+                event = event.rpartition("-")[0]
             found[_place({**row, "reference": event}, "reference", "at_ms")].append(row)
         return found
 
@@ -321,6 +323,8 @@ class Books:
 
 
 _DFS = {(DFS, "")}
+_CALLED = frozenset({"secure", "dynamic", "restore", "lcm"})
+"""Services whose instructions are numbered calls of an award, not the award itself."""
 
 
 def place_of(line: Row) -> Place:
@@ -329,8 +333,8 @@ def place_of(line: Row) -> Place:
 
 
 def _place(row: Row, reference: str, at_ms: str) -> Place:
-    """BM acceptances of one period share it, and so do their instructions."""
-    named = "" if row["service"] == BALANCING else row[reference]
+    """BM acceptances of one period share it, and so do their instructions; so do trades."""
+    named = "" if row["service"] in {BALANCING, "wholesale"} else row[reference]
     return row["service"], row["unit"], named, period_start_ms(row[at_ms])
 
 
