@@ -15,7 +15,7 @@ HOUR_MS = 3_600_000
 
 
 class Lived:
-    """The run on seed 2, and for how long each heat pump stood under a limit, looked at every five minutes."""
+class Lived:
 
     LOOK_MS = 300_000
 
