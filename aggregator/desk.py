@@ -578,13 +578,16 @@ class Desk:
 
     def _trade(self, unit: EnrolledUnit, told: DayAheadPrices) -> None:
         """Order for one unit for one day. What is held back may be bought back in any later period."""
-        starts = day_periods_ms(told.day).tolist()
+        starts = _starts(told.day)
+        if self.trader is None:
+            return
+        if len(starts) != len(told.price_gbp_per_mwh):
+            self.house.remark("malformed_prices", f"{told.day} has {len(starts)} periods: no orders")
+            return
         claims = self.claims()
         able_w = self._able_w(unit.cells, starts, 1)
         down_w = np.array(self._unsold_w(unit.cells, starts, able_w, claims, 1), np.float64)
         up_w = np.concatenate([[0.0], np.maximum.accumulate(down_w)[:-1]])
-        if self.trader is None or len(starts) != len(told.price_gbp_per_mwh):
-            return
         prices = told.price_gbp_per_mwh
         for order in self.trader(unit.name, told.day, prices, (down_w / 1e6).tolist(), (up_w / 1e6).tolist()):
             self.book.orders[order.order_id] = Ordered(order, self.now_ms)
@@ -680,10 +683,14 @@ class Desk:
         group = state.portfolio.registry.unit(unit.cells)
         foreseen = [
             foresee(state.history, unit.cells, group, start_ms, self.house.assumed).mean_w
-            for start_ms in day_periods_ms(day).tolist()
+            for start_ms in _starts(day)
         ]
         wh = tuple(round(mean_w / 2) for mean_w in foreseen)
-        self._say_both(unit.product, ServiceNomination(unit.product.value, unit.name, day, wh))
+        said = ServiceNomination(unit.product.value, unit.name, day, wh)
+        if unit.product is Product.WHOLESALE:
+            self.house.say("settlement", said)  # a Submitted Expected Volume is no business of the exchange
+        else:
+            self._say_both(unit.product, said)
 
     def take_seconds(self, start_ms: int, series: I64) -> None:
         """Keep what each cell drew, minute by minute (cells, seconds), while an award asks for it."""
@@ -723,6 +730,12 @@ class Desk:
         cells = self.book.units[award.unit].cells
         watts = tuple(round(int(self.book.minutes[at_ms][cells].sum()) / 60) for at_ms in minutes)
         self._say_both(Product(award.product), ServiceMetering(award.product, award.unit, minutes[0], watts))
+
+
+def _starts(day: date) -> list[int]:
+    """Where the settlement periods of a local day start [UTC ms]."""
+    starts: list[int] = day_periods_ms(day)[:-1].tolist()
+    return starts
 
 
 def _price(own: float, ceiling: float | None) -> float:

@@ -41,7 +41,7 @@ from protocol.messages import (
     ServiceUnitAnswer,
 )
 from protocol.party import NEVER_MS, Envelope
-from protocol.periods import MINUTE_MS, PERIOD_MS, local_date
+from protocol.periods import MINUTE_MS, PERIOD_MS, local_date, period_start_ms
 from protocol.rulebook import Rulebook, RuleError
 from protocol.units import W_PER_MW, WH_PER_MWH
 
@@ -209,8 +209,6 @@ class CapacityMarket(Counterparty[CapacityState]):
     def _issue(self, script: CapacityNoticeScript, book: NoticeBook) -> None:
         book.issued = True
         notice = notice_of(script, script.end_ms)
-        span = f"{notice.start_ms} to {notice.end_ms} ms, {notice.load_following_share:.4g} of obligations"
-        self.remark("capacity_notice", f"{notice.notice_id}: {span}")
         self._remark_short(notice)
         self.say(notice, SETTLEMENT)
         self._tell(notice_sendings(notice, self.settings.faults, self._occasions[script.notice_id]))
@@ -225,14 +223,14 @@ class CapacityMarket(Counterparty[CapacityState]):
             self.remark("capacity_notice_short", words)
 
     def _withdraw(self, script: CapacityNoticeScript, book: NoticeBook) -> None:
-        """Take a notice back: before its start as if it had not been, afterwards from now on."""
+        """Take a notice back: before its start as if it had not been, else from the next period on."""
         book.withdrawn = True
         self.remark("capacity_notice_withdrawn", script.notice_id)
         if self.state.now_ms <= script.start_ms:
             taken_back = ServiceCancellation(CAPACITY, script.notice_id, "stress is no longer foreseen")
             self.say(taken_back, AGGREGATOR, SETTLEMENT)
-        elif self.state.now_ms < script.end_ms:
-            self.say(notice_of(script, self.state.now_ms), AGGREGATOR, SETTLEMENT)
+        elif (lifted_ms := period_start_ms(self.state.now_ms) + PERIOD_MS) < script.end_ms:
+            self.say(notice_of(script, lifted_ms), AGGREGATOR, SETTLEMENT)
 
     def _tell(self, sent: tuple[Sending[Message], ...]) -> None:
         """Say to the aggregator what is said now, and keep the rest for its time; faults are remarked on."""

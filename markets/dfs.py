@@ -50,7 +50,7 @@ from protocol.messages import (
     Remark,
 )
 from protocol.party import NEVER_MS, Envelope
-from protocol.periods import DAY_MS, MINUTE_MS, local_clock_ms, local_date
+from protocol.periods import MINUTE_MS, local_clock_ms, local_date
 from protocol.rulebook import Rulebook
 from protocol.settlement import guaranteed_acceptance
 from protocol.units import exact, wh_to_mwh
@@ -520,14 +520,12 @@ def timetable(event: DfsEventScript, rules: Rulebook, run_start_ms: int) -> Time
 
 
 def _earliest_publication_ms(event: DfsEventScript, rules: Rulebook) -> int:
-    """From when on a requirement's procurement period reaches to the end, and its notice to the start.
+    """From when on the procurement period reaches to an event's end; 0 in editions without one.
 
-    An event may be announced a day ahead ("within_24_hours": Rules v5.0); other editions name no bound.
+    Its 8 hours are stricter than the 24 of which Rules v5.0 speak as well.
     """
     period_min, window_min = rules.value("procurement_period_min"), rules.value("bid_window_min")
-    period_ms = event.end_ms - (period_min + window_min) * MINUTE_MS if period_min else 0
-    notice_ms = event.start_ms - DAY_MS if rules.value("notice") == "within_24_hours" else 0
-    return max(period_ms, notice_ms)
+    return event.end_ms - (period_min + window_min) * MINUTE_MS if period_min else 0
 
 
 def _usual_publication_ms(event: DfsEventScript, rules: Rulebook) -> int:

@@ -193,9 +193,10 @@ class Procurement(Counterparty[ProcurementState]):
         for occasion, script in enumerate(self.settings.events):
             event = self._event(script, occasion)
             yield event
-            again = conflicting(script, event.times, self.settings.faults, occasion)
-            if again is not None and (late := self._event_in_time(again)) is not None:
-                yield late
+            slack_ms = script.start_ms - event.terms.notice_ms - event.times.results_by_ms
+            again = conflicting(script, event.times, slack_ms, self.settings.faults, occasion)
+            if again is not None:
+                yield self._event(again, MADE_BY_FAULT)
 
     def _event(self, script: ServiceEventScript, occasion: int) -> Event:
         if script.product not in self.products:
@@ -203,13 +204,6 @@ class Procurement(Counterparty[ProcurementState]):
         own = terms(script.product, local_date(script.start_ms), self.settings.rules)
         times = timetable(script, own, self.settings.start_ms)
         return Event(script, own, times, course(script, times, self.settings.faults, occasion), occasion)
-
-    def _event_in_time(self, script: ServiceEventScript) -> Event | None:
-        """The event of a fault; None where it would come too late to be held."""
-        try:
-            return self._event(script, MADE_BY_FAULT)
-        except SettingsError:
-            return None
 
     def _steps(self, place: int) -> Iterator[Step]:
         """Everything that will be done for an event, in any order."""
@@ -509,8 +503,9 @@ class Procurement(Counterparty[ProcurementState]):
                 self._let_lapse(event, start)
 
     def _let_lapse(self, event: Event, start: ServiceDispatch) -> None:
-        """End a start that was not accepted where the rules say so; elsewhere it binds."""
+        """End a start that was not accepted where the rules say so, for good; elsewhere it binds."""
         if event.terms.shared("unanswered").value == "lapses":
+            self.state.books[event.name].answered[start.dispatch_id] = False
             self._send_stop(start, STOP, max(start.at_ms, self.state.now_ms))
 
     # --------------------------------------------------------------------------------- metering, nominations

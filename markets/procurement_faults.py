@@ -70,18 +70,20 @@ def course(event: ServiceEventScript, times: Timetable, plan: FaultPlan, occasio
 
 
 def conflicting(
-    event: ServiceEventScript, times: Timetable, plan: FaultPlan, occasion: int
+    event: ServiceEventScript, times: Timetable, slack_ms: int, plan: FaultPlan, occasion: int
 ) -> ServiceEventScript | None:
-    """The second event for the same time with half the megawatts; None where that fault does not happen."""
+    """The second event for the same time with half the megawatts; None where that fault does not happen.
+
+    It is published later than the first, by no more than the `slack_ms` that is left to call it in time.
+    """
     if plan.lot(occasion, "conflicting") is None:
         return None
     return replace(
         event,
         event_id=f"{event.event_id}-again",
         turn_down_mw=event.turn_down_mw / 2,
-        published_ms=times.published_ms + CONFLICT_AFTER_MS,
+        published_ms=times.published_ms + min(CONFLICT_AFTER_MS, slack_ms),
         cancelled_ms=None,
-        calls=(),
     )
 
 

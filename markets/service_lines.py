@@ -40,7 +40,7 @@ class Standby:
     reference: str
     start_ms: int
     price_gbp_per_mw_h: float
-    mw_hours: Fraction
+    mw_hours: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def standby(award: ServiceAward, start_ms: int, awarded_mw: Sequence[float]) -> 
     price = award.availability_gbp_per_mw_h
     if award.product == Product.SUSTAIN_H:
         price += award.utilisation_gbp_per_mwh
-    return Standby(award.event_id, start_ms, price, mw_hours)
+    return Standby(award.event_id, start_ms, price, float(mw_hours))
 
 
 # --------------------------------------------------------------------------------- distribution services

@@ -39,7 +39,6 @@ from markets.service_positions import (
     submitted_wh,
 )
 from markets.service_volume import (
-    Deviation,
     Paid,
     Sites,
     Window,
@@ -77,6 +76,7 @@ from protocol.messages import (
 from protocol.periods import (
     HOUR_MS,
     MINUTE_MS,
+    NORMAL_PERIOD_COUNT,
     PERIOD_MS,
     clock_reached_ms,
     day_end_ms,
@@ -331,8 +331,9 @@ class ServiceDesk:
         return dict(sorted(found.items()))
 
     def _obliged_on(self, day: date) -> list[ServiceUnit]:
-        """Units with a capacity agreement, by name; they are paid from the first lived day on."""
-        if day < self.settings.first_day:
+        """Units with a capacity agreement, by name; they are paid from the first lived day to the last."""
+        first, last = self.settings.first_day, self.settings.last_day
+        if day < first or (last is not None and day > last):
             return []
         units = [unit for unit in self.state.units.values() if unit.product == Product.CAPACITY_MARKET]
         return sorted(
@@ -348,6 +349,15 @@ class ServiceDesk:
             meters.add(self._meter(Product.CAPACITY_MARKET, day))
         needed: set[type[Message]] = {BoundaryReadings} if "boundary" in meters else set()
         return needed | ({AssetReadings} if meters - {"boundary"} else set())
+
+    def metered(self, ground: Ground) -> Iterator[tuple[str, I32]]:
+        """The kind of meter and the meters that each award of the day is settled on."""
+        for award in self.awards_on(ground.day):
+            unit = self.state.units.get(award.unit)
+            if unit is not None:
+                meter = self._meter(Product(award.product), ground.day)
+                rows = np.setdiff1d(unit.rows, ground.left)
+                yield meter, np.unique(ground.assets.home[rows]) if meter == "boundary" else rows
 
     def looks_back(self) -> bool:
         """Whether asset readings of earlier days are needed for baselines."""
@@ -435,11 +445,11 @@ class ServiceDesk:
         volumes: list[DeliveredVolume] = []
         for unit in units:
             obliged_mw = self._obligation_mw(unit, ground)
-            found = self._shown(unit, ground)
+            baseline_wh, metered_wh = self._shown(unit, ground)
             charged = charged_before(ground.settled, unit.unit, ground.day)
-            days.append(UnitDay(unit.unit, obliged_mw, found.baseline_wh - found.metered_wh, charged))
+            days.append(UnitDay(unit.unit, obliged_mw, baseline_wh - metered_wh, charged))
             volumes += capacity_volumes(
-                unit.unit, obliged_mw, ground.day, bound, found.baseline_wh, found.metered_wh, unit.rows
+                unit.unit, obliged_mw, ground.day, bound, baseline_wh, metered_wh, unit.rows
             )
         return list(day_lines(ground.run, ground.day, days, notices, rules)), volumes
 
@@ -448,14 +458,20 @@ class ServiceDesk:
         rules = self.settings.rules.book("capacity_market", self.settings.first_day)
         return obligation_mw(unit, ground.assets, rules)
 
-    def _shown(self, unit: ServiceUnit, ground: Ground) -> Deviation:
-        """A capacity unit's whole day against its baseline."""
+    def _shown(self, unit: ServiceUnit, ground: Ground) -> tuple[I64, I64]:
+        """A capacity unit's baseline and metered import of the whole day (periods) [Wh].
+
+        Both are 0 in Settlement Periods 49 and 50, of which no other day knows a baseline (R25).
+        """
         rows = np.setdiff1d(unit.rows, ground.left)
         weight, kind = ground.assets.rating_w[rows].astype(np.int64), np.full(len(rows), NO_PROFILE, np.int64)
         sites = Sites(rows, weight, kind, np.zeros((1, 48)), frozenset())
-        window = Window(ground.day, 1, period_count(ground.day))
+        count = period_count(ground.day)
+        window = Window(ground.day, 1, min(count, NORMAL_PERIOD_COUNT))
         method = self._method(Product.CAPACITY_MARKET, ground.day)
-        return deviation(method, sites, window, ground.asset, None, self._baselines(ground.day))
+        found = deviation(method, sites, window, ground.asset, None, self._baselines(ground.day))
+        beyond = (0, count - window.n_sp)
+        return np.pad(found.baseline_wh, beyond), np.pad(found.metered_wh, beyond)
 
     def volumes(self, shares: Iterable[Share]) -> Iterator[DeliveredVolume]:
         """For the journal: each share, period by period in which something was asked."""

@@ -294,7 +294,8 @@ class SettlementSettings:
     `dfs_opt_in`: whether homes opt in to each event (else whole units take part). `calendar`: days are
     settled at the runs of the BSC timetable; those that are `disputed` have a Post-Final run too. `primacy`:
     who goes first where services claim the same asset (`protocol.stacking.Primacy`). `suppliers`: for
-    wholesale trading; None where nobody trades.
+    wholesale trading; None where nobody trades. `last_day`: the last lived day, after which nothing is
+    obliged or paid by the day any more; None: there is none.
     """
 
     first_day: date
@@ -307,3 +308,4 @@ class SettlementSettings:
     disputed: frozenset[date] = frozenset()
     primacy: str = "eso_first"
     suppliers: SupplierBook | None = None
+    last_day: date | None = None

@@ -432,11 +432,14 @@ class Settlement(Counterparty[SettlementState]):
         self.say(told, JOURNAL)
 
     def _filled(self, day: date) -> Iterator[FilledDay]:
-        """The day of all meters that DFS and the BM use: those of homes, then those of assets."""
+        """The day of all meters that its settlement uses: those of homes, then those of assets."""
         used = [(self.settings.dfs_metering, self._meters(result, day)) for result in self._events_on(day)]
         used += [
             (self.settings.bm_metering, self._unit_meters(unit, day)) for unit in self._acceptances_on(day)
         ]
+        ground = self._ground(day, "")
+        if ground is not None:
+            used += self._desk().metered(ground)
         for metering in ("boundary", "asset"):
             meters = [some for kind, some in used if kind == metering]
             if meters:

@@ -225,6 +225,7 @@ def settlement_settings(scenario: Scenario, home_key: I64 | None = None) -> Sett
         suppliers=supplier_book(scenario, home_key),
         calendar=scenario.markets.settlement.runs == "calendar",
         disputed=frozenset(run_days(scenario)[day] for day in scenario.markets.settlement.disputed),
+        last_day=run_days(scenario)[-1],
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from itertools import combinations
 
 from markets.settings import SettingsError
-from protocol.periods import LocalTimeError
+from protocol.periods import NORMAL_PERIOD_COUNT, LocalTimeError, period_count
 from protocol.rulebook import RuleError
 from sim.event_scripts import capacity_script, rules_for
 from sim.quantity import CLOCK_TIME
@@ -17,6 +18,7 @@ from sim.scenario_services import CapacityNotice
 _CAPACITY: Where = ("markets", "capacity")
 _NOTICES: Where = (*_CAPACITY, "notices")
 _PERIOD_MINUTES = 30
+_DAY_MINUTES = 24 * 60
 
 
 def notices_can_be_given(scenario: Scenario) -> Iterator[Finding]:
@@ -26,6 +28,10 @@ def notices_can_be_given(scenario: Scenario) -> Iterator[Finding]:
         broken = [key for key in ("start", "end") if getattr(notice, key) % _PERIOD_MINUTES]
         for key in broken:
             yield Finding("S150", (*at, key), "not on a half hour", "`17:00` or `17:30`")
+        day = scenario.clock.start + timedelta(days=notice.day)
+        if period_count(day) > NORMAL_PERIOD_COUNT and notice.end > _DAY_MINUTES - 60:
+            what = f"no other day tells a baseline of the last hour of {day}"
+            yield Finding("S150", (*at, "end"), what, "an end up to 23:00", (at, ("clock",)))
         for key in ("issued", "withdrawn"):
             minute = getattr(notice, key)
             if minute is not None and minute >= notice.end:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from difflib import get_close_matches
 from enum import Enum
+from functools import lru_cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -187,12 +188,17 @@ def _unknown(root: Node, where: tuple[str | int, ...]) -> Fault:
     known = list(_keys_at(where[:-1]))
     near = nearest(key, known)
     if not near:
-        elsewhere = {path.rpartition(".")[2]: path for path in reversed(list(_paths(Scenario)))}
-        found = nearest(key, elsewhere).strip("`")
-        near = f"`{elsewhere[found]}`" if found else ""
+        found = nearest(key, _elsewhere()).strip("`")
+        near = f"`{_elsewhere()[found]}`" if found else ""
     listed = ", ".join(known) if len(known) <= _MOST_KEYS_LISTED else f"one of its {len(known)} keys"
     what = f"unknown key in `{section}`" if section else "unknown key"
     return place.fault("S020", what, got=quoted(key), allowed=listed, nearest=near)
+
+
+@lru_cache(maxsize=1)
+def _elsewhere() -> dict[str, str]:
+    """The first path of every key there is, by its last word."""
+    return {path.rpartition(".")[2]: path for path in reversed(list(_paths(Scenario)))}
 
 
 def _range(annotation: Any, context: dict[str, Any]) -> str:

@@ -44,20 +44,6 @@ OTHER_SHADE = "#e3eedd"
 LABEL_HEIGHT = 0.075
 """How far the names of windows that begin together stand below each other, of the picture's height."""
 MINUS = "\N{MINUS SIGN}"
-SERVICE_NAMES = {
-    "dfs": "DFS",
-    "balancing": "BM",
-    "tcm": "TCM",
-    "lcm": "LCM",
-    "sustain": "Sustain",
-    "sustain_h": "Sustain-H",
-    "secure": "Secure",
-    "dynamic": "Dynamic",
-    "restore": "Restore",
-    "wholesale": "wholesale",
-    "capacity_market": "capacity",
-    "none": "not enrolled",
-}
 
 STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",

@@ -112,7 +112,22 @@ SOLD = [int(service) for service in Service if service is not Service.NONE]
 """Places of the services that anything is sold in."""
 _BY_TECHNOLOGY = "technology_half_hourly"
 _SERVICES = {"dfs": "gbp_dfs", "balancing": "gbp_bm"}
-EARNED = {"gbp_dfs": "DFS", "gbp_bm": "BM"} | {f"gbp_{product}": TITLES[product] for product in FURTHER}
+SERVICE_NAMES = {
+    "dfs": "DFS",
+    "balancing": "BM",
+    "tcm": "TCM",
+    "lcm": "LCM",
+    "sustain": "Sustain",
+    "sustain_h": "Sustain-H",
+    "secure": "Secure",
+    "dynamic": "Dynamic",
+    "restore": "Restore",
+    "wholesale": "wholesale",
+    "capacity_market": "Capacity Market",
+    "none": "not enrolled",
+}
+"""Services as people read them."""
+EARNED = {_SERVICES.get(service, f"gbp_{service}"): name for service, name in SERVICE_NAMES.items()}
 """Key figures of what single services earned, and the services' names in brief."""
 _METERED_FROM = 0.1
 """Errors of operational metering are told where a unit draws at least this share of its own peak; assumed."""

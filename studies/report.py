@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from protocol.instruction import TERMINAL, Stage
-from protocol.periods import MINUTE_MS, PERIOD_MS
+from protocol.periods import HOUR_MS, MINUTE_MS, PERIOD_MS, period_start_ms
 from protocol.units import GBP_E5, W_PER_MW, WH_PER_MWH
 from sim.run_folder import KPIS, REPORT, RunFolder
 from studies import figures
@@ -27,8 +27,10 @@ from studies.kpis import (
     ARRIVED,
     DUPLICATED,
     EARNED,
+    FURTHER,
     IN_TIME,
     PERIODS_PER_HOUR,
+    SERVICE_NAMES,
     SOLD,
     Kpis,
     compute_kpis,
@@ -45,6 +47,7 @@ from studies.settlement_runs import RunSum, run_sums
 PICTURE_PNG, PICTURE_SVG = "picture.png", "picture.svg"
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_MOST_NAMED = 4
 _MOST_EVENTS = 3
 _MOST_ROWS = 40
 _MOST_UNITS = 16
@@ -127,7 +130,7 @@ class Event:
     def label(self) -> str:
         """Service, unit where it is one, and local times."""
         unit = _name(self.service, self.units[0]) if len(self.units) == 1 else _service(self.service)
-        return f"{unit} {clock(self.start_ms)}-{clock(self.end_ms)}"
+        return f"{unit} {_clocks(self)}"
 
 
 @dataclass(slots=True)
@@ -163,10 +166,15 @@ class RunReading:
         """Events to shade, labelled while there are few; or shared outages."""
         if outages:
             return outage_windows(self.folder, self.span[1])
-        few = len(self.events) <= 8
+        few = len(self.events) <= _MOST_NAMED
         return [
             Window(e.start_ms, e.end_ms, e.service, _service(e.service) if few else "") for e in self.events
         ]
+
+    @property
+    def shares_assets(self) -> bool:
+        """Whether anything was asked for in a service whose units share assets with others."""
+        return any(event.service in FURTHER for event in self.events)
 
 
 def report_on(folder: RunFolder) -> None:
@@ -355,12 +363,24 @@ def the_day(reading: RunReading) -> Section:
     told = (
         f"{whom[0].upper()}{whom[1:]} of {kpis['homes']:,} homes. The green area is energy not drawn "
         "because of instructions, the orange one energy drawn instead. Both worlds have the same homes, "
-        "people and weather."
+        f"people and weather.{_windows_told(reading)}"
     )
     figure = figures.day_figure(*_day_values(reading), reading.windows(), whom)
     return Section(
         "The day", told, ((f"Import of {whom}", _svg(figure, f"Import of {whom} through the day")),)
     )
+
+
+def _windows_told(reading: RunReading) -> str:
+    """What is shaded, in words, where it is too much to be named in the picture."""
+    if not _MOST_NAMED < len(reading.events) <= _MOST_ROWS:
+        return ""
+    names = (f"{_service(event.service)} {_clocks(event)}" for event in reading.events)
+    return f" Shaded: {', '.join(dict.fromkeys(names))}."
+
+
+def _clocks(event: Event) -> str:
+    return f"{clock(event.start_ms)}-{clock(event.end_ms)}"
 
 
 def _whom(reading: RunReading) -> str:
@@ -394,6 +414,11 @@ def delivery(reading: RunReading) -> Section | None:
         "What the system operator asked for, what the aggregator believed that it was giving while it gave "
         "it, what settlement later found, and what really happened, which only a twin can know."
     )
+    if reading.shares_assets:
+        told += (
+            " Units of several services share assets: what an asset truly gave stands with each of its "
+            "units, in whole half-hours, but is paid once."
+        )
     return Section("Delivered against instructed", told, pictures, (_event_listing(reading),))
 
 
@@ -428,7 +453,11 @@ def _event_windows(reading: RunReading, event: Event) -> list[Window]:
 def _true_turn_down(
     reading: RunReading, event: Event, start_ms: int, end_ms: int
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Without less lived of the units concerned, in means of a few seconds [MW]."""
+    """Without less lived of the units concerned, in means of a few seconds, or of half-hours where units are
+    not told apart by the second [MW].
+    """
+    if event.service in FURTHER:
+        return _true_half_hours(reading, event)
     table = reading.folder.table("portfolio_1s", ["at_ms", "unit", "service", "import_w", "without_w"])
     keep = pc.and_(
         pc.equal(table["service"], event.service),
@@ -443,6 +472,17 @@ def _true_turn_down(
     step = max(1, turned.size // 900)
     at_ms = start_ms + 1000 * step * np.arange(turned.size // step)
     return at_ms, figures.by_minute(turned, step) / W_PER_MW
+
+
+def _true_half_hours(reading: RunReading, event: Event) -> tuple[NDArray[Any], NDArray[Any]]:
+    """True deliveries as mean power of each settlement period [MW], a corner at each end."""
+    by_period: Counter[int] = Counter()
+    for row in reading.deliveries:
+        if (row["instruction_id"], row["unit"]) in event.instructions:
+            by_period[period_start_ms(row["at_ms"])] += row["true_wh"]
+    corners = [(at_ms, at_ms + PERIOD_MS) for at_ms in sorted(by_period)]
+    mw = [by_period[at_ms] * HOUR_MS / (PERIOD_MS * WH_PER_MWH) for at_ms, _ in corners]
+    return np.array(corners).reshape(-1), np.repeat(mw, 2)
 
 
 def _words(values: Sequence[str]) -> Any:
@@ -679,11 +719,12 @@ def _runs(lines: Sequence[dict[str, Any]]) -> str:
 
 
 def _service(service: str) -> str:
-    return figures.SERVICE_NAMES.get(service, service)
+    return SERVICE_NAMES.get(service, service)
 
 
 def _name(service: str, unit: str) -> str:
     """A unit with its service, said once."""
+    unit = unit.removeprefix(f"{service.upper()}-")
     return unit if unit.startswith(_service(service)) else f"{_service(service)} {unit}"
 
 

@@ -84,7 +84,7 @@ def test_the_surer_it_wants_to_be_the_less_is_offered():
     ],
 )
 def test_a_requirement_may_be_either_way_but_not_for_nothing(mw, kind):
-    assert verdict(DfsRequirement("E", 0, 1, mw, 5, 5, None, False), {}, (), 0)[0] == kind
+    assert verdict(DfsRequirement("E", 0, 1, mw, 5, 5, None, False), None, (), 0)[0] == kind
 
 
 # -------------------------------------------------------------------------------------------------- results

@@ -143,7 +143,6 @@ def test_the_same_unit_again_is_remarked_on_and_not_answered():
 def test_a_notice_is_told_when_it_is_issued_to_aggregator_and_settlement():
     said = live(market(script()))
     assert [(at, to) for at, to, _ in said] == [
-        (local_clock_ms(DAY, 13), "journal"),
         (local_clock_ms(DAY, 13), "settlement"),
         (local_clock_ms(DAY, 13), "aggregator"),
     ]
@@ -154,11 +153,10 @@ def test_a_notice_is_told_when_it_is_issued_to_aggregator_and_settlement():
 
 def test_a_notice_that_comes_too_late_says_whom_it_does_not_bind():
     said = live(market(script(issued=14)))
-    assert remarks(said) == ["capacity_notice", "capacity_notice_short"]
-    told, words = [message.detail for _, to, message in said if to == "journal"]
-    assert told.endswith("ms, 0.9 of obligations")
+    assert remarks(said) == ["capacity_notice_short"]
+    (words,) = [message.detail for _, to, message in said if to == "journal"]
     assert words == "CMN001: nobody is bound in its first 60 minutes (4 h notice)"
-    assert remarks(live(market(script(issued=13)))) == ["capacity_notice"]
+    assert remarks(live(market(script(issued=13)))) == []
 
 
 def test_a_notice_withdrawn_before_its_start_is_cancelled():
@@ -173,15 +171,20 @@ def test_a_notice_lifted_early_ends_then():
     said = live(market(script(withdrawn=(17, 40))))
     for to in ("aggregator", "settlement"):
         ends = [notice.end_ms for notice in of_kind(said, CapacityNotice, to)]
-        assert ends == [local_clock_ms(DAY, 19), local_clock_ms(DAY, 17, 40)]
-    assert of_kind(live(market(script(withdrawn=(19, 30)))), ServiceCancellation) == []
+        assert ends == [local_clock_ms(DAY, 19), local_clock_ms(DAY, 18)]
+
+
+def test_a_period_that_has_begun_stays_bound_so_the_last_one_cannot_be_lifted():
+    said = live(market(script(withdrawn=(18, 30))))
+    assert len(of_kind(said, CapacityNotice, "aggregator")) == 1
+    assert of_kind(said, ServiceCancellation) == []
 
 
 def test_a_notice_told_twice_is_heard_twice_and_binds_once():
     said = live(market(script(), plan=faults(duplicate=0.9)))
     assert len(of_kind(said, CapacityNotice, "aggregator")) == 2
     assert len(of_kind(said, CapacityNotice, "settlement")) == 1
-    assert remarks(said) == ["capacity_notice", "fault_duplicate"]
+    assert remarks(said) == ["fault_duplicate"]
 
 
 def test_a_late_notice_reaches_the_aggregator_after_its_start_and_settlement_in_time():
@@ -189,7 +192,7 @@ def test_a_late_notice_reaches_the_aggregator_after_its_start_and_settlement_in_
     heard = {to: at for at, to, message in said if isinstance(message, CapacityNotice)}
     assert heard["settlement"] == local_clock_ms(DAY, 13)
     assert heard["aggregator"] == local_clock_ms(DAY, 17) + 5 * MINUTE_MS
-    assert remarks(said) == ["capacity_notice", "fault_late"]
+    assert remarks(said) == ["fault_late"]
 
 
 def test_an_impossible_notice_is_over_before_it_starts():
@@ -208,7 +211,7 @@ def test_four_hours_are_four_hours_on_days_when_the_clocks_change(day):
         "CMN001", start_ms - 4 * HOUR_MS, start_ms, start_ms + HOUR_MS, 1.0, True, None
     )
     said = live(market(notice, day=day))
-    assert remarks(said) == ["capacity_notice"]
+    assert remarks(said) == []
     assert said[0][0] == start_ms - 4 * HOUR_MS
 
 

@@ -9,8 +9,11 @@ import pytest
 from markets.balancing import BalancingMarket
 from markets.capacity_market import CapacityMarket
 from markets.capacity_settings import CapacityNoticeScript, CapacitySettings
+from markets.constraint_market import ConstraintMarket
 from markets.dfs import DfsMarket
+from markets.dso import DistributionOperator
 from markets.exchange import Exchange
+from markets.procurement_settings import ProcurementSettings, ServiceCall, ServiceEventScript, Sites
 from markets.settings import (
     FAULT_KINDS,
     AcceptanceScript,
@@ -45,6 +48,9 @@ from protocol.messages import (
     Point,
     Polls,
     Remark,
+    ServiceDispatchAnswer,
+    ServiceMetering,
+    ServiceOffer,
     ServiceUnit,
     SystemPrice,
     UnitDynamics,
@@ -52,6 +58,7 @@ from protocol.messages import (
 )
 from protocol.party import NEVER_MS
 from protocol.periods import HOUR_MS, MINUTE_MS, PERIOD_MS, day_start_ms
+from protocol.products import Product
 
 DAY = date(2024, 1, 18)
 START = day_start_ms(DAY)
@@ -149,7 +156,46 @@ def exchange_data():
         yield START + 3, WholesaleOrder(name + "3", "W", auction, start, start + PERIOD_MS, 0.01, 30.0)
 
 
+def asked(product, mw, name):
+    """One event of a service from five to seven, called once, emergency-stopped before its end."""
+    end = FIVE + 2 * HOUR_MS
+    call = ServiceCall(FIVE, end, emergency_ms=FIVE + HOUR_MS)
+    return ServiceEventScript(Product(product), name, "_P00", FIVE, end, mw, 300.0, None, (call,))
+
+
+def procurement(*events):
+    sites = Sites(("_P00",), np.zeros(9, np.int16))
+    return ProcurementSettings(START, events, sites, RULES, plan(), None, np.empty(0, np.int32))
+
+
+def dso():
+    return DistributionOperator(procurement(asked("restore", 2.0, "E1"), asked("sustain", 2.0, "E2")))
+
+
+def constraint_market():
+    return ConstraintMarket(procurement(asked("lcm", -2.0, "E1"), asked("tcm", 2.0, "E2")))
+
+
+def offered(product, event, mw, at_ms):
+    yield START, ServiceUnit(product, product, "_P00", homes(), 5.0)
+    yield at_ms, ServiceOffer(product, f"O-{event}", event, product, (mw,) * 4, 100.0, 0.0)
+    yield FIVE - MINUTE_MS, ServiceDispatchAnswer(product, f"{event}-1-{product}", product, True, "")
+    yield FIVE + 2 * HOUR_MS, ServiceMetering(product, product, FIVE, (1000,) * 120)
+
+
+def dso_data():
+    yield from offered("restore", "E1", 1.0, FIVE - 25 * MINUTE_MS)
+    yield from offered("sustain", "E2", 1.0, START + 30 * MINUTE_MS)
+
+
+def constraint_data():
+    yield from offered("lcm", "E1", -1.0, START + 30 * MINUTE_MS)
+    yield from offered("tcm", "E2", 2.0, START + 30 * MINUTE_MS)
+
+
 MARKETS = {
+    "dso": (dso, dso_data),
+    "constraint_market": (constraint_market, constraint_data),
     "capacity_market": (capacity, capacity_data),
     "dfs": (dfs, dfs_data),
     "balancing": (balancing, bm_data),

@@ -25,12 +25,18 @@ from service_days import (
 from markets import service_settlement
 from markets.settings import SupplierBook
 from markets.statement_lines import balances_gbp_e5
+from protocol.codec import Reader, Writer
 from protocol.messages import (
     MISSING_WH,
+    BidOfferAcceptance,
+    BidOfferData,
+    BidOfferPair,
     BoundaryReadings,
     CapacityNotice,
     DfsResult,
     DfsUnitRegistration,
+    PhysicalNotification,
+    Point,
     Service,
     ServiceCancellation,
     ServiceUnitAnswer,
@@ -481,3 +487,130 @@ def test_capacity_without_a_notice_is_paid_and_its_best_half_hour_told():
     said = capacity_day()
     assert [line.item for line in lines_of(said)] == ["capacity payment"]
     assert [volume.delivered_wh for volume in volumes_of(said)] == [300_000]
+
+
+# ------------------------------------------------------------------------- the BM takes its place, and reruns
+
+
+def bm_beside_sustain(primacy, *, with_sustain=True):
+    """FPN 0.83 MW of demand, 0.4 MW accepted, 0.3 MWh turned down; Sustain asks for 0.1 MWh."""
+    at_ms, end_ms = period_bounds_ms(DAY, 37)
+    steps = [(at_ms, -0.83), (at_ms, -0.43), (end_ms, -0.43), (end_ms, -0.83)]
+    mail = [
+        registration(1_000, service=Service.BALANCING),
+        PhysicalNotification("_A", at_ms, end_ms, (Point(at_ms, -0.83), Point(end_ms, -0.83))),
+        BidOfferData("_A", at_ms, end_ms, (BidOfferPair(1, 5.0, 150.0, 50.0),)),
+        BidOfferAcceptance("_A", 7, at_ms - 1, tuple(Point(*step) for step in steps), False, "ORI"),
+        SystemPrice(at_ms, 100.0, 0.0),
+    ]
+    if with_sustain:
+        mail += [unit("sustain", range(1_000)), award("sustain", (0.2,), 37)]
+    return settle(party(primacy=primacy), *mail, asset_day([115] * 1_000))
+
+
+@pytest.mark.usefixtures("everything_allowed")
+def test_a_bm_unit_is_not_credited_with_what_the_dso_paid_for_first():
+    # 0.3 MWh less 0.1 paid for by the DSO is what was accepted: no imbalance; alone 0.1 x 100 is long.
+    alone = lines_of(bm_beside_sustain("dso_first", with_sustain=False), "imbalance")
+    beside = lines_of(bm_beside_sustain("dso_first"), "imbalance")
+    assert [line.amount_gbp_e5 for line in (*alone, *beside)] == [10_00000, 0]
+
+
+@pytest.mark.usefixtures("everything_allowed")
+def test_a_bm_unit_that_goes_first_is_settled_as_if_it_were_alone():
+    alone, beside = bm_beside_sustain("eso_first", with_sustain=False), bm_beside_sustain("eso_first")
+    assert lines_of(alone) == [line for line in lines_of(beside) if line.service == "balancing"]
+    assert [line.volume_mwh for line in lines_of(beside, "utilisation")] == [0.1]
+
+
+def test_readings_that_change_make_a_new_run_that_reverses_the_one_before():
+    settlement = party()
+    mail = (registration(10), unit("sustain", range(10)), award("sustain", (0.01,), 37), asset_day([15] * 10))
+    first = lines_of(settle(settlement, *mail))
+    second = lines_of(settle(settlement, asset_day([15] * 5 + [115] * 5)))
+    # 4 of 5 kWh first: 80 %, factor 0.55; then 3.5 kWh: 70 %, factor 0.25.
+    assert [line.amount_gbp_e5 for line in first] == [66_000]
+    assert [line.settlement_run for line in second] == ["SF", "SF"]
+    assert [line.amount_gbp_e5 for line in second] == [-66_000, 26_250]
+
+
+def test_a_day_without_readings_is_settled_at_its_deadline_and_pays_nothing():
+    settlement = party()
+    settle(settlement, registration(10), unit("sustain", range(10)), award("sustain", (0.01,), 37))
+    settlement.on_deadline(settlement.next_deadline_ms())
+    said = [envelope.message for envelope in settlement.take_outbox() if envelope.to == "journal"]
+    assert [line.amount_gbp_e5 for line in lines_of(said)] == [0]
+    assert "up to 10 delivered nothing" in remarks_of(said, "service_meters_counted_out")[0]
+
+
+# ---------------------------------------------------------------------------- days when the clocks change
+
+
+@pytest.mark.parametrize("day", [date(2025, 3, 30), date(2025, 10, 26)])
+@pytest.mark.parametrize("product", ["secure", "dynamic", "restore", "tcm"])
+def test_the_last_half_hour_of_a_day_when_the_clocks_change(product, day):
+    # Nominated 2 MW, 1.5 MW drawn, 0.5 MW asked for at 300 GBP/MWh.
+    last, name = period_count(day), f"{product.upper()}-X"
+    told = award(product, (0.5,), last, day=day, unit=name)
+    whole = [0] * (last - 1) + [1_000_000]
+    mail = [
+        registration(1_000), unit(product, range(1_000), name), told,
+        nomination(product, whole, day=day, unit=name), start(told, 0.5), minutes(told, 1.5e6),
+        asset_day([750] * 1_000, day=day),
+    ]  # fmt: skip
+    said = settle(party(day), *(mail if product != "tcm" else [*mail[:4], mail[-1]]), day=day)
+    assert [line.amount_gbp_e5 for line in lines_of(said, "utilisation")] == [75 * 100_000]
+    assert volumes_of(said)[0].end_ms == day_end_ms(day)
+
+
+@pytest.mark.parametrize("day", [date(2025, 3, 31), date(2025, 10, 27)])
+def test_a_day_when_the_clocks_changed_is_no_history_of_a_capacity_unit(day):
+    (volume,) = volumes_of(capacity_day(day=day))
+    assert volume.delivered_wh == 300_000
+
+
+def test_a_notice_taken_back_before_its_start_charges_nobody():
+    notice = CapacityNotice("N1", SIX - 5 * 3_600_000, SIX, SIX + PERIOD_MS, 1.0, True)
+    said = capacity_day(notice, ServiceCancellation("capacity_market", "N1", ""))
+    assert [line.item for line in lines_of(said)] == ["capacity payment"]
+
+
+def test_dynamic_and_restore_differ_by_who_is_paid_for_being_there():
+    found = {}
+    for product in ("dynamic", "restore"):
+        told = award(product, (0.5,), 35, availability=10.0)
+        mail = (
+            registration(9),
+            unit(product, range(9)),
+            told,
+            nomination(product, 1_000),
+            asset_day([0] * 9),
+        )
+        found[product] = [line.amount_gbp_e5 for line in lines_of(settle(party(), *mail))]
+    assert found == {"dynamic": [10 * 0.25 * 100_000], "restore": []}
+
+
+def test_all_that_settlement_knows_of_services_can_be_written_and_read_again():
+    settlement = party(suppliers=BOOK)
+    told = award("secure", (0.5,), 35, availability=10.0)
+    settle(
+        settlement,
+        registration(1_000),
+        unit("secure", range(1_000)),
+        told,
+        start(told, 0.5),
+        minutes(told, 1.5e6),
+        nomination("secure", 1_000_000),
+        WholesaleTrade("T1", "WHOLESALE-_A", "intraday", SIX, SIX + PERIOD_MS, 0.1, 150.0, ""),
+        WholesaleNotification("WHOLESALE-_A", SIX, SIX + PERIOD_MS, 0.1),
+        CapacityNotice("N1", SIX - 1, SIX, SIX + PERIOD_MS, 1.0, True),
+        ServiceUnitAnswer("secure", told.unit, True, ""),
+        ServiceCancellation("secure", "E9", ""),
+        SystemPrice(SIX, 100.0, 0.0),
+        asset_day([0] * 1_000),
+    )
+    assert settlement.state.services.months
+    writer = Writer()
+    tree = writer.encode(settlement.state.services)
+    again = Reader(writer.arrays).decode(tree)
+    assert Writer().encode(again) == tree

@@ -25,6 +25,8 @@ from protocol.messages import (
     Point,
     Remark,
     Service,
+    ServiceAward,
+    ServiceUnit,
     SettlementRunMade,
     Statement,
     SystemPrice,
@@ -253,10 +255,10 @@ def asset_days(day, wh):
     return AssetReadings(day, np.arange(ROWS, dtype=np.int32), import_wh)
 
 
-def an_acceptance(day=DAY, first=(1000, 1000, 1000), later=(), history=(), **registered):
+def an_acceptance(day=DAY, first=(1000, 1000, 1000), later=(), history=(), lived_on=0, **registered):
     """A unit notified at -2 MW and accepted at -1 MW in period 40; readings of its three assets as they come.
 
-    `later`: (days after, readings).
+    `later`: (days after, readings). `lived_on`: days after whose own readings come too.
     """
     office = Office(party(day))
     start_ms, end_ms = period_bounds_ms(day, 40)
@@ -273,6 +275,8 @@ def an_acceptance(day=DAY, first=(1000, 1000, 1000), later=(), history=(), **reg
     office.hear(asset_days(day, first), morning(day))
     for after, wh in later:
         office.hear(asset_days(day, wh), morning(day, after))
+    if lived_on:
+        office.hear(asset_days(day + timedelta(days=lived_on), (0, 0, 0)), morning(day, lived_on + 1))
     return office.until()
 
 
@@ -312,6 +316,22 @@ def test_a_day_of_46_or_50_periods_is_estimated_and_settled(day):
     assert len(office.runs()) == 6
 
 
+def test_meters_of_further_services_count_towards_the_share_on_actuals():
+    office = Office(party())
+    start_ms, end_ms = period_bounds_ms(DAY, 40)
+    office.hear(assets(), day_start_ms(DAY))
+    office.hear(ServiceUnit("tcm", "TCM-g", "g", column(0, 2), 0.01), day_start_ms(DAY))
+    award = ServiceAward(
+        "tcm", "O1", "TCM-001", "TCM-g", True, "", start_ms, end_ms, (0.01,), 100.0, 0.0, scheduled=True
+    )
+    office.hear(award, day_start_ms(DAY) + 1)
+    office.hear(asset_days(DAY, (1000, 1000, MISSING_WH)), morning(DAY))
+    office.hear(asset_days(DAY, (MISSING_WH, MISSING_WH, 600)), morning(DAY, 30))
+    office.until()
+    on_actuals = [(made.meters_on_actuals, made.meters) for made in office.told(SettlementRunMade)]
+    assert on_actuals == [(1, 2), (1, 2), (2, 2), (2, 2), (2, 2), (2, 2)]
+
+
 def test_a_doubled_or_empty_delivery_replaces_nothing():
     office = an_acceptance(first=(1000, 1000, 400), later=[(3, (1000, 1000, 400)), (4, (MISSING_WH,) * 3)])
     assert metered_wh(office) == [2400] * 6
@@ -320,6 +340,10 @@ def test_a_doubled_or_empty_delivery_replaces_nothing():
 def test_a_corrected_actual_replaces_the_earlier_one():
     office = an_acceptance(later=[(30, (MISSING_WH, MISSING_WH, 700))])
     assert metered_wh(office) == [3000, 3000, 2700, 2700, 2700, 2700]
+
+
+def test_a_day_is_kept_until_its_last_run_however_long_the_run_lives_on():
+    assert metered_wh(an_acceptance(lived_on=70)) == [3000] * 6
 
 
 def test_nothing_is_settled_by_data_under_the_calendar():

@@ -1,4 +1,4 @@
-"""A DFS Unit is asked to draw more at night, on a day of 48 periods and on both clock-change days."""
+"""A DFS Unit is asked to draw more at night, on both clock-change days too; one that cannot is out."""
 
 from datetime import date, timedelta
 
@@ -58,3 +58,27 @@ def test_a_zones_batteries_draw_more_when_asked_and_are_paid_for_it(tmp_path, da
     share = sum(row["delivered_wh"] for row in volumes) / sum(row["accepted_wh"] for row in volumes)
     assert share > 0.75
     assert sum(line["amount_gbp_e5"] for line in lines) > 0
+
+
+def test_a_unit_that_cannot_be_reached_fails_five_tests_and_is_deregistered(tmp_path):
+    fair = night(date(2026, 6, 10), start="01:00")
+    tests = [
+        sc.DfsEvent(day=1, start=f"0{hour}:00", end=f"0{hour}:30", turn_down_mw=-0.5, test=True)
+        for hour in range(1, 6)
+    ]
+    unheard = sc.Outage(
+        kind="region", name="_P", day=1, start="00:00", duration_ms=86_400_000, messages="setpoints"
+    )
+    dfs = fair.markets.dfs.model_copy(update={"events": tuple(tests)})
+    scenario = fair.model_copy(
+        update={
+            "markets": fair.markets.model_copy(update={"dfs": dfs}),
+            "comms": sc.Comms(outages=(unheard,)),
+        }
+    )
+    _, volumes, lines, events = lived(scenario, tmp_path / "run")
+    assert {row["reference"] for row in volumes} == {f"E00{number}" for number in range(1, 6)}
+    assert all(abs(row["delivered_wh"]) < 0.5 * abs(row["accepted_wh"]) for row in volumes)
+    assert all(line["amount_gbp_e5"] < 0.5 * 180 * 0.05 * 100_000 for line in lines)
+    (out,) = [row["detail"] for row in events if row["kind"] == "dfs_deregistered"]
+    assert out == "unit DFS_P001 failed too often up to 2026-06-11 (Deregistration)"
