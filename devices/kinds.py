@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import numba
 from numba.core import types
@@ -141,7 +141,7 @@ status = _own("status")
 told_pct = _own("told_pct")
 """(s, p, now_ms): state of charge or warmth told with a reading [%], -1 where nothing is told."""
 
-told_register_wh = _own("told_register_wh", otherwise=shown_wh.py_func)
+told_register_wh = _own("told_register_wh", otherwise=cast(Any, shown_wh).py_func)
 """(s, p, now_ms): what it tells of its register [Wh]: what its asset meter shows, unless it counts itself."""
 
 event_value = _own("event_value")

@@ -15,7 +15,7 @@ HOUR_MS = 3_600_000
 
 
 class Lived:
-class Lived:
+    """The run on seed 2, and how long each heat pump stood under limits, looked at every five minutes."""
 
     LOOK_MS = 300_000
 
