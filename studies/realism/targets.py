@@ -83,8 +83,8 @@ def _heat() -> Iterator[Target]:
         "timers come on about 16:00, and the colder the house the longer it runs at full power", 1,
         doubt="Up to an hour late. The top is flat: from 18:00 to 19:30 within 2 %, which a seed's "
         "highest half-hour is among. Hot water is not the cause: without any, it is at 19:30. Space heat "
-        "rises as long as more rooms are on and outdoors cools, and falls only with bedtimes. Tried, and none moves it by "
-        "more than half an hour: timers at 15:18 instead of 16:00, timers at whole half-hours, 0.3 h instead "
+        "rises as long as more rooms are on and outdoors cools, and falls only with bedtimes. "
+        "Tried, and none moves it by more than half an hour: timers at 15:18 instead of 16:00, timers at whole half-hours, 0.3 h instead "
         "of 1 h between homes, four homes in ten at one default of 16:00, all cylinders timed, machines "
         "oversized by 1.4. None of them has a source, so the defaults stay.",
     )  # fmt: skip
