@@ -8,10 +8,12 @@ import pytest
 
 from aggregator.loop import Aggregator
 from aggregator.service_book import Ordered
+from aggregator.service_enrolment import enrol_in_services
 from aggregator.settings import ServiceRules
 from aggregator.trading import Trader, TradingTerms
 from protocol.codec import Reader, Writer
 from protocol.derogations import RulesOn
+from protocol.eligibility import Level
 from protocol.messages import (
     AssetRegistration,
     CapacityNotice,
@@ -175,6 +177,25 @@ def test_units_are_told_to_buyer_and_settlement_by_product_and_place(tools):
     (unit,) = world.heard_by("dso", ServiceUnit)
     assert unit.rows.tolist() == list(range(COUNT))
     assert unit.capacity_mw == pytest.approx(COUNT * 900 / 1e6)
+
+
+@pytest.mark.parametrize(
+    ("on", "metering", "entered"),
+    [
+        (date(2024, 11, 6), Level.ASSET, 0),  # the day before P415: nobody
+        (date(2025, 11, 5), Level.ASSET, 200),  # the day before P483: who is settled half-hourly
+        (date(2025, 11, 6), Level.ASSET, 600),
+        (date(2025, 11, 6), Level.BOUNDARY, 200),  # a boundary meter has to be settled half-hourly still
+    ],
+)
+def test_who_may_be_traded_goes_by_the_day_and_by_where_is_metered(tools, on, metering, entered):
+    told, registration = consents(Product.WHOLESALE), tools.registration(COUNT, Service.NONE)
+    told.settlement_status[:] = np.repeat([0, 1, 2], COUNT // 3)  # not smart, metered, settled half-hourly
+    rules = ServiceRules(RulesOn(on), Primacy.ESO_FIRST, metering)
+    group, each_w = np.zeros(COUNT, np.int16), np.full(COUNT, 900)
+    order = (Product.WHOLESALE,)
+    made = enrol_in_services(told, registration, (Service.NONE,), group, each_w, order, rules)
+    assert sum(len(unit.rows) for unit in made.units) == entered
 
 
 def test_what_rules_forbid_beside_an_earlier_service_is_left_out_and_told(tools):
