@@ -412,13 +412,13 @@ def stacked(tools):
     return world
 
 
-def sell(world, tools, mwh, sold_mwh=None, hours=(17, 18)):
+def sell(world, tools, mwh, sold_mwh=None, hours=(17, 18), name="O"):
     """An hour that was ordered, and its trade."""
     span = (tools.at(hours[0]), tools.at(hours[1]))
-    order = WholesaleOrder("O", "WHOLESALE-_A", "intraday", *span, mwh, 50.0)
-    world.aggregator.state.services.orders["O"] = Ordered(order, world.now_ms)
+    order = WholesaleOrder(name, "WHOLESALE-_A", "intraday", *span, mwh, 50.0)
+    world.aggregator.state.services.orders[name] = Ordered(order, world.now_ms)
     sold = mwh if sold_mwh is None else sold_mwh
-    world.hear(WholesaleTrade("O", "WHOLESALE-_A", "intraday", *span, sold, 90.0, ""))
+    world.hear(WholesaleTrade(name, "WHOLESALE-_A", "intraday", *span, sold, 90.0, ""))
 
 
 def test_two_services_on_the_same_cars_are_delivered_in_sum_and_no_cell_is_asked_for_more(tools):
@@ -564,6 +564,15 @@ def test_what_was_sold_without_its_payback_is_bought_at_any_price(tools):
     sold_mwh = sum(one.traded_mwh for one in world.aggregator.state.services.orders.values())
     assert {one.limit_gbp_per_mwh for one in even} == {3000.0}
     assert sum(one.sell_mwh for one in even) == pytest.approx(-sold_mwh)
+
+
+def test_trades_of_one_half_hour_in_two_auctions_are_one_position(tools):
+    world = world_of(tools, consents(Product.WHOLESALE))
+    for name, mw in (("O1", 0.3), ("O2", 0.2), ("O3", -0.1)):
+        sell(world, tools, mw, name=name)
+    assert [world.stages(name)[-1][0] for name in ("O1", "O2", "O3")] == ["accepted"] * 3
+    world.until(tools.at(17, 20))
+    assert held_now(world) == pytest.approx(400_000 / 7000, rel=0.06)
 
 
 def test_the_hourly_book_is_ordered_in_at_any_price_before_it_closes(tools):
