@@ -692,8 +692,8 @@ class ServiceDesk:
             meter, period = np.argwhere(wrong)[0].tolist()
             self.tell(
                 "paid_more_than_measured",
-                f"{claim.product} {claim.reference} {claim.unit} {claim.window.day}: {int(wrong.sum())} meters "
-                f"and periods; the first {behind[meter, period]} Wh of {moved[meter, period]} Wh",
+                f"{claim.product} {claim.reference} {claim.unit} {claim.window.day}: {int(wrong.sum())} "
+                f"meters and periods; the first {behind[meter, period]} Wh of {moved[meter, period]} Wh",
             )
 
     def _note(self, claim: Claim, sites: Sites, by_meter_wh: I64, paid: Paid, ground: Ground) -> None:

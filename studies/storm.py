@@ -348,11 +348,11 @@ def live(seed: int) -> World:
     with tempfile.TemporaryDirectory() as folder:
         try:
             outcome = run_scenario(make_world(seed), Path(folder) / "run", text="")
+            tables = RunFolder(outcome.folder)
+            reached = tuple(sorted(set(_states(tables))))
+            return World(seed, reached, "; ".join([*outcome.degraded, *broken_laws(tables)]))
         except Exception:  # noqa: BLE001 - whatever it is, it is this seed's fault and is told
             return World(seed, (), traceback.format_exc())
-        folder = RunFolder(outcome.folder)
-        reached = tuple(sorted(set(_states(folder))))
-        return World(seed, reached, "; ".join([*outcome.degraded, *broken_laws(folder)]))
 
 
 def _states(folder: RunFolder) -> Iterator[str]:

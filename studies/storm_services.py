@@ -96,7 +96,7 @@ def _markets(
             "events": tuple(_dfs_event(dice, day, days, groups) for _ in range(dice.whole(0, 2))),
             "metering": dice.pick("boundary", "asset"),
         },
-        "local": {name: _local(dice, name, days, zones) for name in _LOCAL if dice.happens(0.45)},
+        "local": {name: _local(dice, days, zones) for name in _LOCAL if dice.happens(0.45)},
         "constraint": _constraint(dice, days, gsps),
         "wholesale": _wholesale(dice) if dice.happens(0.5) else {},
         "capacity": _capacity(dice, days) if dice.happens(0.4) else {},
@@ -155,7 +155,7 @@ def _event(dice: Dice, window: dict[str, Any], turn_down_mw: float) -> dict[str,
     }
 
 
-def _local(dice: Dice, name: str, days: int, zones: list[str]) -> dict[str, Any]:
+def _local(dice: Dice, days: int, zones: list[str]) -> dict[str, Any]:
     events = [
         _event(dice, _window(dice, days), dice.pick(*_UP_AND_DOWN)) | {"zone": dice.pick(*zones)}
         for _ in range(dice.whole(1, 2))
