@@ -660,7 +660,9 @@ class ServiceDesk:
         left_wh = np.where(claim.asked, left_wh, 0) if claim.active is not None else left_wh
         every = np.where(claim.asked, left_wh, 0)
         payable = every if claim.most_wh is None else payable_wh(left_wh, claim.most_wh)
-        self._note(claim, sites, share_out(payable, left), paid, ground)
+        came = share_out(payable, left)
+        self._note(claim, sites, came, paid, ground)
+        self._watch_paid_once(claim, came, moved, paid.behind(sites.meters, claim.at_boundary, claim.window))
         share = Share(
             claim=claim,
             baseline_wh=found.baseline_wh,
@@ -686,6 +688,17 @@ class ServiceDesk:
             return None
         homes = sites.meters if claim.at_boundary else ground.assets.home[sites.meters]
         return by_supplier(left * claim.asked, book.of_home[homes], len(book.names))
+
+    def _watch_paid_once(self, claim: Claim, came: I64, moved: I32, behind: I32) -> None:
+        """Tell of meters behind which more was paid for, with what came now, than they deviated by (R196)."""
+        wrong = (came != 0) & ((np.abs(behind) > np.abs(moved)) | (came * moved < 0))
+        if wrong.any():
+            meter, period = np.argwhere(wrong)[0].tolist()
+            self.tell(
+                "paid_more_than_measured",
+                f"{claim.product} {claim.reference} {claim.unit} {claim.window.day}: {int(wrong.sum())} "
+                f"meters and periods; the first {behind[meter, period]} Wh of {moved[meter, period]} Wh",
+            )
 
     def _note(self, claim: Claim, sites: Sites, by_meter_wh: I64, paid: Paid, ground: Ground) -> None:
         """Lay what is paid for upon assets."""
