@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
@@ -31,12 +31,21 @@ Function = ast.FunctionDef
 
 @dataclass(frozen=True, slots=True, order=True)
 class Reason:
-    """One refusal: the file and function that decide it, its words, and the rule whose clause it names."""
+    """One refusal: the file and function that decide it, its words, and the rule whose clause it names.
+
+    `details`: of a remark, what may be told with it; empty where that is not known.
+    """
 
     file: str
     decided_in: str
     words: str
     rule: str = field(default="", compare=False)
+    details: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def is_told(self) -> bool:
+        """Whether it has words of its own; what has none hands on what was said elsewhere."""
+        return any(len(word) > 2 for word in self.words.replace(BLANK, " ").split())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,7 +80,7 @@ def every_reason() -> tuple[Reason, ...]:
     }
     outcomes = (outcome.name.lower() for outcome in AckOutcome if outcome is not AckOutcome.APPLIED)
     found |= {Reason("protocol/messages.py", "AckOutcome", outcome) for outcome in outcomes}
-    return tuple(sorted(found))
+    return tuple(sorted(each for each in found if each.is_told))
 
 
 @lru_cache(maxsize=1)
@@ -129,7 +138,8 @@ def _handed_on(module: _Module, name: str) -> Iterator[Reason]:
         scope = _Scope(module, function, {})
         for call in _own(function):
             if isinstance(call, ast.Call) and (handed := _argument(call, module, name)) is not None:
-                yield from _words(handed, scope)
+                details = _details(call, scope) if isinstance(handed, ast.Constant) else ()
+                yield from (replace(each, details=details) for each in _words(handed, scope))
         if name == "reason":
             for value, where, place in _values(name, scope):
                 yield from _words(value, where, place)
@@ -147,6 +157,12 @@ def _argument(call: ast.Call, module: _Module, name: str) -> ast.expr | None:
         if name in parameters and parameters.index(name) < len(call.args):
             return call.args[parameters.index(name)]
     return None
+
+
+def _details(call: ast.Call, scope: _Scope) -> tuple[str, ...]:
+    """What may be told with a remark."""
+    told = None if _last_name(call.func) not in _REMARKS else call.args[-1]
+    return tuple(sorted({each.words for each in _words(told, scope)})) if told is not None else ()
 
 
 def _ends_otherwise(call: ast.Call) -> bool:
@@ -218,7 +234,7 @@ def _literal(expr: ast.Constant | ast.JoinedStr, scope: _Scope) -> Iterator[Reas
     where = scope.function.name if scope.function else ""
     rule = next((_rule_of(each, scope) for each in ast.walk(expr) if _is_clause(each)), "")
     for words in _texts(expr, scope):
-        if any(len(word) > 2 for word in words.replace(BLANK, " ").split()):  # else it is handed on
+        if words:
             yield Reason(scope.module.file, where, words, rule)
 
 

@@ -103,7 +103,7 @@ def _told(folder: RunFolder) -> Iterator[Utterance]:
     """Of the events and of instructions that were declined."""
     for event in folder.table("events", ["kind", "who", "detail"]).to_pylist():
         about = _TALK.get(event["kind"], "")
-        yield Utterance(event["who"], "remark", event["kind"])
+        yield Utterance(event["who"], "remark", f"{event['kind']}: {event['detail']}")
         yield Utterance(event["who"], about, event["detail"])
     for step in folder.table("instructions", ["service", "stage", "reason"]).to_pylist():
         if step["stage"] == "declined":
@@ -149,23 +149,33 @@ def is_remark(reason: Reason) -> bool:
 
 def says(reason: Reason, one: Utterance) -> re.Match[str] | None:
     """Where in an utterance a reason is given; None where it is not."""
-    if is_remark(reason):
-        ours = one.about == "remark" and one.who in _parties(reason)
-        return re.fullmatch(re.escape(reason.words), one.words) if ours else None
-    if one.about == "remark" or one.who not in _parties(reason):
+    if one.who not in _parties(reason) or (one.about == "remark") != is_remark(reason):
         return None
+    if is_remark(reason):
+        return _remark_pattern(reason.words, reason.details).fullmatch(one.words)
     about = _data()["about"].get(reason.decided_in, "")
     if about and about != one.about:
         return None
-    return _pattern(reason.words).search(one.words)
+    match = _pattern(reason.words).search(one.words)
+    return match if _data()["telling"].get(reason.decided_in, "") in one.words else None
+
+
+@lru_cache(maxsize=4096)
+def _remark_pattern(kind: str, details: tuple[str, ...]) -> re.Pattern[str]:
+    told = "|".join(map(_filled, details)) or ".*"
+    return re.compile(f"{re.escape(kind)}: (?:{told})", re.DOTALL)
+
+
+def _filled(words: str) -> str:
+    return "(?:.+?)".join(re.escape(part) for part in words.split(BLANK))
 
 
 @lru_cache(maxsize=4096)
 def _pattern(words: str) -> re.Pattern[str]:
-    filled = "(.+?)".join(re.escape(part) for part in words.split(BLANK))
+    filled = _filled(words)
     if re.fullmatch("[a-z_]+", words):
         return re.compile(rf"(?:^|: ){filled}$")
-    return re.compile(rf"{filled}(?: \((?P<clause>.*)\))?(?:$|, |;)")
+    return re.compile(rf"{filled}(?: \((?P<clause>.*)\))?(?:$|, |;| at )")
 
 
 def _parties(reason: Reason) -> tuple[str, ...]:
