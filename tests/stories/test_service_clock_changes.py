@@ -1,4 +1,4 @@
-"""Every service around and in the hour of a clock change: each period of 46 or 50 exists once, and so does its
+"""Every service around and in the hour of a clock change: each of 46 or 50 periods exists once, and so does its
 money.
 """
 
@@ -17,7 +17,7 @@ NIGHT = """
 flextwin: 1
 name: clock-change
 seed: 3
-clock: {{start: {start}, days: 2, history_days: 42}}
+clock: {{start: {start}, days: 2, history_days: 42, checkpoint_every: 24 h}}
 homes:
   count: 700
   gsp_groups: {{_A: 1.0}}
