@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from aggregator.claims import Claim, claim_of, steps
 from aggregator.instructions import Book
+from aggregator.waiting import DayOfWaiting
 from protocol.messages import (
     I64,
     CapacityNotice,
@@ -92,7 +93,7 @@ class ServiceBook:
     `heard` the latest requirement of each event and place, `due` those not offered for yet, `cancelled` the
     events that are off. `weights` what each cell counts for in a unit [W]. `minutes` each cell's energy in
     minutes past [W s] (cells,), by their start; `level_w` each cell's import at the end of what was taken
-    (only where the Balancing Mechanism is metered elsewhere).
+    (only where the Balancing Mechanism is metered elsewhere). `waiting`: of each day lived, what waited for a clock.
     """
 
     consents: ServiceConsents | None = None
@@ -108,6 +109,7 @@ class ServiceBook:
     notices: dict[str, CapacityNotice] = field(default_factory=dict)
     urgent: list[int] = field(default_factory=list)
     minutes: dict[int, I64] = field(default_factory=dict)
+    waiting: list[DayOfWaiting] = field(default_factory=list)
     level_w: I64 | None = None
 
     def unit_at(self, product: str, place: str) -> EnrolledUnit | None:
