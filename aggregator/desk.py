@@ -162,6 +162,8 @@ class Desk:
             self.house.remark("unknown_service_unit", f"{answer.unit}: none of our units")
             return
         unit.refused = not answer.accepted
+        if answer.obliged_mw is not None:
+            unit.obliged_w = round(answer.obliged_mw * 1e6)
         if unit.refused:
             self.house.remark("service_unit_refused", f"{answer.unit}: {answer.reason}")
 
@@ -678,7 +680,7 @@ class Desk:
                 self.house.say,
             )
         key = f"{plain}v{len(versions) + 1}" if versions else plain
-        w, span = round(notice.load_following_share * unit.planned_w), (notice.start_ms, notice.end_ms)
+        w, span = round(notice.load_following_share * unit.obliged_w), (notice.start_ms, notice.end_ms)
         claim = Claim(Product.CAPACITY_MARKET, key, tuple(unit.cells), _cut(*span, w), notice.issued_ms)
         cells, reason = self._take_cells(claim, Stage.DISPATCH)
         if not cells:

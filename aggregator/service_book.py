@@ -30,6 +30,7 @@ class EnrolledUnit:
     """One unit as its buyer knows it, and its cells.
 
     `refused`: the buyer took it not. `nominated`: the last local day (ordinal) that was nominated.
+    `obliged_w`: what it is bound to, once the buyer told it.
     """
 
     product: Product
@@ -39,6 +40,7 @@ class EnrolledUnit:
     planned_w: int
     refused: bool = False
     nominated: int = 0
+    obliged_w: int = 0
 
 
 @dataclass(slots=True)

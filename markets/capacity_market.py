@@ -136,7 +136,10 @@ class CapacityMarket(Counterparty[CapacityState]):
             self.remark("capacity_unit_refused", f"unit {unit.unit}: {reason}")
         else:
             self._admit(unit, assets)
-        self.say(ServiceUnitAnswer(unit.product, unit.unit, not reason, reason), AGGREGATOR, SETTLEMENT)
+        agreed = self.state.agreements.get(unit.unit)
+        obliged_mw = None if agreed is None else agreed.obligation_mw
+        answer = ServiceUnitAnswer(unit.product, unit.unit, not reason, reason, obliged_mw)
+        self.say(answer, AGGREGATOR, SETTLEMENT)
 
     def _admit(self, unit: ServiceUnit, assets: AssetRegistration) -> None:
         obliged_mw = obligation_mw(unit, assets, self._book("capacity_market"))

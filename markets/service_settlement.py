@@ -360,7 +360,11 @@ class ServiceDesk:
                 yield meter, np.unique(ground.assets.home[rows]) if meter == "boundary" else rows
 
     def looks_back(self) -> bool:
-        """Whether asset readings of earlier days are needed for baselines."""
+        """Whether asset readings of earlier days are needed for baselines: as long as units are to come, of all
+        who consented.
+        """
+        if not self.state.units:
+            return self.state.consents is not None
         day = self.settings.first_day
         units = {Product(unit.product) for unit in self.state.units.values()}
         return any(

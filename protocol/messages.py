@@ -506,12 +506,16 @@ class ServiceUnit(Message):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ServiceUnitAnswer(Message):
-    """The buyer's answer to a unit: enrolled, or refused with the clause."""
+    """The buyer's answer to a unit: enrolled, or refused with the clause.
+
+    `obliged_mw`: what it is bound to from now on, in a market that obliges; None where none does.
+    """
 
     product: str
     unit: str
     accepted: bool
     reason: str
+    obliged_mw: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -491,7 +491,9 @@ def test_load_following_asks_only_for_what_others_do_not_deliver(tools):
     count = 1200
     world = world_of(tools, consents(Product.WHOLESALE, Product.CAPACITY_MARKET, count=count))
     sell(world, tools, 0.7)
-    capacity_w = count * 900
+    capacity_w = count * 840  # what it is obliged to, de-rated, not the 900 W entered
+    obliged_mw = capacity_w / 1e6
+    world.hear(ServiceUnitAnswer("capacity_market", "CAPACITY_MARKET-001", True, "", obliged_mw))
     world.hear(CapacityNotice("N", world.now_ms, tools.at(17), tools.at(18), 1.0, True))
     world.hear(CapacityNotice("N", world.now_ms, tools.at(17), tools.at(18), 1.0, True))
     assert len(world.remarks("duplicate_instruction")) == 1
