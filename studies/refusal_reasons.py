@@ -75,9 +75,7 @@ def every_reason() -> tuple[Reason, ...]:
     """Every refusal there is, sorted. Remarks are in `every_remark`."""
     found = {reason for module in _modules().values() for reason in _handed_on(module, "reason")}
     found |= {reason for module in _modules().values() for reason in _judged(module)}
-    found |= {
-        Reason("protocol/constraints.py", "Refusal", why.value) for why in Refusal if why not in _WORDS
-    }
+    found |= {Reason("protocol/constraints.py", "Refusal", why.value) for why in Refusal if why not in _WORDS}
     outcomes = (outcome.name.lower() for outcome in AckOutcome if outcome is not AckOutcome.APPLIED)
     found |= {Reason("protocol/messages.py", "AckOutcome", outcome) for outcome in outcomes}
     return tuple(sorted(each for each in found if each.is_told))
@@ -114,9 +112,7 @@ def _module(path: Path) -> _Module:
             ]
         elif isinstance(node, ast.ImportFrom) and node.module:
             imports.update({each.asname or each.name: node.module for each in node.names})
-    return _Module(
-        f"{path.parent.name}/{path.name}", tree, functions, fields, _constants(tree), imports
-    )
+    return _Module(f"{path.parent.name}/{path.name}", tree, functions, fields, _constants(tree), imports)
 
 
 def _constants(tree: ast.Module) -> dict[str, ast.expr]:

@@ -90,13 +90,15 @@ def heard(path: Path, data: Path | None = None) -> Heard:
                 outcomes.update(message.outcome.tolist())
             listened(self, message, now_ms)
 
-        setattr(Aggregator, "receive", listen)  # no table tells what became of each set-point
+        Aggregator.receive = listen  # no table tells what became of each set-point
         try:
             outcome = run_scenario(scenario, Path(folder) / "run", text=text, data=data)
         finally:
-            setattr(Aggregator, "receive", listened)
+            Aggregator.receive = listened
         told = frozenset(_told(RunFolder(outcome.folder)))
-    return Heard(path.stem, told | {Utterance(DEVICE, "", AckOutcome(each).name.lower()) for each in outcomes})
+    return Heard(
+        path.stem, told | {Utterance(DEVICE, "", AckOutcome(each).name.lower()) for each in outcomes}
+    )
 
 
 def _told(folder: RunFolder) -> Iterator[Utterance]:
