@@ -36,10 +36,12 @@ from aggregator.service_enrolment import BUYERS, Enrolment, enrol_in_services, l
 from aggregator.settings import ServiceRules
 from aggregator.trading import Trader
 from aggregator.trading_desk import TradingDesk
+from aggregator.waiting import batteries_now, foresee_waiting, learn_waiting
 from protocol.eligibility import DSO_PRODUCTS
 from protocol.instruction import Stage as Step
 from protocol.messages import (
     I64,
+    AssetReadings,
     AssetRegistration,
     CapacityNotice,
     DayAheadPrices,
@@ -237,8 +239,33 @@ class Desk:
         """What a unit could do in each period one way, sold or not, with the owner's confidence [W]."""
         found, waiting_w = self.house.availability(cells, list(starts))
         if way < 0:
-            return [int(self.house.turn_up_w(waiting_w, start_ms)) for start_ms in starts]
+            foreseen_w = self._foreseen_up_w(cells, starts, found[0].reached)
+            return [
+                int(self.house.turn_up_w(waiting_w, start_ms) + (1 - self.house.fading(start_ms)) * then_w)
+                for start_ms, then_w in zip(starts, foreseen_w, strict=True)
+            ]
         return [int(one.turn_down_w(self.house.settings.confidence)) for one in found]
+
+    def _foreseen_up_w(self, cells: Cells, starts: Sequence[int], reached: float) -> list[float]:
+        """What will be there to be turned up, as the days lived and the batteries tell [W]; what waits now
+        says less and less of it the further ahead.
+        """
+        portfolio, assumed = self.house.state.portfolio, self.house.assumed
+        if portfolio is None:
+            return [0.0] * len(starts)
+        group = portfolio.registry.unit(cells)
+        batteries = batteries_now(portfolio.store, portfolio.registry, cells)
+        lived = self.book.waiting
+        foreseen = foresee_waiting(lived, cells, group, starts, batteries, self.now_ms, assumed)
+        _, follows = self.house.response(portfolio, list(cells))
+        least = 1 - max(self.house.settings.confidence, 0.5)
+        return [each.quantile_w(least) * follows * reached for each in foreseen]
+
+    def learn(self, told: AssetReadings, disturbed: Sequence[tuple[int, int, int]]) -> None:
+        """Learn what waits from a day of asset readings, where anything could be sold of it."""
+        portfolio = self.house.state.portfolio
+        if portfolio is not None and self.book.units:
+            learn_waiting(self.book.waiting, told, portfolio.registry, disturbed, self.house.assumed)
 
     def _unsold_w(
         self, cells: Cells, starts: Sequence[int], able_w: list[int], claims: list[Claim], way: int
@@ -330,7 +357,8 @@ class Desk:
 
         def offered(cells: list[int], able_w: list[int]) -> tuple[float, ...]:
             left_w = self._unsold_w(cells, starts, able_w, claims, way)
-            return self._whole_steps([share * w for w in left_w], requirement.turn_down_mw)
+            most_w = [min(share * w, unit.planned_w) for w in left_w]  # no more than it was entered with
+            return self._whole_steps(most_w, requirement.turn_down_mw)
 
         able_w = self._able_w(unit.cells, starts, way)
         wanted = offered(unit.cells, able_w)

@@ -11,6 +11,7 @@ from datetime import date
 
 from aggregator.claims import Claim, claim_of, steps
 from aggregator.instructions import Book
+from aggregator.waiting import DayOfWaiting
 from protocol.messages import (
     I64,
     CapacityNotice,
@@ -101,8 +102,9 @@ class ServiceBook:
     `heard` the latest requirement of each event and place, `due` those not offered for yet, `cancelled` the
     events that are off. `weights` what each cell counts for in a unit [W]. `minutes` each cell's energy in
     minutes past [W s] (cells,), by their start; `level_w` each cell's import at the end of what was taken
-    (only where the Balancing Mechanism is metered elsewhere). `prices` day-ahead [GBP/MWh] (periods), as
-    told; `ordered_to` the last local day (ordinal) that was ordered for in each auction.
+    (only where the Balancing Mechanism is metered elsewhere). `waiting`: of each day lived, what waited for
+    a clock. `prices` day-ahead [GBP/MWh] (periods), as told; `ordered_to` the last local day (ordinal) that
+    was ordered for in each auction.
     """
 
     consents: ServiceConsents | None = None
@@ -120,6 +122,7 @@ class ServiceBook:
     notices: dict[str, CapacityNotice] = field(default_factory=dict)
     urgent: list[int] = field(default_factory=list)
     minutes: dict[int, I64] = field(default_factory=dict)
+    waiting: list[DayOfWaiting] = field(default_factory=list)
     level_w: I64 | None = None
 
     def unit_at(self, product: str, place: str) -> EnrolledUnit | None:
