@@ -463,13 +463,13 @@ def test_a_notification_to_the_eso_takes_account_of_what_others_will_have_moved(
 
 def test_whoever_goes_first_takes_the_cars_of_who_goes_second(tools):
     world = world_of(tools, consents(Product.SECURE, Product.WHOLESALE))
-    (offer,) = require(world, tools, "secure", "Q", 0.6)
+    (offer,) = require(world, tools, "secure", "Q", 0.5)
     award(world, offer, tools, scheduled=False)
     sell(world, tools, 0.6)
     assert world.stages("O")[-1] == ("accepted", "")
     world.chargers.plugged[30:] = False
     world.until(tools.at(16, 55))
-    world.hear(signal(tools, offer.offer_id, "d1", mw=0.6))
+    world.hear(signal(tools, offer.offer_id, "d1", mw=0.5))
     assert answers(world) == [("d1", True, "")]
     assert world.stages("O")[-1] == ("superseded", "displaced by d1")
     assert len(world.remarks("displaced")) == 1
