@@ -91,8 +91,10 @@ def _markets(
         "enrolment": dice.pick("shares", "shares", "rules"),
         "primacy": dice.pick("eso_first", "dso_first", "contract_first"),
         "derogations": tuple(name for name in derogation_names() if dice.happens(0.15)),
+        "balancing": markets["balancing"] | {"share": dice.pick(0.0, 0.3, 0.7)},
         "dfs": markets["dfs"]
         | {
+            "share": dice.pick(0.0, 0.3),
             "events": tuple(_dfs_event(dice, day, days, groups) for _ in range(dice.whole(0, 2))),
             "metering": dice.pick("boundary", "asset"),
         },
@@ -126,9 +128,11 @@ def _dfs_event(dice: Dice, day: date, days: int, groups: tuple[str, ...]) -> dic
 
 
 def _window(dice: Dice, days: int) -> dict[str, Any]:
-    """A window that can be sold in time: after half past ten on the first day, at night too on the second."""
+    """A window that can be sold in time: after half past ten on the first day, at night too on the second;
+    mostly in the evening, when cars charge and services meet.
+    """
     on = dice.whole(0, days - 1)
-    first = dice.whole(21 if on == 0 else 5, 43)
+    first = dice.whole(34, 40) if dice.happens(0.6) else dice.whole(21 if on == 0 else 5, 43)
     return {"day": on, "start": 30 * first, "end": 30 * (first + dice.whole(1, 4))}
 
 
