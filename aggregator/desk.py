@@ -330,7 +330,8 @@ class Desk:
 
         def offered(cells: list[int], able_w: list[int]) -> tuple[float, ...]:
             left_w = self._unsold_w(cells, starts, able_w, claims, way)
-            return self._whole_steps([share * w for w in left_w], requirement.turn_down_mw)
+            most_w = [min(share * w, unit.planned_w) for w in left_w]
+            return self._whole_steps(most_w, requirement.turn_down_mw)
 
         able_w = self._able_w(unit.cells, starts, way)
         wanted = offered(unit.cells, able_w)
