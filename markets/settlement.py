@@ -238,7 +238,8 @@ class Settlement(Counterparty[SettlementState]):
                 return
             self.state.boundary[day] = self._with_earlier(self.state.boundary.get(day), readings)
         else:
-            if _same(self.state.asset.get(day), readings):
+            nobody_asks = day < self.settings.first_day and not self._looks_back_at_assets()
+            if nobody_asks or _same(self.state.asset.get(day), readings):
                 return
             self.state.asset[day] = self._with_earlier(self.state.asset.get(day), readings)
         self._forget_before(day)
@@ -306,14 +307,18 @@ class Settlement(Counterparty[SettlementState]):
         calendar = self.settings.calendar
         newest = min([newest, *self.state.open_days]) if calendar else newest
         oldest = newest - timedelta(days=LOOK_BACK_DAYS)
-        looks_back = self.settings.dfs_metering == "asset" or calendar or self._desk().looks_back()
-        asset_days = LOOK_BACK_DAYS if looks_back else UNBASELINED_DAYS
+        asset_days = LOOK_BACK_DAYS if self._looks_back_at_assets() else UNBASELINED_DAYS
         for day in [day for day in self.state.boundary if day < oldest]:
             del self.state.boundary[day]
         for day in [day for day in self.state.asset if day < newest - timedelta(days=asset_days)]:
             del self.state.asset[day]
         self._forget_periods_before(day_start_ms(oldest))
         self._desk().forget_before(day_start_ms(oldest))
+
+    def _looks_back_at_assets(self) -> bool:
+        """Whether a baseline or an estimate needs what asset meters read on days before."""
+        settings = self.settings
+        return settings.dfs_metering == "asset" or settings.calendar or self._desk().looks_back()
 
     def _forget_periods_before(self, before_ms: int) -> None:
         state = self.state

@@ -39,6 +39,7 @@ from protocol.messages import (
     Point,
     Service,
     ServiceCancellation,
+    ServiceConsents,
     ServiceUnitAnswer,
     SystemPrice,
     Technology,
@@ -614,3 +615,20 @@ def test_all_that_settlement_knows_of_services_can_be_written_and_read_again():
     tree = writer.encode(settlement.state.services)
     again = Reader(writer.arrays).decode(tree)
     assert Writer().encode(again) == tree
+
+
+# ---------------------------------------------------------------------------- what is kept of days before
+
+
+@pytest.mark.parametrize(("consented", "kept"), [(False, 0), (True, 12)])
+def test_asset_readings_of_days_before_the_run_are_kept_where_a_baseline_may_need_them(consented, kept):
+    """Units are entered after the history was read: until then consent decides."""
+    settlement = party(DAY, dfs_metering="boundary")
+    if consented:
+        none = np.zeros(2, np.int32)
+        settlement.receive(ServiceConsents(none, none.astype(np.int16), none.astype(np.int8), ()), 0)
+    for day in working_days_before(DAY, 12):
+        settlement.receive(asset_day([100, 100], day=day), day_start_ms(DAY))
+    assert len(settlement.state.asset) == kept
+    settlement.receive(asset_day([100, 100], day=DAY), day_end_ms(DAY))
+    assert DAY in settlement.state.asset
