@@ -33,7 +33,8 @@ Function = ast.FunctionDef
 class Reason:
     """One refusal: the file and function that decide it, its words, and the rule whose clause it names.
 
-    `details`: of a remark, what may be told with it; empty where that is not known.
+    `details`: of a remark, what may be told with it; empty where that is not known. `line`: where the words
+    stand in the file.
     """
 
     file: str
@@ -41,6 +42,7 @@ class Reason:
     words: str
     rule: str = field(default="", compare=False)
     details: tuple[str, ...] = field(default=(), compare=False)
+    line: int = field(default=0, compare=False)
 
     @property
     def is_told(self) -> bool:
@@ -75,9 +77,7 @@ def every_reason() -> tuple[Reason, ...]:
     """Every refusal there is, sorted. Remarks are in `every_remark`."""
     found = {reason for module in _modules().values() for reason in _handed_on(module, "reason")}
     found |= {reason for module in _modules().values() for reason in _judged(module)}
-    found |= {
-        Reason("protocol/constraints.py", "Refusal", why.value) for why in Refusal if why not in _WORDS
-    }
+    found |= {Reason("protocol/constraints.py", "Refusal", why.value) for why in Refusal if why not in _WORDS}
     outcomes = (outcome.name.lower() for outcome in AckOutcome if outcome is not AckOutcome.APPLIED)
     found |= {Reason("protocol/messages.py", "AckOutcome", outcome) for outcome in outcomes}
     return tuple(sorted(each for each in found if each.is_told))
@@ -114,9 +114,7 @@ def _module(path: Path) -> _Module:
             ]
         elif isinstance(node, ast.ImportFrom) and node.module:
             imports.update({each.asname or each.name: node.module for each in node.names})
-    return _Module(
-        f"{path.parent.name}/{path.name}", tree, functions, fields, _constants(tree), imports
-    )
+    return _Module(f"{path.parent.name}/{path.name}", tree, functions, fields, _constants(tree), imports)
 
 
 def _constants(tree: ast.Module) -> dict[str, ast.expr]:
@@ -129,7 +127,7 @@ def _constants(tree: ast.Module) -> dict[str, ast.expr]:
     return found
 
 
-# -------------------------------------------------------------------------------------- where reasons are given
+# ------------------------------------------------------------------------------------ where reasons are given
 
 
 def _handed_on(module: _Module, name: str) -> Iterator[Reason]:
@@ -235,7 +233,7 @@ def _literal(expr: ast.Constant | ast.JoinedStr, scope: _Scope) -> Iterator[Reas
     rule = next((_rule_of(each, scope) for each in ast.walk(expr) if _is_clause(each)), "")
     for words in _texts(expr, scope):
         if words:
-            yield Reason(scope.module.file, where, words, rule)
+            yield Reason(scope.module.file, where, words, rule, line=expr.lineno)
 
 
 def _texts(expr: ast.Constant | ast.JoinedStr, scope: _Scope) -> list[str]:
