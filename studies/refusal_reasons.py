@@ -225,7 +225,7 @@ def _branches(expr: ast.expr) -> list[ast.expr]:
         return [expr.value]
     if isinstance(expr, ast.Subscript):
         return [expr.value]
-    return [each for each in expr.values if each] if isinstance(expr, ast.Dict) else []
+    return expr.values if isinstance(expr, ast.Dict) else []
 
 
 def _literal(expr: ast.Constant | ast.JoinedStr, scope: _Scope) -> Iterator[Reason]:
@@ -282,7 +282,7 @@ def _values(name: str, scope: _Scope) -> Iterator[tuple[ast.expr, _Scope, int | 
 def _assigned(node: ast.AST) -> list[tuple[ast.expr, ast.expr]]:
     if isinstance(node, ast.Assign):
         return [(target, node.value) for target in node.targets]
-    if isinstance(node, ast.NamedExpr) or (isinstance(node, ast.AnnAssign) and node.value):
+    if isinstance(node, ast.NamedExpr | ast.AnnAssign) and node.value is not None:
         return [(node.target, node.value)]
     return []
 

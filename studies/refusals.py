@@ -86,23 +86,19 @@ def heard(path: Path, data: Path | None = None) -> Heard:
     homes = load_scenario(path, data_folder=data).homes.count
     scenario = load_scenario(path, data_folder=data, overrides={"homes.count": min(homes, MOST_HOMES)})
     outcomes: set[int] = set()
-    with tempfile.TemporaryDirectory() as folder:
-        listened = Aggregator.receive
+    listened = Aggregator.receive
 
-        def listen(self: Aggregator, message: Message, now_ms: int) -> None:
-            if isinstance(message, Acks):
-                outcomes.update(message.outcome.tolist())
-            listened(self, message, now_ms)
+    def listen(self: Aggregator, message: Message, now_ms: int) -> None:
+        if isinstance(message, Acks):
+            outcomes.update(message.outcome.tolist())
+        listened(self, message, now_ms)
 
-        setattr(Aggregator, "receive", listen)  # no table tells what became of each set-point
-        try:
-            outcome = run_scenario(scenario, Path(folder) / "run", text=text, data=data)
-        finally:
-            setattr(Aggregator, "receive", listened)
+    # No table tells what became of each set-point.
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(Aggregator, "receive", listen):
+        outcome = run_scenario(scenario, Path(folder) / "run", text=text, data=data)
         told = frozenset(_told(RunFolder(outcome.folder)))
-    return Heard(
-        path.stem, told | {Utterance(DEVICE, "", AckOutcome(each).name.lower()) for each in outcomes}
-    )
+    answers = {Utterance(DEVICE, "", AckOutcome(each).name.lower()) for each in outcomes}
+    return Heard(path.stem, told | answers)
 
 
 def _told(folder: RunFolder) -> Iterator[Utterance]:
@@ -231,8 +227,8 @@ def _head(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
         "",
         "Written by `python -m studies.refusals`. The list is read from the code of the parties",
         "(`studies/refusal_reasons.py`); `…` is what the code fills in. Scenarios are those of `scenarios/`",
-        "and `scenarios/refusals/`. Where only a counterparty that no scenario can express gives cause, a test",
-        "in which it does is named.",
+        "and `scenarios/refusals/`. Where only a counterparty that no scenario can express gives cause, a",
+        "test in which it does is named.",
         "",
         _counted(len(rows), by_scenario, by_nothing),
         "",

@@ -64,10 +64,8 @@ def test_every_line_of_the_page_names_scenarios_or_a_test_that_there_are_or_says
 
 
 def test_a_reason_is_heard_from_who_gives_it_and_from_nobody_else():
-    reason = next(
-        each for each in register() if key(each).endswith("_untraded: no depth: the other side is used up")
-    )
-    words = "order 1: no depth: the other side is used up"
+    (reason,) = (each for each in register() if each.words == "no depth: the other side is used up")
+    words = f"order 1: {reason.words}"
     said = Heard("one", frozenset({Utterance("exchange", "", words)}))
     assert triggers(reason, [said]) == {"one": ""}
     assert triggers(reason, [Heard("one", frozenset({Utterance("dso", "", words)}))]) == {}
