@@ -81,6 +81,11 @@ def world_of(tools, told, service=Service.NONE, trader=None, primacy=Primacy.ESO
     return world
 
 
+def entered_with(world, unit, capacity_w):
+    """As if a unit had been entered with another capacity."""
+    world.aggregator.state.services.units[unit].planned_w = capacity_w
+
+
 def require(world, tools, product, event, mw, hours=(17, 18), **changes):
     """A requirement that is offered for at once; gives the offers made."""
     before = len(offers(world))
@@ -240,6 +245,13 @@ def test_an_offer_is_in_kilowatts_at_the_owners_price_below_the_ceiling(tools):
     assert other.utilisation_gbp_per_mwh == 0.0
 
 
+def test_no_more_is_offered_than_the_unit_was_entered_with(tools):
+    world = world_of(tools, consents(Product.SUSTAIN))
+    entered_with(world, SUSTAIN, 123_400)
+    (offer,) = require(world, tools, "sustain", "S", 0.5)
+    assert offer.turn_down_mw == (0.123, 0.123)
+
+
 def test_what_is_sold_is_not_offered_again(tools):
     world = world_of(tools, consents(Product.SUSTAIN, Product.WHOLESALE))
     unit = world.aggregator.state.services.units[SUSTAIN]
@@ -261,6 +273,7 @@ def test_one_network_service_is_not_sold_beside_another_at_the_same_time(tools):
 
 def test_a_scheduled_award_is_delivered_and_metered_by_the_minute(tools):
     world = world_of(tools, consents(Product.SUSTAIN))
+    entered_with(world, SUSTAIN, 700_000)
     (offer,) = require(world, tools, "sustain", "S", 0.7)
     award(world, offer, tools)
     world.until(tools.at(17, 10))
@@ -392,7 +405,7 @@ def test_a_signal_doubled_is_answered_again_and_one_in_conflict_is_refused(tools
 
 def test_a_later_start_of_the_same_award_takes_the_place_of_the_earlier(tools):
     world, offer_id = secured(tools)
-    world.hear(signal(tools, offer_id, "d1", mw=0.5))
+    world.hear(signal(tools, offer_id, "d1", mw=0.6))
     world.until(tools.at(17, 10))
     world.hear(signal(tools, offer_id, "d2", start=(17, 10), mw=0.14))
     assert world.stages("d1")[-1] == ("superseded", "restarted")
@@ -406,6 +419,7 @@ def test_a_later_start_of_the_same_award_takes_the_place_of_the_earlier(tools):
 def stacked(tools):
     """Sustain at 0.7 MW and a sale of 0.35 MW on the same cars from 17:00 to 18:00."""
     world = world_of(tools, consents(Product.SUSTAIN, Product.WHOLESALE))
+    entered_with(world, SUSTAIN, 700_000)
     (offer,) = require(world, tools, "sustain", "S", 0.7)
     award(world, offer, tools)
     sell(world, tools, 0.35)
@@ -425,6 +439,7 @@ def test_two_services_on_the_same_cars_are_delivered_in_sum_and_no_cell_is_asked
     told = consents(Product.SUSTAIN, Product.WHOLESALE)
     told.products[:200] = bits(Product.SUSTAIN)
     world = world_of(tools, told)
+    entered_with(world, SUSTAIN, 700_000)
     (offer,) = require(world, tools, "sustain", "S", 0.7)
     award(world, offer, tools)
     sell(world, tools, 0.35)
@@ -463,13 +478,14 @@ def test_a_notification_to_the_eso_takes_account_of_what_others_will_have_moved(
 
 def test_whoever_goes_first_takes_the_cars_of_who_goes_second(tools):
     world = world_of(tools, consents(Product.SECURE, Product.WHOLESALE))
-    (offer,) = require(world, tools, "secure", "Q", 0.5)
+    entered_with(world, SECURE, 600_000)
+    (offer,) = require(world, tools, "secure", "Q", 0.6)
     award(world, offer, tools, scheduled=False)
     sell(world, tools, 0.6)
     assert world.stages("O")[-1] == ("accepted", "")
     world.chargers.plugged[30:] = False
     world.until(tools.at(16, 55))
-    world.hear(signal(tools, offer.offer_id, "d1", mw=0.5))
+    world.hear(signal(tools, offer.offer_id, "d1", mw=0.6))
     assert answers(world) == [("d1", True, "")]
     assert world.stages("O")[-1] == ("superseded", "displaced by d1")
     assert len(world.remarks("displaced")) == 1
