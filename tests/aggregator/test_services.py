@@ -405,7 +405,7 @@ def test_a_signal_doubled_is_answered_again_and_one_in_conflict_is_refused(tools
 
 def test_a_later_start_of_the_same_award_takes_the_place_of_the_earlier(tools):
     world, offer_id = secured(tools)
-    world.hear(signal(tools, offer_id, "d1", mw=0.6))
+    world.hear(signal(tools, offer_id, "d1", mw=0.5))
     world.until(tools.at(17, 10))
     world.hear(signal(tools, offer_id, "d2", start=(17, 10), mw=0.14))
     assert world.stages("d1")[-1] == ("superseded", "restarted")
