@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from aggregator.forecast import Availability, foresee
 from aggregator.instructions import Plan, Segment, move, open_entry
 from aggregator.registry import Cells, Registry, counted_w, divide
 from aggregator.requirements import AMENDED, verdict
-from aggregator.service_book import Awarded, EnrolledUnit, Offered, Ordered, ServiceBook, Signalled, mean_w
+from aggregator.service_book import Awarded, EnrolledUnit, Offered, ServiceBook, Signalled, mean_w
 from aggregator.service_cases import (
     EMERGENCY_STOP,
     START,
@@ -34,6 +34,8 @@ from aggregator.service_cases import (
 )
 from aggregator.service_enrolment import BUYERS, Enrolment, enrol_in_services, left_out_remark
 from aggregator.settings import ServiceRules
+from aggregator.trading import Trader
+from aggregator.trading_desk import TradingDesk
 from aggregator.waiting import batteries_now, foresee_waiting, learn_waiting
 from protocol.eligibility import DSO_PRODUCTS
 from protocol.instruction import Stage as Step
@@ -56,7 +58,6 @@ from protocol.messages import (
     ServiceUnit,
     ServiceUnitAnswer,
     WholesaleNotification,
-    WholesaleOrder,
     WholesaleTrade,
 )
 from protocol.party import NEVER_MS
@@ -76,9 +77,6 @@ from protocol.stacking import Stage
 if TYPE_CHECKING:
     from aggregator.loop import Aggregator
 
-Trader = Callable[[str, date, Sequence[float], Sequence[float], Sequence[float]], Sequence[WholesaleOrder]]
-"""Gives the orders of a unit for a local day from prices [GBP/MWh], and MW to turn down and up, by period."""
-
 NOMINATED = (*DSO_PRODUCTS, Product.TCM, Product.LCM, Product.WHOLESALE)
 BY_HALF_HOUR = (Product.SECURE, Product.DYNAMIC, Product.RESTORE)
 """Their metering is submitted every half hour, that of others once the window is over."""
@@ -94,7 +92,7 @@ class Desk:
         """Without `rules` nothing is enrolled; without `trader` nothing is traded."""
         self.house = house
         self.rules = rules
-        self.trader = trader
+        self.trading = TradingDesk(self, trader)
         self.handlers: dict[type[Message], Callable[[Any], None]] = {
             ServiceConsents: self._hear_consents,
             ServiceUnitAnswer: self._hear_unit_answer,
@@ -104,7 +102,7 @@ class Desk:
             ServiceDispatch: self._hear_dispatch,
             WholesaleTrade: self._hear_trade,
             CapacityNotice: self._hear_notice,
-            DayAheadPrices: self._hear_prices,
+            DayAheadPrices: self.trading.hear_prices,
         }
 
     @property
@@ -178,6 +176,7 @@ class Desk:
         wanted += [self._nominate_at_ms(unit) for unit in book.units.values()]
         wanted += [self._meter_at_ms(awarded) for awarded in book.awards.values()]
         wanted += [self.now_ms] if book.urgent else []
+        wanted.append(self.trading.next_ms())
         return min(wanted, default=NEVER_MS)
 
     def turn(self) -> None:
@@ -192,6 +191,7 @@ class Desk:
         for awarded in book.awards.values():
             while self._meter_at_ms(awarded) <= now_ms:
                 self._submit_metering(awarded)
+        self.trading.turn()
 
     def forget(self, before_ms: int) -> None:
         """Drop what ended before a moment; nothing asks about it any more."""
@@ -600,28 +600,14 @@ class Desk:
 
     # ------------------------------------------------------------------------------------ trade, capacity
 
-    def _hear_prices(self, told: DayAheadPrices) -> None:
-        if self.trader is None or told.day <= local_date(self.now_ms):
-            return
-        for unit in self.book.of(Product.WHOLESALE):
-            self._trade(unit, told)
-
-    def _trade(self, unit: EnrolledUnit, told: DayAheadPrices) -> None:
-        """Order for one unit for one day. What is held back may be bought back in any later period."""
-        starts = _starts(told.day)
-        if self.trader is None:
-            return
-        if len(starts) != len(told.price_gbp_per_mwh):
-            self.house.remark("malformed_prices", f"{told.day} has {len(starts)} periods: no orders")
-            return
-        claims = self.claims()
-        able_w = self._able_w(unit.cells, starts, 1)
-        down_w = np.array(self._unsold_w(unit.cells, starts, able_w, claims, 1), np.float64)
-        up_w = np.concatenate([[0.0], np.maximum.accumulate(down_w)[:-1]])
-        prices = told.price_gbp_per_mwh
-        for order in self.trader(unit.name, told.day, prices, (down_w / 1e6).tolist(), (up_w / 1e6).tolist()):
-            self.book.orders[order.order_id] = Ordered(order, self.now_ms)
-            self.house.say(BUYERS[Product.WHOLESALE], order)
+    def room_w(self, cells: Cells, starts: Sequence[int]) -> tuple[list[int], list[int]]:
+        """What of cells can be sold in each period, and bought back [W]: the latter at most what could have
+        been held in any period before.
+        """
+        claims, able_w = self.claims(), self._able_w(cells, starts, 1)
+        held_w = [0, *accumulate(able_w, max)][:-1]
+        down_w = self._unsold_w(cells, starts, able_w, claims, 1)
+        return down_w, self._unsold_w(cells, starts, held_w, claims, -1)
 
     def _hear_trade(self, trade: WholesaleTrade) -> None:
         ordered, span = self.book.orders.get(trade.order_id), (trade.start_ms, trade.end_ms)
@@ -636,7 +622,7 @@ class Desk:
         if ordered is None or reason:
             self._decline(Product.WHOLESALE, trade.order_id, trade.unit, span, (), reason)
             return
-        ordered.closed = True
+        ordered.closed, ordered.traded_mwh = True, trade.sold_mwh
         w = mean_w(trade.sold_mwh, *span)
         cells = self.book.units[trade.unit].cells
         claim = Claim(Product.WHOLESALE, trade.order_id, tuple(cells), _cut(*span, w), self.now_ms)

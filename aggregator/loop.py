@@ -26,7 +26,7 @@ from aggregator.belief import Moment, View, look, wall_table
 from aggregator.bidding import dfs_megawatts, dfs_price, dynamics, period_starts, position
 from aggregator.boundary import Boundary, base_load_w, hear_reads, learn_homes, new_boundary
 from aggregator.claims import Claim, steps
-from aggregator.desk import Desk, Trader
+from aggregator.desk import Desk
 from aggregator.dispatch import choose, keep_holding, spread_release, to_poll, want
 from aggregator.forecast import Availability, Forecast, History, foresee, foreseen_now_w, learn, revision
 from aggregator.instructions import (
@@ -102,6 +102,7 @@ from aggregator.telemetry import (
     new_store,
     observe,
 )
+from aggregator.trading import Trader
 from protocol.instruction import Stage
 from protocol.messages import (
     I8,

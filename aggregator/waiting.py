@@ -198,9 +198,7 @@ def _pairs(days: Sequence[DayOfWaiting], cells: Cells, start_ms: int, assumed: A
     return [(past, after[past.day]) for past in _alike(known, cells, local_date(start_ms), assumed)]
 
 
-def _by_day(
-    pairs: Sequence[Pair], cells: Cells, group: Group, starts: Sequence[int]
-) -> list[list[float]]:
+def _by_day(pairs: Sequence[Pair], cells: Cells, group: Group, starts: Sequence[int]) -> list[list[float]]:
     """Of each period of a window, by day: what waits for a clock that lets it begin after the window [W]."""
     begun = np.array([_two_days(pair, "begun", cells, group) for pair in pairs])
     if not len(pairs):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from itertools import product as pairs
 from typing import Any
 
 import numpy as np
@@ -86,7 +87,7 @@ from protocol.periods import (
     period_count,
     period_of,
 )
-from protocol.products import Product
+from protocol.products import Block, Product
 from protocol.rulebook import Rulebook
 from protocol.stacking import Commitment, Primacy, Stage, may_serve, pay_order
 from protocol.units import WH_PER_MWH, gbp, mw_to_w
@@ -360,9 +361,7 @@ class ServiceDesk:
                 yield meter, np.unique(ground.assets.home[rows]) if meter == "boundary" else rows
 
     def looks_back(self) -> bool:
-        """Whether asset readings of earlier days are needed for baselines: as long as units are to come, of all
-        who consented.
-        """
+        """Whether asset readings of earlier days are needed for baselines; until units come, consent decides."""
         if not self.state.units:
             return self.state.consents is not None
         day = self.settings.first_day
@@ -626,16 +625,8 @@ class ServiceDesk:
             shared = np.intersect1d(claim.rows, other.rows, assume_unique=True)
             if not len(shared) or not claim.asked.any() or not other.asked.any():
                 continue
-            decision = may_serve(
-                [_commitment(other, int(ground.assets.rating_w[other.rows].sum()))],
-                _commitment(claim, int(ground.assets.rating_w[claim.rows].sum())),
-                _ALL,
-                Primacy(self.settings.primacy),
-                self.settings.rules.rules_on(ground.day),
-                Stage.SETTLE,
-            )
-            if not decision.allowed:
-                block = decision.blocks[0]
+            block = self._block_between(other, claim, ground)
+            if block is not None:
                 self.tell(
                     "not_paid_beside",
                     f"{claim.unit} {claim.reference} {ground.day}: {len(shared)} assets are paid nothing "
@@ -643,6 +634,25 @@ class ServiceDesk:
                 )
                 refused = np.union1d(refused, shared).astype(np.int32)
         return refused
+
+    def _block_between(self, other: Claim, claim: Claim, ground: Ground) -> Block | None:
+        """The first rule that forbids a claim beside another; None where each may stand beside each.
+
+        What a unit sold and what it bought on one day are asked apart: they go opposite ways at other times.
+        """
+        rating_w = ground.assets.rating_w
+        for held, new in pairs(_one_way(other), _one_way(claim)):
+            decision = may_serve(
+                [_commitment(held, int(rating_w[held.rows].sum()))],
+                _commitment(new, int(rating_w[new.rows].sum())),
+                _ALL,
+                Primacy(self.settings.primacy),
+                self.settings.rules.rules_on(ground.day),
+                Stage.SETTLE,
+            )
+            if not decision.allowed:
+                return decision.blocks[0]
+        return None
 
     # ---------------------------------------------------------------------------------------------- volumes
 
@@ -660,7 +670,9 @@ class ServiceDesk:
         left_wh = np.where(claim.asked, left_wh, 0) if claim.active is not None else left_wh
         every = np.where(claim.asked, left_wh, 0)
         payable = every if claim.most_wh is None else payable_wh(left_wh, claim.most_wh)
-        self._note(claim, sites, share_out(payable, left), paid, ground)
+        came = share_out(payable, left)
+        self._note(claim, sites, came, paid, ground)
+        self._watch_paid_once(claim, came, moved, paid.behind(sites.meters, claim.at_boundary, claim.window))
         share = Share(
             claim=claim,
             baseline_wh=found.baseline_wh,
@@ -686,6 +698,17 @@ class ServiceDesk:
             return None
         homes = sites.meters if claim.at_boundary else ground.assets.home[sites.meters]
         return by_supplier(left * claim.asked, book.of_home[homes], len(book.names))
+
+    def _watch_paid_once(self, claim: Claim, came: I64, moved: I32, behind: I32) -> None:
+        """Tell of meters behind which more was paid for, with what came now, than they deviated by (R196)."""
+        wrong = (came != 0) & ((np.abs(behind) > np.abs(moved)) | (came * moved < 0))
+        if wrong.any():
+            meter, period = np.argwhere(wrong)[0].tolist()
+            self.tell(
+                "paid_more_than_measured",
+                f"{claim.product} {claim.reference} {claim.unit} {claim.window.day}: {int(wrong.sum())} "
+                f"meters and periods; the first {behind[meter, period]} Wh of {moved[meter, period]} Wh",
+            )
 
     def _note(self, claim: Claim, sites: Sites, by_meter_wh: I64, paid: Paid, ground: Ground) -> None:
         """Lay what is paid for upon assets."""
@@ -879,6 +902,20 @@ def _commitment(claim: Claim, rating_w: int = 0, key: str = "") -> Commitment:
         start_ms += int(asked[0]) * PERIOD_MS
     share = 2 * most * _ALL // rating_w if rating_w else 0
     return Commitment(claim.product, start_ms, end_ms, share, claim.agreed_ms, key)
+
+
+def _one_way(claim: Claim) -> list[Claim]:
+    """A claim cut where it changes its direction: one for each stretch of periods that go the same way."""
+    asked = np.flatnonzero(claim.sold_wh)
+    turns = np.flatnonzero(np.diff(np.sign(claim.sold_wh[asked]))) + 1
+    if not len(turns):
+        return [claim]
+    found = []
+    for stretch in np.split(asked, turns):
+        sold_wh = np.zeros_like(claim.sold_wh)
+        sold_wh[stretch] = claim.sold_wh[stretch]
+        found.append(replace(claim, sold_wh=sold_wh))
+    return found
 
 
 def _contested(claim: Claim, claims: Iterable[Claim]) -> Flags:

@@ -9,6 +9,7 @@ import pytest
 from aggregator.loop import Aggregator
 from aggregator.service_book import Ordered
 from aggregator.settings import ServiceRules
+from aggregator.trading import Trader, TradingTerms
 from protocol.codec import Reader, Writer
 from protocol.derogations import RulesOn
 from protocol.messages import (
@@ -33,6 +34,7 @@ from protocol.messages import (
     WholesaleOrder,
     WholesaleTrade,
 )
+from protocol.periods import local_date
 from protocol.products import Product
 from protocol.stacking import Primacy
 
@@ -469,19 +471,87 @@ def test_a_trade_before_gate_closure_is_notified_of(tools):
     assert (said.unit, said.start_ms, said.deviation_mwh) == ("WHOLESALE-_A", tools.at(18), 0.35)
 
 
-def test_orders_are_given_for_tomorrow_from_what_can_be_turned_either_way(tools):
-    asked = []
+TERMS = TradingTerms(
+    "day_ahead_half_hourly",
+    cost_per_hold_gbp_per_mwh=10.0,
+    compensation_gbp_per_mwh=90.0,
+    margin_gbp_per_mwh=5.0,
+)
+TOMORROW = date(2025, 1, 16)
+DEAR_EVENING = (40.0,) * 34 + (300.0,) * 4 + (60.0,) * 10
 
-    def trader(unit, day, prices, down_mw, up_mw):
-        asked.append((unit, day, len(prices), len(down_mw), len(up_mw)))
-        return [WholesaleOrder("O1", unit, "day_ahead_half_hourly", tools.at(17), tools.at(18), 0.1, 50.0)]
 
-    world = world_of(tools, consents(Product.WHOLESALE), trader=trader)
-    world.hear(DayAheadPrices(tools.DAY, (80.0,) * 48))
-    assert asked == []
-    world.hear(DayAheadPrices(date(2025, 1, 16), (80.0,) * 48))
-    assert asked == [("WHOLESALE-_A", date(2025, 1, 16), 48, 48, 48)]
-    assert [order.order_id for order in world.heard_by("exchange", WholesaleOrder)] == ["O1"]
+def traders_world(tools, *auctions):
+    """A world at 16:05 that trades tomorrow and today, in these auctions; the hourly book closes at 16:30."""
+    at_any = {name: name == "day_ahead_hourly" for name in auctions}
+    terms = {name: replace(TERMS, auction=name, at_any_price=at_any[name]) for name in auctions}
+    return world_of(tools, consents(Product.WHOLESALE), trader=Trader(terms, 16 * 60 + 30, 5, TOMORROW))
+
+
+def ordered(world):
+    """(auction, local day, whether sold) of every order."""
+    found = world.heard_by("exchange", WholesaleOrder)
+    return {(each.auction, local_date(each.start_ms), each.sell_mwh > 0) for each in found}
+
+
+def answer_all(world, share=lambda order: 1.0):
+    """Answer each order that waits with a trade of a share of it."""
+    waiting = [one for one in world.aggregator.state.services.orders.values() if not one.closed]
+    for order in [one.order for one in waiting]:
+        sold_mwh = order.sell_mwh * share(order)
+        plain = (order.order_id, order.unit, order.auction, order.start_ms, order.end_ms)
+        world.hear(WholesaleTrade(*plain, sold_mwh, 50.0, "" if sold_mwh else "limit not met"))
+
+
+def test_after_prices_are_told_tomorrow_is_sold_and_bought_back_half_hour_by_half_hour(tools):
+    world = traders_world(tools, "day_ahead_half_hourly")
+    world.hear(DayAheadPrices(tools.DAY, DEAR_EVENING))
+    world.until(world.now_ms + 60_000)
+    assert ordered(world) == set()
+    world.hear(DayAheadPrices(TOMORROW, DEAR_EVENING))
+    world.until(world.now_ms + 60_000)
+    assert ordered(world) == {("day_ahead_half_hourly", TOMORROW, side) for side in (True, False)}
+
+
+def test_a_day_in_which_nothing_pays_is_told_once_with_the_reason(tools):
+    world = traders_world(tools, "day_ahead_half_hourly")
+    world.hear(DayAheadPrices(TOMORROW, (50.0,) * 48))
+    world.until(world.now_ms + 300_000)
+    assert [remark.detail for remark in world.remarks("no_orders")] == [
+        f"WHOLESALE-_A, {TOMORROW}: the best sale would gain -10.00 GBP/MWh, less than the margin of 5.00"
+    ]
+
+
+def test_today_is_traded_within_the_day_as_soon_as_its_prices_are_known_and_before_gate_closure(tools):
+    world = traders_world(tools, "day_ahead_half_hourly", "intraday")
+    prices = (40.0,) * 32 + (300.0,) * 4 + (60.0,) * 12
+    world.hear(DayAheadPrices(tools.DAY, prices))
+    world.until(world.now_ms + 60_000)
+    found = world.heard_by("exchange", WholesaleOrder)
+    assert ordered(world) == {("intraday", tools.DAY, side) for side in (True, False)}
+    assert min(each.start_ms for each in found) == tools.at(17, 30)
+
+
+def test_what_was_sold_without_its_payback_is_bought_at_any_price(tools):
+    world = traders_world(tools, "day_ahead_half_hourly", "intraday")
+    world.hear(DayAheadPrices(tools.DAY, (50.0,) * 48))
+    world.hear(DayAheadPrices(TOMORROW, DEAR_EVENING))
+    world.until(world.now_ms + 60_000)
+    answer_all(world, lambda order: float(order.sell_mwh > 0))
+    world.until(world.now_ms + 60_000)
+    even = [one for one in world.heard_by("exchange", WholesaleOrder) if "-even-" in one.order_id]
+    sold_mwh = sum(one.traded_mwh for one in world.aggregator.state.services.orders.values())
+    assert {one.limit_gbp_per_mwh for one in even} == {3000.0}
+    assert sum(one.sell_mwh for one in even) == pytest.approx(-sold_mwh)
+
+
+def test_the_hourly_book_is_ordered_in_at_any_price_before_it_closes(tools):
+    world = traders_world(tools, "day_ahead_hourly", "day_ahead_half_hourly")
+    world.hear(DayAheadPrices(tools.DAY, DEAR_EVENING))
+    world.until(tools.at(16, 24))
+    assert ordered(world) == set()
+    world.until(tools.at(16, 26))
+    assert ordered(world) == {("day_ahead_hourly", TOMORROW, side) for side in (True, False)}
 
 
 # ------------------------------------------------------------------------------- capacity, nominations

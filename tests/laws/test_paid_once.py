@@ -145,6 +145,22 @@ def test_each_wh_is_paid_once(readings, found, primacy):
         before = now
 
 
+def test_a_wh_that_is_paid_twice_is_told():
+    told = []
+    watch = ServiceDesk(ServiceState(), desk().settings, lambda kind, _: told.append(kind))
+    window = Window(DAY, FIRST_SP, 1)
+    claim = Claim(
+        Product.SUSTAIN, "U", "E", "C", 0, np.array([0], np.int32), window, np.array([100]), None, "zero",
+        "asset", None,
+    )  # fmt: skip
+    came, moved, once, twice = (np.array([[wh]], np.int64) for wh in (60, 100, 60, 120))
+    watch._watch_paid_once(claim, came, moved, once)
+    assert told == []
+    watch._watch_paid_once(claim, came, moved, twice)
+    watch._watch_paid_once(claim, came, -moved, once)
+    assert told == ["paid_more_than_measured"] * 2
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.lists(reading, min_size=ASSETS * N_SP, max_size=ASSETS * N_SP), claims())
 def test_a_service_alone_is_paid_as_if_there_were_no_order(readings, one):
