@@ -1,4 +1,4 @@
-"""What is foreseen to wait for a clock, and the room of batteries, from a handful of days worked out by hand."""
+"""What is foreseen to wait for a clock, and the room of batteries: a handful of days worked out by hand."""
 
 from dataclasses import replace
 from datetime import date, timedelta
@@ -8,8 +8,8 @@ import pytest
 
 from aggregator.registry import enrol
 from aggregator.settings import Assumptions
-from aggregator.waiting import Batteries, batteries_now, foresee_waiting, learn_waiting
 from aggregator.telemetry import new_store
+from aggregator.waiting import Batteries, batteries_now, foresee_waiting, learn_waiting
 from protocol.messages import MISSING_WH, AssetReadings, Service, Technology
 from protocol.periods import PERIOD_MS, day_start_ms
 
