@@ -156,6 +156,16 @@ def test_an_emergency_stop_and_a_repeated_signal_count_once():
     assert [volume.accepted_wh for volume in volumes_of(said)] == [250_000]
 
 
+def test_a_signal_that_overtook_the_news_of_its_award_counts():
+    told = award("restore", (0.5, 0.5), 35)
+    mail = [registration(100), unit("restore", range(100)), nomination("restore", 1_000_000)]
+    mail += [start(told, 0.5), told, minutes(told, 1.5e6, 1.5e6)]
+    said = settle(party(), *mail, asset_day([0] * 100))
+    assert [volume.accepted_wh for volume in volumes_of(said)] == [250_000, 250_000]
+    assert [line.amount_gbp_e5 for line in lines_of(said, "utilisation")] == [75 * 100_000] * 2
+    assert len(remarks_of(said, "dispatch_without_award")) == 1
+
+
 def test_who_was_not_called_is_paid_for_being_there():
     told = award("secure", (0.5,) * 4, 35, availability=10.0)
     mail = (registration(9), unit("secure", range(9)), told, nomination("secure", 1_000), asset_day([0] * 9))
