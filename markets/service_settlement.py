@@ -518,6 +518,8 @@ class ServiceDesk:
         active = covered(trades, starts_ms) & notified_periods(self.state.notified.get(name, ()), starts_ms)
         if book.baselining == "submitted":
             active &= ~np.isnan(expected_wh)
+        else:
+            active[NORMAL_PERIOD_COUNT:] = False  # of which no earlier day tells a baseline (R25)
         return Claim(
             product=Product.WHOLESALE,
             unit=name,

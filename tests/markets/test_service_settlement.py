@@ -1,6 +1,6 @@
 """Further services to pounds: answers worked by hand, clock changes, missing data, and claims that meet."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pytest
@@ -23,6 +23,8 @@ from service_days import (
 )
 
 from markets import service_settlement
+from markets.metered_volume import DayReadings
+from markets.service_volume import Sites, Window, deviation
 from markets.settings import SupplierBook
 from markets.statement_lines import balances_gbp_e5
 from protocol.codec import Reader, Writer
@@ -642,3 +644,17 @@ def test_asset_readings_of_days_before_the_run_are_kept_where_a_baseline_may_nee
     assert len(settlement.state.asset) == kept
     settlement.receive(asset_day([100, 100], day=DAY), day_end_ms(DAY))
     assert DAY in settlement.state.asset
+
+
+def test_the_last_hour_of_the_day_in_october_has_no_baseline_by_earlier_days():
+    day, row = date(2025, 10, 26), np.zeros(1, np.int32)
+    days = [day - timedelta(days=step) for step in range(1, 61)]
+    readings = {one: DayReadings(row, np.full((1, 48), 300, np.int16)) for one in days}
+    readings[day] = DayReadings(row, np.full((1, 50), 100, np.int16))
+    sites = Sites(row, row + 1, row - 1, np.zeros((1, 48)), frozenset())
+    rules = load_rulebook("dso_settlement", on=day)
+    found = deviation("BL01", sites, Window(day, 1, 50), readings, None, rules)
+    assert found.by_meter_wh[0].tolist() == [200] * 48 + [0, 0]
+    assert (found.baseline_wh[48:].tolist(), found.counted_out.tolist()) == ([0, 0], [0] * 48 + [1, 1])
+    late = deviation("BL01", sites, Window(day, 49, 2), readings, None, rules)
+    assert late.counted_out.tolist() == [1, 1]
