@@ -8,10 +8,12 @@ import pytest
 
 from aggregator.loop import Aggregator
 from aggregator.service_book import Ordered
+from aggregator.service_enrolment import enrol_in_services
 from aggregator.settings import ServiceRules
 from aggregator.trading import Trader, TradingTerms
 from protocol.codec import Reader, Writer
 from protocol.derogations import RulesOn
+from protocol.eligibility import Level
 from protocol.messages import (
     AssetRegistration,
     CapacityNotice,
@@ -57,7 +59,9 @@ def consents(*products, count=COUNT):
     )
 
 
-def world_of(tools, told, service=Service.NONE, trader=None, primacy=Primacy.ESO_FIRST, **changes):
+def world_of(
+    tools, told, service=Service.NONE, trader=None, primacy=Primacy.ESO_FIRST, planned_w=3000, **changes
+):
     """Chargers at home from 16:00 on; 3 kW each were drawn on all evenings before."""
 
     class World(tools.World):
@@ -65,8 +69,9 @@ def world_of(tools, told, service=Service.NONE, trader=None, primacy=Primacy.ESO
             if isinstance(message, AssetRegistration):
                 made = self.aggregator
                 rules = ServiceRules(RulesOn(tools.DAY), primacy)
+                assumed = replace(made.assumed, planning_w_per_asset=planned_w)
                 self.aggregator = Aggregator(
-                    made.settings, made.rules, made.assumed, services=rules, trader=trader
+                    made.settings, made.rules, assumed, services=rules, trader=trader
                 )
                 if told is not None:
                     super().hear(told)
@@ -179,7 +184,26 @@ def test_units_are_told_to_buyer_and_settlement_by_product_and_place(tools):
     }
     (unit,) = world.heard_by("dso", ServiceUnit)
     assert unit.rows.tolist() == list(range(COUNT))
-    assert unit.capacity_mw == pytest.approx(COUNT * 900 / 1e6)
+    assert unit.capacity_mw == pytest.approx(COUNT * 3000 / 1e6)
+
+
+@pytest.mark.parametrize(
+    ("on", "metering", "entered"),
+    [
+        (date(2024, 11, 6), Level.ASSET, 0),  # the day before P415: nobody
+        (date(2025, 11, 5), Level.ASSET, 200),  # the day before P483: who is settled half-hourly
+        (date(2025, 11, 6), Level.ASSET, 600),
+        (date(2025, 11, 6), Level.BOUNDARY, 200),  # a boundary meter has to be settled half-hourly still
+    ],
+)
+def test_who_may_be_traded_goes_by_the_day_and_by_where_is_metered(tools, on, metering, entered):
+    told, registration = consents(Product.WHOLESALE), tools.registration(COUNT, Service.NONE)
+    told.settlement_status[:] = np.repeat([0, 1, 2], COUNT // 3)  # not smart, metered, settled half-hourly
+    rules = ServiceRules(RulesOn(on), Primacy.ESO_FIRST, metering)
+    group, each_w = np.zeros(COUNT, np.int16), np.full(COUNT, 900)
+    order = (Product.WHOLESALE,)
+    made = enrol_in_services(told, registration, (Service.NONE,), group, each_w, order, rules)
+    assert sum(len(unit.rows) for unit in made.units) == entered
 
 
 def test_what_rules_forbid_beside_an_earlier_service_is_left_out_and_told(tools):
@@ -225,10 +249,9 @@ def test_an_offer_is_in_kilowatts_at_the_owners_price_below_the_ceiling(tools):
 
 
 def test_no_more_is_offered_than_the_unit_was_entered_with(tools):
-    world = world_of(tools, consents(Product.SUSTAIN))
-    entered_with(world, SUSTAIN, 123_400)
-    (offer,) = require(world, tools, "sustain", "S", 0.5)
-    assert offer.turn_down_mw == (0.123, 0.123)
+    world = world_of(tools, consents(Product.SUSTAIN), planned_w=500)
+    (offer,) = require(world, tools, "sustain", "S", 0.7)
+    assert offer.turn_down_mw == (0.3, 0.3)
 
 
 def test_what_is_sold_is_not_offered_again(tools):
@@ -405,13 +428,13 @@ def stacked(tools):
     return world
 
 
-def sell(world, tools, mwh, sold_mwh=None, hours=(17, 18)):
+def sell(world, tools, mwh, sold_mwh=None, hours=(17, 18), name="O"):
     """An hour that was ordered, and its trade."""
     span = (tools.at(hours[0]), tools.at(hours[1]))
-    order = WholesaleOrder("O", "WHOLESALE-_A", "intraday", *span, mwh, 50.0)
-    world.aggregator.state.services.orders["O"] = Ordered(order, world.now_ms)
+    order = WholesaleOrder(name, "WHOLESALE-_A", "intraday", *span, mwh, 50.0)
+    world.aggregator.state.services.orders[name] = Ordered(order, world.now_ms)
     sold = mwh if sold_mwh is None else sold_mwh
-    world.hear(WholesaleTrade("O", "WHOLESALE-_A", "intraday", *span, sold, 90.0, ""))
+    world.hear(WholesaleTrade(name, "WHOLESALE-_A", "intraday", *span, sold, 90.0, ""))
 
 
 def test_two_services_on_the_same_cars_are_delivered_in_sum_and_no_cell_is_asked_for_more(tools):
@@ -559,6 +582,15 @@ def test_what_was_sold_without_its_payback_is_bought_at_any_price(tools):
     sold_mwh = sum(one.traded_mwh for one in world.aggregator.state.services.orders.values())
     assert {one.limit_gbp_per_mwh for one in even} == {3000.0}
     assert sum(one.sell_mwh for one in even) == pytest.approx(-sold_mwh)
+
+
+def test_trades_of_one_half_hour_in_two_auctions_are_one_position(tools):
+    world = world_of(tools, consents(Product.WHOLESALE))
+    for name, mw in (("O1", 0.3), ("O2", 0.2), ("O3", -0.1)):
+        sell(world, tools, mw, name=name)
+    assert [world.stages(name)[-1][0] for name in ("O1", "O2", "O3")] == ["accepted"] * 3
+    world.until(tools.at(17, 20))
+    assert held_now(world) == pytest.approx(400_000 / 7000, rel=0.06)
 
 
 def test_the_hourly_book_is_ordered_in_at_any_price_before_it_closes(tools):
