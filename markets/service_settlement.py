@@ -284,10 +284,9 @@ class ServiceDesk:
         return ()
 
     def _take_dispatch(self, told: ServiceDispatch) -> None:
-        """Keep a signal once, and only one that calls an award we know of."""
+        """Keep a signal once. One that overtook the news of its award waits for it."""
         if told.offer_id not in self.state.awards:
-            self.tell("dispatch_without_award", f"{told.dispatch_id} to {told.unit} calls no award: ignored")
-            return
+            self.tell("dispatch_without_award", f"{told.dispatch_id} to {told.unit} calls no award known yet")
         kept = self.state.dispatches.setdefault(told.offer_id, [])
         if not any((one.dispatch_id, one.signal) == (told.dispatch_id, told.signal) for one in kept):
             kept.append(told)

@@ -8,7 +8,7 @@ of it, and how a unit's payment is laid upon its meters. The baselines themselve
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -83,10 +83,15 @@ def deviation(
     """Baseline less metered of every meter, by the method that the product's rulebook names.
 
     `nominated_wh` (periods) is the whole unit's, NaN or None where nothing was nominated in time; it is
-    split over the meters by weight. Without any reading of the day every meter is counted out.
+    split over the meters by weight. Without any reading of the day every meter is counted out; and where a
+    method averages earlier days, in Settlement Periods 49 and 50, which these do not have (R25).
     """
+    known = max(min(window.n_sp, NORMAL_PERIOD_COUNT + 1 - window.first_sp), 0)
+    if method in ROLLING and known < window.n_sp:
+        first = deviation(method, sites, replace(window, n_sp=known), readings, None, rules)
+        return _and_unknown(first, window.n_sp - known)
     found = _Sums(np.zeros((len(sites.meters), window.n_sp), np.int32), window.n_sp)
-    if window.day not in readings or not len(sites.meters):
+    if window.day not in readings or not len(sites.meters) or not window.n_sp:
         found.counted_out[:] = len(sites.meters)
         return found.whole()
     split = _split_nomination(sites, nominated_wh, window.n_sp) if method == "nominated" else None
@@ -97,6 +102,18 @@ def deviation(
         evidence = _evidence(sites, window, readings, days, part, split)
         found.add(part, evidence, *baseline(method, evidence, rules))
     return found.whole()
+
+
+def _and_unknown(found: Deviation, periods: int) -> Deviation:
+    """With so many periods more, in which every meter is counted out."""
+    beyond = (0, periods)
+    return Deviation(
+        np.pad(found.by_meter_wh, ((0, 0), beyond)),
+        np.pad(found.baseline_wh, beyond),
+        np.pad(found.metered_wh, beyond),
+        np.pad(found.counted_out, beyond, constant_values=len(found.by_meter_wh)),
+        found.insufficient,
+    )
 
 
 class _Sums:

@@ -20,7 +20,7 @@ BUYERS = {"service_offer": ("dso", "constraint_market"), "wholesale_order": ("ex
 """Who answers."""
 INSTRUCTS = (Product.SUSTAIN, Product.SUSTAIN_H, Product.TCM, Product.WHOLESALE)
 """Services whose awards, or trades, are the instruction."""
-ALARMS = ("paid_more_than_measured", "dispatch_without_award", "not_settled")
+ALARMS = ("paid_more_than_measured", "not_settled")
 """Remarks that tell of a broken law."""
 
 

@@ -49,7 +49,7 @@ def with_services(world: dict[str, Any], dice: Dice) -> dict[str, Any]:
         | {
             "gsp_groups": groups,
             "gsps_per_group": dice.whole(1, 2),
-            "smart_share": 0.9,
+            "smart_share": 1.0,
             "hh_settled_share": dice.share(),
             "network": {"zone_share": dice.pick(0.5, 1.0), "zones_per_group": dice.whole(1, 3)},
         },
@@ -64,7 +64,7 @@ def with_services(world: dict[str, Any], dice: Dice) -> dict[str, Any]:
 def _who_can_turn_up(world: dict[str, Any], dice: Dice) -> dict[str, Any]:
     """In some worlds cars that wait for their own hours, and batteries."""
     evs = {"keeps_default_schedule_share": 0.8} if dice.happens(0.4) else {}
-    batteries = {"batteries": {"share": 0.5}} if dice.happens(0.2) else {}
+    batteries = {"batteries": {"share": 0.5}} if dice.happens(0.5) else {}
     return {"evs": world["evs"] | evs} | batteries
 
 

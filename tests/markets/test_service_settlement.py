@@ -1,7 +1,7 @@
 """Further services to pounds: answers worked by hand, clock changes, missing data, and claims that meet."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pytest
@@ -24,6 +24,8 @@ from service_days import (
 )
 
 from markets import service_settlement
+from markets.metered_volume import DayReadings
+from markets.service_volume import Sites, Window, deviation
 from markets.settings import SupplierBook
 from markets.statement_lines import balances_gbp_e5
 from protocol.codec import Reader, Writer
@@ -156,6 +158,16 @@ def test_an_emergency_stop_and_a_repeated_signal_count_once():
     stop = start(told, 0.0, after_min=30, signal="emergency_stop", name="D2")
     said = secure(1.5e6, 2e6, 2e6, 2e6, called=[start(told, 0.5), start(told, 0.5), stop, stop])
     assert [volume.accepted_wh for volume in volumes_of(said)] == [250_000]
+
+
+def test_a_signal_that_overtook_the_news_of_its_award_counts():
+    told = award("restore", (0.5, 0.5), 35)
+    mail = [registration(100), unit("restore", range(100)), nomination("restore", 1_000_000)]
+    mail += [start(told, 0.5), told, minutes(told, 1.5e6, 1.5e6)]
+    said = settle(party(), *mail, asset_day([0] * 100))
+    assert [volume.accepted_wh for volume in volumes_of(said)] == [250_000, 250_000]
+    assert [line.amount_gbp_e5 for line in lines_of(said, "utilisation")] == [75 * 100_000] * 2
+    assert len(remarks_of(said, "dispatch_without_award")) == 1
 
 
 def test_who_was_not_called_is_paid_for_being_there():
@@ -735,3 +747,17 @@ def test_asset_readings_of_days_before_the_run_are_kept_where_a_baseline_may_nee
     assert len(settlement.state.asset) == kept
     settlement.receive(asset_day([100, 100], day=DAY), day_end_ms(DAY))
     assert DAY in settlement.state.asset
+
+
+def test_the_last_hour_of_the_day_in_october_has_no_baseline_by_earlier_days():
+    day, row = date(2025, 10, 26), np.zeros(1, np.int32)
+    days = [day - timedelta(days=step) for step in range(1, 61)]
+    readings = {one: DayReadings(row, np.full((1, 48), 300, np.int16)) for one in days}
+    readings[day] = DayReadings(row, np.full((1, 50), 100, np.int16))
+    sites = Sites(row, row + 1, row - 1, np.zeros((1, 48)), frozenset())
+    rules = load_rulebook("dso_settlement", on=day)
+    found = deviation("BL01", sites, Window(day, 1, 50), readings, None, rules)
+    assert found.by_meter_wh[0].tolist() == [200] * 48 + [0, 0]
+    assert (found.baseline_wh[48:].tolist(), found.counted_out.tolist()) == ([0, 0], [0] * 48 + [1, 1])
+    late = deviation("BL01", sites, Window(day, 49, 2), readings, None, rules)
+    assert late.counted_out.tolist() == [1, 1]
