@@ -134,8 +134,12 @@ def _data() -> dict[str, Any]:
 
 
 def refusing_remarks() -> tuple[Reason, ...]:
-    """The remarks that refuse something. Raises KeyError for a kind of which `refusals.yaml` says nothing."""
-    return tuple(each for each in every_remark() if _data()["remarks"][each.words] == "refusal")
+    """The remarks that refuse something. Raises KeyError for kinds of which `refusals.yaml` says nothing."""
+    judged = _data()["remarks"]
+    unjudged = sorted({each.words for each in every_remark()} - judged.keys())
+    if unjudged:
+        raise KeyError(f"{DATA.name} does not say what these remarks are: {', '.join(unjudged)}")
+    return tuple(each for each in every_remark() if judged[each.words] == "refusal")
 
 
 def register() -> tuple[Reason, ...]:
