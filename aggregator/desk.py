@@ -334,7 +334,7 @@ class Desk:
                 prices.utilisation_gbp_per_mwh, requirement.utilisation_ceiling_gbp_per_mwh
             ),
             availability_gbp_per_mw_h=_price(
-                prices.availability_gbp_per_mw_h, requirement.availability_ceiling_gbp_per_mw_h
+                prices.availability_gbp_per_mwh, requirement.availability_ceiling_gbp_per_mw_h
             ),
         )
         book.offers[offer.offer_id] = Offered(
