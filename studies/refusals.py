@@ -134,8 +134,12 @@ def _data() -> dict[str, Any]:
 
 
 def refusing_remarks() -> tuple[Reason, ...]:
-    """The remarks that refuse something. Raises KeyError for a kind of which `refusals.yaml` says nothing."""
-    return tuple(each for each in every_remark() if _data()["remarks"][each.words] == "refusal")
+    """The remarks that refuse something. Raises KeyError for kinds of which `refusals.yaml` says nothing."""
+    judged = _data()["remarks"]
+    unjudged = sorted({each.words for each in every_remark()} - judged.keys())
+    if unjudged:
+        raise KeyError(f"{DATA.name} does not say what these remarks are: {', '.join(unjudged)}")
+    return tuple(each for each in every_remark() if judged[each.words] == "refusal")
 
 
 def register() -> tuple[Reason, ...]:
@@ -144,9 +148,10 @@ def register() -> tuple[Reason, ...]:
     return tuple(sorted({each for each in (*every_reason(), *refusing_remarks()) if key(each) not in left}))
 
 
+@lru_cache(maxsize=4096)
 def is_remark(reason: Reason) -> bool:
     """Whether the words are the kind of a remark."""
-    return reason in set(every_remark())
+    return reason in every_remark()
 
 
 def says(reason: Reason, one: Utterance) -> re.Match[str] | None:
@@ -226,9 +231,9 @@ def _head(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
         "# Every refusal, and what triggers it",
         "",
         "Written by `python -m studies.refusals`. The list is read from the code of the parties",
-        "(`studies/refusal_reasons.py`); `…` is what the code fills in. Scenarios are those of `scenarios/`",
-        "and `scenarios/refusals/`. Where only a counterparty that no scenario can express gives cause, a",
-        "test in which it does is named.",
+        "(`studies/refusal_reasons.py`); `…` is what the code fills in. Listened to are the scenarios of",
+        f"`scenarios/refusals/`, and {', '.join(SHIPPED)}. Where only a counterparty that no",
+        "scenario can express gives cause, a test in which it does is named; of 'nothing' no test is known.",
         "",
         _counted(len(rows), by_scenario, by_nothing),
         "",

@@ -1,6 +1,7 @@
 """The register of refusals: none is forgotten, and the small worlds still trigger what the page says."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,12 @@ from studies.refusals import NOTHING, Heard, Utterance, heard, listed, page, pag
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "refusals.md").read_text(encoding="utf-8")
 SMALL = ROOT / "scenarios" / "refusals"
+
+
+@cache
+def _functions_of(file):
+    tree = ast.parse((ROOT / "tests" / file).read_text(encoding="utf-8"))
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
 
 
 def _told_by(row):
@@ -59,8 +66,7 @@ def test_every_line_of_the_page_names_scenarios_or_a_test_that_there_are_or_says
             assert set(_told_by((decided_in, words, by))) <= scenarios, (decided_in, words)
         elif not by.startswith(NOTHING):
             file, name = by.split("::")
-            tree = ast.parse((ROOT / "tests" / file).read_text(encoding="utf-8"))
-            assert name in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}, by
+            assert name in _functions_of(file), by
 
 
 def test_a_reason_is_heard_from_who_gives_it_and_from_nobody_else():
