@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from aggregator.forecast import Availability, foresee
 from aggregator.instructions import Plan, Segment, move, open_entry
 from aggregator.registry import Cells, Registry, counted_w, divide
 from aggregator.requirements import AMENDED, verdict
-from aggregator.service_book import Awarded, EnrolledUnit, Offered, Ordered, ServiceBook, Signalled, mean_w
+from aggregator.service_book import Awarded, EnrolledUnit, Offered, ServiceBook, Signalled, mean_w
 from aggregator.service_cases import (
     EMERGENCY_STOP,
     START,
@@ -34,10 +34,14 @@ from aggregator.service_cases import (
 )
 from aggregator.service_enrolment import BUYERS, Enrolment, enrol_in_services, left_out_remark
 from aggregator.settings import ServiceRules
+from aggregator.trading import Trader
+from aggregator.trading_desk import TradingDesk
+from aggregator.waiting import batteries_now, foresee_waiting, learn_waiting
 from protocol.eligibility import DSO_PRODUCTS
 from protocol.instruction import Stage as Step
 from protocol.messages import (
     I64,
+    AssetReadings,
     AssetRegistration,
     CapacityNotice,
     DayAheadPrices,
@@ -54,7 +58,6 @@ from protocol.messages import (
     ServiceUnit,
     ServiceUnitAnswer,
     WholesaleNotification,
-    WholesaleOrder,
     WholesaleTrade,
 )
 from protocol.party import NEVER_MS
@@ -74,9 +77,6 @@ from protocol.stacking import Stage
 if TYPE_CHECKING:
     from aggregator.loop import Aggregator
 
-Trader = Callable[[str, date, Sequence[float], Sequence[float], Sequence[float]], Sequence[WholesaleOrder]]
-"""Gives the orders of a unit for a local day from prices [GBP/MWh], and MW to turn down and up, by period."""
-
 NOMINATED = (*DSO_PRODUCTS, Product.TCM, Product.LCM, Product.WHOLESALE)
 BY_HALF_HOUR = (Product.SECURE, Product.DYNAMIC, Product.RESTORE)
 """Their metering is submitted every half hour, that of others once the window is over."""
@@ -92,7 +92,7 @@ class Desk:
         """Without `rules` nothing is enrolled; without `trader` nothing is traded."""
         self.house = house
         self.rules = rules
-        self.trader = trader
+        self.trading = TradingDesk(self, trader)
         self.handlers: dict[type[Message], Callable[[Any], None]] = {
             ServiceConsents: self._hear_consents,
             ServiceUnitAnswer: self._hear_unit_answer,
@@ -102,7 +102,7 @@ class Desk:
             ServiceDispatch: self._hear_dispatch,
             WholesaleTrade: self._hear_trade,
             CapacityNotice: self._hear_notice,
-            DayAheadPrices: self._hear_prices,
+            DayAheadPrices: self.trading.hear_prices,
         }
 
     @property
@@ -176,6 +176,7 @@ class Desk:
         wanted += [self._nominate_at_ms(unit) for unit in book.units.values()]
         wanted += [self._meter_at_ms(awarded) for awarded in book.awards.values()]
         wanted += [self.now_ms] if book.urgent else []
+        wanted.append(self.trading.next_ms())
         return min(wanted, default=NEVER_MS)
 
     def turn(self) -> None:
@@ -190,6 +191,7 @@ class Desk:
         for awarded in book.awards.values():
             while self._meter_at_ms(awarded) <= now_ms:
                 self._submit_metering(awarded)
+        self.trading.turn()
 
     def forget(self, before_ms: int) -> None:
         """Drop what ended before a moment; nothing asks about it any more."""
@@ -237,8 +239,33 @@ class Desk:
         """What a unit could do in each period one way, sold or not, with the owner's confidence [W]."""
         found, waiting_w = self.house.availability(cells, list(starts))
         if way < 0:
-            return [int(self.house.turn_up_w(waiting_w, start_ms)) for start_ms in starts]
+            foreseen_w = self._foreseen_up_w(cells, starts, found[0].reached)
+            return [
+                int(self.house.turn_up_w(waiting_w, start_ms) + (1 - self.house.fading(start_ms)) * then_w)
+                for start_ms, then_w in zip(starts, foreseen_w, strict=True)
+            ]
         return [int(one.turn_down_w(self.house.settings.confidence)) for one in found]
+
+    def _foreseen_up_w(self, cells: Cells, starts: Sequence[int], reached: float) -> list[float]:
+        """What will be there to be turned up, as the days lived and the batteries tell [W]; what waits now
+        says less and less of it the further ahead.
+        """
+        portfolio, assumed = self.house.state.portfolio, self.house.assumed
+        if portfolio is None:
+            return [0.0] * len(starts)
+        group = portfolio.registry.unit(cells)
+        batteries = batteries_now(portfolio.store, portfolio.registry, cells)
+        lived = self.book.waiting
+        foreseen = foresee_waiting(lived, cells, group, starts, batteries, self.now_ms, assumed)
+        _, follows = self.house.response(portfolio, list(cells))
+        least = 1 - max(self.house.settings.confidence, 0.5)
+        return [each.quantile_w(least) * follows * reached for each in foreseen]
+
+    def learn(self, told: AssetReadings, disturbed: Sequence[tuple[int, int, int]]) -> None:
+        """Learn what waits from a day of asset readings, where anything could be sold of it."""
+        portfolio = self.house.state.portfolio
+        if portfolio is not None and self.book.units:
+            learn_waiting(self.book.waiting, told, portfolio.registry, disturbed, self.house.assumed)
 
     def _unsold_w(
         self, cells: Cells, starts: Sequence[int], able_w: list[int], claims: list[Claim], way: int
@@ -307,7 +334,7 @@ class Desk:
                 prices.utilisation_gbp_per_mwh, requirement.utilisation_ceiling_gbp_per_mwh
             ),
             availability_gbp_per_mw_h=_price(
-                prices.availability_gbp_per_mw_h, requirement.availability_ceiling_gbp_per_mw_h
+                prices.availability_gbp_per_mwh, requirement.availability_ceiling_gbp_per_mw_h
             ),
         )
         book.offers[offer.offer_id] = Offered(
@@ -330,7 +357,8 @@ class Desk:
 
         def offered(cells: list[int], able_w: list[int]) -> tuple[float, ...]:
             left_w = self._unsold_w(cells, starts, able_w, claims, way)
-            return self._whole_steps([share * w for w in left_w], requirement.turn_down_mw)
+            most_w = [min(share * w, unit.planned_w) for w in left_w]  # no more than it was entered with
+            return self._whole_steps(most_w, requirement.turn_down_mw)
 
         able_w = self._able_w(unit.cells, starts, way)
         wanted = offered(unit.cells, able_w)
@@ -432,12 +460,12 @@ class Desk:
         book.follow(plan)
         return plan
 
-    def _take_cells(self, new: Claim, stage: Stage, ignored: str = "") -> tuple[list[int], str]:
+    def _take_cells(self, new: Claim, stage: Stage, ignored: tuple[str, ...] = ()) -> tuple[list[int], str]:
         """The cells that serve a claim, those whose other claims rank below it taken from these; or why none.
 
-        `ignored`: the key of the award that is called.
+        `ignored`: keys of claims that the new one is part of, such as the award that is called.
         """
-        claims = [claim for claim in self.claims() if claim.key not in (new.key, ignored)]
+        claims = [claim for claim in self.claims() if claim.key not in (new.key, *ignored)]
         starts = [each[0] for each in new.segments]
         way = 1 if new.most_w(starts[0], new.segments[-1][2]) >= 0 else -1
         able_w = self._able_w(new.cells, starts, way)
@@ -536,7 +564,7 @@ class Desk:
         if taken:
             return "conflicting_signal"
         cells, reason = (
-            self._take_cells(claim, Stage.DISPATCH, ignored=dispatch.offer_id)
+            self._take_cells(claim, Stage.DISPATCH, ignored=(dispatch.offer_id,))
             if awarded.cells
             else ([], "displaced")
         )
@@ -572,28 +600,14 @@ class Desk:
 
     # ------------------------------------------------------------------------------------ trade, capacity
 
-    def _hear_prices(self, told: DayAheadPrices) -> None:
-        if self.trader is None or told.day <= local_date(self.now_ms):
-            return
-        for unit in self.book.of(Product.WHOLESALE):
-            self._trade(unit, told)
-
-    def _trade(self, unit: EnrolledUnit, told: DayAheadPrices) -> None:
-        """Order for one unit for one day. What is held back may be bought back in any later period."""
-        starts = _starts(told.day)
-        if self.trader is None:
-            return
-        if len(starts) != len(told.price_gbp_per_mwh):
-            self.house.remark("malformed_prices", f"{told.day} has {len(starts)} periods: no orders")
-            return
-        claims = self.claims()
-        able_w = self._able_w(unit.cells, starts, 1)
-        down_w = np.array(self._unsold_w(unit.cells, starts, able_w, claims, 1), np.float64)
-        up_w = np.concatenate([[0.0], np.maximum.accumulate(down_w)[:-1]])
-        prices = told.price_gbp_per_mwh
-        for order in self.trader(unit.name, told.day, prices, (down_w / 1e6).tolist(), (up_w / 1e6).tolist()):
-            self.book.orders[order.order_id] = Ordered(order, self.now_ms)
-            self.house.say(BUYERS[Product.WHOLESALE], order)
+    def room_w(self, cells: Cells, starts: Sequence[int]) -> tuple[list[int], list[int]]:
+        """What of cells can be sold in each period, and bought back [W]: the latter at most what could have
+        been held in any period before.
+        """
+        claims, able_w = self.claims(), self._able_w(cells, starts, 1)
+        held_w = [0, *accumulate(able_w, max)][:-1]
+        down_w = self._unsold_w(cells, starts, able_w, claims, 1)
+        return down_w, self._unsold_w(cells, starts, held_w, claims, -1)
 
     def _hear_trade(self, trade: WholesaleTrade) -> None:
         ordered, span = self.book.orders.get(trade.order_id), (trade.start_ms, trade.end_ms)
@@ -608,16 +622,31 @@ class Desk:
         if ordered is None or reason:
             self._decline(Product.WHOLESALE, trade.order_id, trade.unit, span, (), reason)
             return
-        ordered.closed = True
+        ordered.closed, ordered.traded_mwh = True, trade.sold_mwh
         w = mean_w(trade.sold_mwh, *span)
         cells = self.book.units[trade.unit].cells
         claim = Claim(Product.WHOLESALE, trade.order_id, tuple(cells), _cut(*span, w), self.now_ms)
-        chosen, reason = self._take_cells(claim, Stage.PLAN)
+        position, earlier = self._position(claim)
+        chosen, reason = self._take_cells(position, Stage.PLAN, ignored=earlier)
         if not chosen:
             self._decline(Product.WHOLESALE, trade.order_id, trade.unit, span, (w / 1e6,), reason)
             return
         self._follow(claim, trade.unit, chosen, span)
         self._notify(trade)
+
+    def _position(self, trade: Claim) -> tuple[Claim, tuple[str, ...]]:
+        """What a trade makes of its unit's position, which is judged whole, and the other trades and orders
+        of the unit.
+        """
+        own = [each for each in self.claims() if each.product is Product.WHOLESALE and each.key != trade.key]
+        own = [each for each in own if not set(each.cells).isdisjoint(trade.cells)]
+        done = [each for each in own if each.key in self.house.state.book.plans]
+        segments: list[Segment] = []
+        for start_ms, w, end_ms, _ in trade.segments:
+            down_w, up_w = sold_w(done, trade.cells, self.book.weights, start_ms, end_ms)
+            net_w = w + down_w - up_w
+            segments.append((start_ms, net_w, end_ms, net_w))
+        return replace(trade, segments=tuple(segments)), tuple(each.key for each in own)
 
     def _notify(self, trade: WholesaleTrade) -> None:
         """Tell settlement of a deviation traded; too late is told to the journal, and is no notification."""

@@ -165,10 +165,17 @@ def foresee(
     if not group.assets:
         return Forecast(0.0, 0.0, 0)
     values = _past_values_w(history, cells, group, start_ms, assumed)
-    days = len(values)
-    if days == 0:
+    if not values:
         mean_w = 0.5 * group.planned_w
         return Forecast(mean_w, assumed.prior_relative_sd * mean_w, 0)
+    return forecast_of(values, group, assumed)
+
+
+def forecast_of(values: list[float], group: Group, assumed: Assumptions) -> Forecast:
+    """The forecast of a unit from what some days showed [W]; nothing where there are none."""
+    days = len(values)
+    if days == 0:
+        return Forecast(0.0, 0.0, 0)
     mean_w = sum(values) / days
     shown_w = math.sqrt(sum((value - mean_w) ** 2 for value in values) / (days - 1)) if days > 1 else 0.0
     chance_w = math.sqrt(group.rating_w / group.assets * abs(mean_w))

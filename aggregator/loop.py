@@ -26,7 +26,7 @@ from aggregator.belief import Moment, View, look, wall_table
 from aggregator.bidding import dfs_megawatts, dfs_price, dynamics, period_starts, position
 from aggregator.boundary import Boundary, base_load_w, hear_reads, learn_homes, new_boundary
 from aggregator.claims import Claim, steps
-from aggregator.desk import Desk, Trader
+from aggregator.desk import Desk
 from aggregator.dispatch import choose, keep_holding, spread_release, to_poll, want
 from aggregator.forecast import Availability, Forecast, History, foresee, foreseen_now_w, learn, revision
 from aggregator.instructions import (
@@ -102,6 +102,7 @@ from aggregator.telemetry import (
     new_store,
     observe,
 )
+from aggregator.trading import Trader
 from protocol.instruction import Stage
 from protocol.messages import (
     I8,
@@ -538,7 +539,9 @@ class Aggregator:
             if found:
                 self.remark("sources_disagree", f"{told.day}: {found}")
         sessions = None if lived else portfolio.store.sessions
-        learn(self.state.history, known, portfolio.registry, sessions, self._disturbed(), self.assumed)
+        disturbed = self._disturbed()
+        learn(self.state.history, known, portfolio.registry, sessions, disturbed, self.assumed)
+        self.desk.learn(known, disturbed)
 
     def _hear_half_hours(self, told: BoundaryReadings) -> None:
         """Learnt from where units are metered at the boundary; kept until the assets' readings of the day are
@@ -780,12 +783,12 @@ class Aggregator:
             self.settings,
             self.assumed,
         )
-        down, _ = self._response(portfolio, [place])
+        down, _ = self.response(portfolio, [place])
         acked_w = int(down * int(view.sums[ACKED_W]))
         portfolio.believed_w[place] = int(view.sums[DROP_W]) + acked_w - int(view.sums[RISE_W])
         return view
 
-    def _response(self, portfolio: Portfolio, cells: Cells) -> tuple[float, float]:
+    def response(self, portfolio: Portfolio, cells: Cells) -> tuple[float, float]:
         """Shares of a unit's power that follow when told, down and up: as assumed, and more and more as seen.
 
         What an event teaches counts after it: those who fail show first, so that in its midst the share is
@@ -818,7 +821,7 @@ class Aggregator:
         group = portfolio.registry.unit(cells)
         sums = self._look_at_unit(portfolio, cells)
         unseen = int(sums[UNSEEN]) / max(int(sums[WEIGHT]), 1)
-        down, up = self._response(portfolio, cells)
+        down, up = self.response(portfolio, cells)
         warm = self._warm_share(portfolio, cells)
         seen_w = int(portfolio.store.power_w[cells].sum()) + int(portfolio.believed_w[cells].sum())
         foreseen_w = foreseen_now_w(self.state.history, cells, group, now_ms, self.assumed)
@@ -864,8 +867,11 @@ class Aggregator:
         """What of the power that waits now can be turned up in a period with the owner's confidence [W]."""
         z = max(NormalDist().inv_cdf(min(max(self.settings.confidence, 0.01), 0.99)), 0.0)
         sure = max(1 - z * self.assumed.prior_relative_sd, 0.0)
-        fading = math.exp(-(start_ms - self.state.now_ms) / self.assumed.revision_decay_ms)
-        return waiting_w * sure * fading
+        return waiting_w * sure * self.fading(start_ms)
+
+    def fading(self, start_ms: int) -> float:
+        """How much what is seen now still says of a later moment."""
+        return math.exp(-(start_ms - self.state.now_ms) / self.assumed.revision_decay_ms)
 
     def bids_standing(self) -> list[Claim]:
         """DFS bids that may yet be accepted, as claims on their cells."""
@@ -1166,7 +1172,7 @@ class Aggregator:
 
     def _can_w(self, portfolio: Portfolio, turn: Turn, up: bool) -> int:
         """How far a cell could be turned down, or up, all told [W], at least 0."""
-        view, (down, more) = turn.view, self._response(portfolio, [turn.place])
+        view, (down, more) = turn.view, self.response(portfolio, [turn.place])
         to_hold, to_raise = (HOLDABLE, IS_RAISED) if not up else (IS_HELD, RAISABLE)
         held_w, raised_w = (int(view.would_w[view.part == part].sum()) for part in (to_hold, to_raise))
         expected_w = _expected_w(view, down, more)
@@ -1216,7 +1222,7 @@ class Aggregator:
         group, control = portfolio.registry.groups[place], portfolio.control
         board = portfolio.store.board
         rows, since_ms = portfolio.registry.rows_of(place), max(self.state.now_ms, plan.start_ms)
-        down, up = self._response(portfolio, [place])
+        down, up = self.response(portfolio, [place])
         step_w = float(wanted_w - int(portfolio.steered_w[place]))
         expected_w = _expected_w(view, down, up)
         gain = self.settings.tracking_gain if self.settings.tracking else 0.0

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import date
 
 from aggregator.claims import Claim, claim_of, steps
 from aggregator.instructions import Book
+from aggregator.waiting import DayOfWaiting
 from protocol.messages import (
     I64,
     CapacityNotice,
@@ -20,7 +22,7 @@ from protocol.messages import (
     ServiceRequirement,
     WholesaleOrder,
 )
-from protocol.periods import PERIOD_MS
+from protocol.periods import PERIOD_MS, local_date
 from protocol.products import Product
 
 
@@ -80,11 +82,17 @@ class Signalled:
 
 @dataclass(slots=True)
 class Ordered:
-    """An order of a wholesale unit; `closed` once it was answered."""
+    """An order of a wholesale unit; `closed` once it was answered, `traded_mwh` what of it traded."""
 
     order: WholesaleOrder
     at_ms: int
     closed: bool = False
+    traded_mwh: float = 0.0
+
+    @property
+    def day(self) -> date:
+        """The local day of its product."""
+        return local_date(self.order.start_ms)
 
 
 @dataclass(slots=True)
@@ -94,7 +102,9 @@ class ServiceBook:
     `heard` the latest requirement of each event and place, `due` those not offered for yet, `cancelled` the
     events that are off. `weights` what each cell counts for in a unit [W]. `minutes` each cell's energy in
     minutes past [W s] (cells,), by their start; `level_w` each cell's import at the end of what was taken
-    (only where the Balancing Mechanism is metered elsewhere).
+    (only where the Balancing Mechanism is metered elsewhere). `waiting`: of each day lived, what waited for
+    a clock. `prices` day-ahead [GBP/MWh] (periods), as told; `ordered_to` the last local day (ordinal) that
+    was ordered for in each auction.
     """
 
     consents: ServiceConsents | None = None
@@ -107,9 +117,12 @@ class ServiceBook:
     awards: dict[str, Awarded] = field(default_factory=dict)
     signals: dict[str, Signalled] = field(default_factory=dict)
     orders: dict[str, Ordered] = field(default_factory=dict)
+    prices: dict[date, tuple[float, ...]] = field(default_factory=dict)
+    ordered_to: dict[str, int] = field(default_factory=dict)
     notices: dict[str, CapacityNotice] = field(default_factory=dict)
     urgent: list[int] = field(default_factory=list)
     minutes: dict[int, I64] = field(default_factory=dict)
+    waiting: list[DayOfWaiting] = field(default_factory=list)
     level_w: I64 | None = None
 
     def unit_at(self, product: str, place: str) -> EnrolledUnit | None:

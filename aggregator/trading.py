@@ -27,7 +27,8 @@ from protocol.periods import (
     period_count,
 )
 
-PERIODS_PER_PRODUCT = {"day_ahead_hourly": 2, "day_ahead_half_hourly": 1, "intraday": 1}
+HOURLY, HALF_HOURLY, INTRADAY = "day_ahead_hourly", "day_ahead_half_hourly", "intraday"
+PERIODS_PER_PRODUCT = {HOURLY: 2, HALF_HOURLY: 1, INTRADAY: 1}
 """Settlement periods in one product of each auction."""
 LOT_MW = 0.1
 LOWEST_GBP_PER_MWH, HIGHEST_GBP_PER_MWH = -500.0, 3_000.0
@@ -74,6 +75,45 @@ class TradePlan:
 
     orders: tuple[WholesaleOrder, ...]
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trader:
+    """In which auctions the owner orders, and how.
+
+    `terms` by auction, in the order in which they are held. `hourly_closes_minute`: local minute of the day
+    before at which the hourly book closes. `foreseen_days`: of prices told, from which that auction's are
+    foreseen. `last_day`: the last that is traded.
+    """
+
+    terms: Mapping[str, TradingTerms]
+    hourly_closes_minute: int
+    foreseen_days: int
+    last_day: date
+
+    def plan(
+        self,
+        auction: str,
+        unit: str,
+        day: date,
+        prices_gbp_per_mwh: Sequence[float],
+        down_mw: Sequence[float],
+        up_mw: Sequence[float],
+    ) -> TradePlan:
+        """What to order in an auction, or why nothing; arguments as for `plan`."""
+        return plan(unit, day, prices_gbp_per_mwh, down_mw, up_mw, self.terms[auction])
+
+    def even_up(
+        self,
+        unit: str,
+        day: date,
+        prices_gbp_per_mwh: Sequence[float],
+        down_mw: Sequence[float],
+        up_mw: Sequence[float],
+        owed_mwh: float,
+    ) -> tuple[WholesaleOrder, ...]:
+        """What to order within the day for what traded alone; arguments as for `even_up`."""
+        return even_up(unit, day, prices_gbp_per_mwh, down_mw, up_mw, owed_mwh, self.terms[INTRADAY])
 
 
 def orders(

@@ -92,17 +92,21 @@ def service_events_can_be_held(scenario: Scenario) -> Iterator[Finding]:
     for at, service in services(scenario):
         events: Sequence[AnyEvent] = service.events
         for place, event in enumerate(events):
-            where = (*at, "events", place)
+            where, reads = (*at, "events", place), tuple[Where, ...]()
             if _misfits(scenario, event) or any(_wrong_calls(where, event)):
                 continue
             try:
                 _hold(scenario, Product(str(at[-1])), service, place, event)
             except SettingsError as error:
                 what, _, allowed = str(error).partition(": ")[2].partition("; ")
-                reads: tuple[Where, ...] = (("clock",), ("markets", "rules"), ("markets", "rules_date"))
+                reads = (("clock",), ("markets", "rules"), ("markets", "rules_date"))
                 yield Finding("S136", where, what, allowed, reads)
-            except (LocalTimeError, RuleError):
-                continue  # told by local_times_exist and rules_are_known
+            except RuleError as error:
+                if not scenario.markets.rules:  # else told by rules_are_known
+                    reads = (("clock", "start"), ("markets", "rules_date"))
+                    yield Finding("S136", where, str(error), "a day on which the service is bought", reads)
+            except LocalTimeError:
+                continue  # told by local_times_exist
 
 
 def _hold(

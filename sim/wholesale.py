@@ -7,17 +7,15 @@ another home or another share moves no noise.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date
+from datetime import timedelta
 
 import numpy as np
 
-from aggregator.desk import Trader
-from aggregator.trading import TradingTerms, orders
+from aggregator.trading import Trader, TradingTerms
 from markets.settings import SupplierBook, TradingSettings
-from markets.wholesale import HOURLY, INTRADAY
+from markets.wholesale import HALF_HOURLY, HOURLY, HOURLY_CLOSES_MINUTE, INTRADAY
 from markets.wholesale_lines import sourcing_cost_gbp_per_mwh
-from protocol.messages import I8, I64, WholesaleOrder
+from protocol.messages import I8, I64
 from protocol.periods import PERIOD_MS
 from sim import chance
 from sim.chance import Purpose
@@ -25,7 +23,8 @@ from sim.event_scripts import rules_for
 from sim.prices import F64, PriceSeries
 from sim.scenario import Scenario
 
-_AFTER_PRICES = "day_ahead_half_hourly"
+_IN_TIME = (HOURLY, HALF_HOURLY, INTRADAY)
+"""The auctions in the order in which they are held."""
 _HALF_HOURLY, _INTRADAY, _SUPPLIER = range(3)  # numbers of the draws of a half-hour (two) or home
 
 
@@ -67,24 +66,16 @@ def trading_terms(scenario: Scenario, auction: str) -> TradingTerms:
 
 
 def trader(scenario: Scenario) -> Trader | None:
-    """Orders of the aggregator in the auction that closes after the day-ahead prices are known.
-
-    None where it does not take part.
-    """
-    if not scenario.markets.wholesale.share or _AFTER_PRICES not in scenario.markets.wholesale.auctions:
+    """How the aggregator orders, in all auctions of the setting; None where it does not take part."""
+    own, clock = scenario.markets.wholesale, scenario.clock
+    if not own.share:
         return None
-    terms = trading_terms(scenario, _AFTER_PRICES)
-
-    def order(
-        unit: str,
-        day: date,
-        prices_gbp_per_mwh: Sequence[float],
-        down_mw: Sequence[float],
-        up_mw: Sequence[float],
-    ) -> Sequence[WholesaleOrder]:
-        return orders(unit, day, prices_gbp_per_mwh, down_mw, up_mw, terms)
-
-    return order
+    return Trader(
+        terms={name: trading_terms(scenario, name) for name in _IN_TIME if name in own.auctions},
+        hourly_closes_minute=HOURLY_CLOSES_MINUTE[own.hourly_exchange],
+        foreseen_days=own.strategy.foreseen_days,
+        last_day=clock.start + timedelta(days=clock.days - 1),
+    )
 
 
 def supplier_names(scenario: Scenario) -> tuple[str, ...]:

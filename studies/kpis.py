@@ -314,11 +314,16 @@ def technology_half_hours(
 def instructed_half_hours(
     deliveries: Sequence[Mapping[str, Any]], span: tuple[int, int]
 ) -> NDArray[np.bool_]:
-    """Half-hours in which an instruction governed some unit of a service (services, half-hours)."""
+    """Half-hours in which an instruction governed some unit of a service (services, half-hours).
+
+    What is sold to others besides DFS and the BM may be in either or in none: theirs are half-hours of all.
+    """
     found = np.zeros((len(Service), (span[1] - span[0]) // PERIOD_MS), bool)
     for row in deliveries:
         if row["instructed_wh"]:
-            found[int(Service[row["service"].upper()]), (row["at_ms"] - span[0]) // PERIOD_MS] = True
+            service = Service.__members__.get(row["service"].upper())
+            whose = slice(None) if service is None else int(service)
+            found[whose, (row["at_ms"] - span[0]) // PERIOD_MS] = True
     return found
 
 

@@ -33,6 +33,8 @@ from sim.chance import Purpose
 from sim.run import CHECKPOINTS, resume_run, run_scenario
 from sim.run_folder import RunFolder
 from sim.scenario import Scenario
+from studies.storm_laws import broken_laws
+from studies.storm_services import with_services
 
 DAYS = (
     date(2023, 1, 24),
@@ -43,6 +45,11 @@ DAYS = (
     date(2023, 2, 12),
 )
 """A day of each DFS edition, both clock changes, a Sunday."""
+
+_SERVICE_SHARE = 0.6
+"""Of worlds, where other services than DFS and the BM are bought."""
+_SERVICE_DRAWS = 100_020
+"""Draws below this one are those of the plain world, which they leave as it is."""
 
 INTERESTING = frozenset(
     {
@@ -58,9 +65,24 @@ INTERESTING = frozenset(
         "event:fault_bursts", "event:fault_clock_skew", "event:fault_clock_drift", "event:fault_clock_jump",
         "event:fault_clock_reset", "event:fault_split_brain", "event:fenced", "event:fault_power_cut",
         "event:readings_quarantined",
+        "service:sustain", "service:sustain_h", "service:secure", "service:dynamic", "service:restore",
+        "service:tcm", "service:lcm", "service:wholesale", "service:capacity_market",
+        "answer:award accepted", "answer:award refused", "answer:trade refused", "answer:unit refused",
+        "answer:dispatch refused", "answer:emergency stop", "event:capacity_notice", "event:displaced",
+        "event:not_in_service", "event:not_paid_beside", "run:restated", "money:bills", "dfs:turned_up",
     }
 )  # fmt: skip
 """States that a storm of full length must have reached at least once."""
+
+
+_ANSWERS = {
+    "service_award": ("award", ("accepted", "refused")),
+    "service_unit_answer": ("unit", ("accepted", "refused")),
+    "service_dispatch_answer": ("dispatch", ("accepted", "refused")),
+    "service_dispatch": ("emergency", ("stop",)),
+    "wholesale_trade": ("trade", (" at ", "refused")),
+}
+"""Kinds of events about further services: what they are called, and words to look for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +97,10 @@ class World:
 class Dice:
     """The keyed draws of one world, one after the other."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, after: int = 0) -> None:
+        """`after`: how many draws are left to others."""
         self._seed = seed
-        self._number = 0
+        self._number = after
 
     def share(self) -> float:
         """A number in (0, 1)."""
@@ -103,33 +126,38 @@ class Dice:
 
 def make_world(seed: int) -> Scenario:
     """A small world with random trouble: faults of devices, comms and markets, alone and together."""
+    world, dice = _plain_world(seed), Dice(seed, _SERVICE_DRAWS)
+    if dice.happens(_SERVICE_SHARE):
+        world = with_services(world, dice)
+    return Scenario.model_validate(world, strict=False)
+
+
+def _plain_world(seed: int) -> dict[str, Any]:
+    """A world with DFS and the BM alone."""
     dice = Dice(seed)
     day = dice.pick(*DAYS)
-    return Scenario.model_validate(
-        {
-            "flextwin": 1,
-            "name": f"storm-{seed}",
-            "seed": seed,
-            "clock": {
-                "start": day,
-                "history_days": dice.whole(3, 8),
-                "checkpoint_every_ms": 14_400_000,
-                "settlement_days": 2,
-            },
-            "record": {"level": "devices", "csv": False},
-            "homes": {
-                "count": dice.whole(150, 400),
-                "gsp_groups": {"_C": 1.0},
-                "daily_missing_share": dice.up_to(0.2, 0.5),
-            },
-            "evs": _evs(dice),
-            **_other_devices(dice),
-            "comms": _comms(dice),
-            "aggregator": _aggregator(dice),
-            "markets": _markets(dice, day),
+    return {
+        "flextwin": 1,
+        "name": f"storm-{seed}",
+        "seed": seed,
+        "clock": {
+            "start": day,
+            "history_days": dice.whole(3, 8),
+            "checkpoint_every_ms": 14_400_000,
+            "settlement_days": 2,
         },
-        strict=False,
-    )
+        "record": {"level": "devices", "csv": False},
+        "homes": {
+            "count": dice.whole(150, 400),
+            "gsp_groups": {"_C": 1.0},
+            "daily_missing_share": dice.up_to(0.2, 0.5),
+        },
+        "evs": _evs(dice),
+        **_other_devices(dice),
+        "comms": _comms(dice),
+        "aggregator": _aggregator(dice),
+        "markets": _markets(dice, day),
+    }
 
 
 def _evs(dice: Dice) -> dict[str, Any]:
@@ -320,10 +348,11 @@ def live(seed: int) -> World:
     with tempfile.TemporaryDirectory() as folder:
         try:
             outcome = run_scenario(make_world(seed), Path(folder) / "run", text="")
+            tables = RunFolder(outcome.folder)
+            reached = tuple(sorted(set(_states(tables))))
+            return World(seed, reached, "; ".join([*outcome.degraded, *broken_laws(tables)]))
         except Exception:  # noqa: BLE001 - whatever it is, it is this seed's fault and is told
             return World(seed, (), traceback.format_exc())
-        reached = tuple(sorted(set(_states(RunFolder(outcome.folder)))))
-        return World(seed, reached, "; ".join(outcome.degraded))
 
 
 def _states(folder: RunFolder) -> Iterator[str]:
@@ -344,6 +373,19 @@ def _states(folder: RunFolder) -> Iterator[str]:
     reached = folder.table("promises", ["reached"])["reached"].to_pylist()
     yield from ("promise:kept",) if True in reached else ()
     yield from ("promise:broken",) if False in reached else ()
+    yield from _service_states(folder)
+
+
+def _service_states(folder: RunFolder) -> Iterator[str]:
+    """What became of the talk about further services, and of settlement runs and bills."""
+    events = folder.table("events", ["kind", "detail"]).to_pandas()
+    for kind, (name, words) in _ANSWERS.items():
+        details = events["detail"][events["kind"] == kind]
+        yield from (f"answer:{name} {word}" for word in words if details.str.contains(word).any())
+    yield from ("run:restated",) if set(_distinct(folder, "settlement", "settlement_run")) - {"II"} else ()
+    volumes = folder.table("settled_volumes", ["service", "delivered_wh"]).to_pandas()
+    yield from ("dfs:turned_up",) if (volumes[volumes["service"] == "dfs"]["delivered_wh"] < 0).any() else ()
+    yield from ("money:bills",) if "bills" in folder.manifest()["tables"] else ()
 
 
 def _distinct(folder: RunFolder, table: str, column: str) -> list[str]:

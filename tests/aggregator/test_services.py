@@ -8,9 +8,12 @@ import pytest
 
 from aggregator.loop import Aggregator
 from aggregator.service_book import Ordered
+from aggregator.service_enrolment import enrol_in_services
 from aggregator.settings import ServiceRules
+from aggregator.trading import Trader, TradingTerms
 from protocol.codec import Reader, Writer
 from protocol.derogations import RulesOn
+from protocol.eligibility import Level
 from protocol.messages import (
     AssetRegistration,
     CapacityNotice,
@@ -33,6 +36,7 @@ from protocol.messages import (
     WholesaleOrder,
     WholesaleTrade,
 )
+from protocol.periods import local_date
 from protocol.products import Product
 from protocol.stacking import Primacy
 
@@ -55,7 +59,9 @@ def consents(*products, count=COUNT):
     )
 
 
-def world_of(tools, told, service=Service.NONE, trader=None, primacy=Primacy.ESO_FIRST, **changes):
+def world_of(
+    tools, told, service=Service.NONE, trader=None, primacy=Primacy.ESO_FIRST, planned_w=3000, **changes
+):
     """Chargers at home from 16:00 on; 3 kW each were drawn on all evenings before."""
 
     class World(tools.World):
@@ -63,8 +69,9 @@ def world_of(tools, told, service=Service.NONE, trader=None, primacy=Primacy.ESO
             if isinstance(message, AssetRegistration):
                 made = self.aggregator
                 rules = ServiceRules(RulesOn(tools.DAY), primacy)
+                assumed = replace(made.assumed, planning_w_per_asset=planned_w)
                 self.aggregator = Aggregator(
-                    made.settings, made.rules, made.assumed, services=rules, trader=trader
+                    made.settings, made.rules, assumed, services=rules, trader=trader
                 )
                 if told is not None:
                     super().hear(told)
@@ -75,6 +82,11 @@ def world_of(tools, told, service=Service.NONE, trader=None, primacy=Primacy.ESO
     world.chargers.plugged[:] = True
     world.until(tools.at(16, 5))
     return world
+
+
+def entered_with(world, unit, capacity_w):
+    """As if a unit had been entered with another capacity."""
+    world.aggregator.state.services.units[unit].planned_w = capacity_w
 
 
 def require(world, tools, product, event, mw, hours=(17, 18), **changes):
@@ -172,7 +184,26 @@ def test_units_are_told_to_buyer_and_settlement_by_product_and_place(tools):
     }
     (unit,) = world.heard_by("dso", ServiceUnit)
     assert unit.rows.tolist() == list(range(COUNT))
-    assert unit.capacity_mw == pytest.approx(COUNT * 900 / 1e6)
+    assert unit.capacity_mw == pytest.approx(COUNT * 3000 / 1e6)
+
+
+@pytest.mark.parametrize(
+    ("on", "metering", "entered"),
+    [
+        (date(2024, 11, 6), Level.ASSET, 0),  # the day before P415: nobody
+        (date(2025, 11, 5), Level.ASSET, 200),  # the day before P483: who is settled half-hourly
+        (date(2025, 11, 6), Level.ASSET, 600),
+        (date(2025, 11, 6), Level.BOUNDARY, 200),  # a boundary meter has to be settled half-hourly still
+    ],
+)
+def test_who_may_be_traded_goes_by_the_day_and_by_where_is_metered(tools, on, metering, entered):
+    told, registration = consents(Product.WHOLESALE), tools.registration(COUNT, Service.NONE)
+    told.settlement_status[:] = np.repeat([0, 1, 2], COUNT // 3)  # not smart, metered, settled half-hourly
+    rules = ServiceRules(RulesOn(on), Primacy.ESO_FIRST, metering)
+    group, each_w = np.zeros(COUNT, np.int16), np.full(COUNT, 900)
+    order = (Product.WHOLESALE,)
+    made = enrol_in_services(told, registration, (Service.NONE,), group, each_w, order, rules)
+    assert sum(len(unit.rows) for unit in made.units) == entered
 
 
 def test_what_rules_forbid_beside_an_earlier_service_is_left_out_and_told(tools):
@@ -217,6 +248,12 @@ def test_an_offer_is_in_kilowatts_at_the_owners_price_below_the_ceiling(tools):
     assert other.utilisation_gbp_per_mwh == 0.0
 
 
+def test_no_more_is_offered_than_the_unit_was_entered_with(tools):
+    world = world_of(tools, consents(Product.SUSTAIN), planned_w=500)
+    (offer,) = require(world, tools, "sustain", "S", 0.7)
+    assert offer.turn_down_mw == (0.3, 0.3)
+
+
 def test_what_is_sold_is_not_offered_again(tools):
     world = world_of(tools, consents(Product.SUSTAIN, Product.WHOLESALE))
     unit = world.aggregator.state.services.units[SUSTAIN]
@@ -238,6 +275,7 @@ def test_one_network_service_is_not_sold_beside_another_at_the_same_time(tools):
 
 def test_a_scheduled_award_is_delivered_and_metered_by_the_minute(tools):
     world = world_of(tools, consents(Product.SUSTAIN))
+    entered_with(world, SUSTAIN, 700_000)
     (offer,) = require(world, tools, "sustain", "S", 0.7)
     award(world, offer, tools)
     world.until(tools.at(17, 10))
@@ -383,25 +421,27 @@ def test_a_later_start_of_the_same_award_takes_the_place_of_the_earlier(tools):
 def stacked(tools):
     """Sustain at 0.7 MW and a sale of 0.35 MW on the same cars from 17:00 to 18:00."""
     world = world_of(tools, consents(Product.SUSTAIN, Product.WHOLESALE))
+    entered_with(world, SUSTAIN, 700_000)
     (offer,) = require(world, tools, "sustain", "S", 0.7)
     award(world, offer, tools)
     sell(world, tools, 0.35)
     return world
 
 
-def sell(world, tools, mwh, sold_mwh=None, hours=(17, 18)):
+def sell(world, tools, mwh, sold_mwh=None, hours=(17, 18), name="O"):
     """An hour that was ordered, and its trade."""
     span = (tools.at(hours[0]), tools.at(hours[1]))
-    order = WholesaleOrder("O", "WHOLESALE-_A", "intraday", *span, mwh, 50.0)
-    world.aggregator.state.services.orders["O"] = Ordered(order, world.now_ms)
+    order = WholesaleOrder(name, "WHOLESALE-_A", "intraday", *span, mwh, 50.0)
+    world.aggregator.state.services.orders[name] = Ordered(order, world.now_ms)
     sold = mwh if sold_mwh is None else sold_mwh
-    world.hear(WholesaleTrade("O", "WHOLESALE-_A", "intraday", *span, sold, 90.0, ""))
+    world.hear(WholesaleTrade(name, "WHOLESALE-_A", "intraday", *span, sold, 90.0, ""))
 
 
 def test_two_services_on_the_same_cars_are_delivered_in_sum_and_no_cell_is_asked_for_more(tools):
     told = consents(Product.SUSTAIN, Product.WHOLESALE)
     told.products[:200] = bits(Product.SUSTAIN)
     world = world_of(tools, told)
+    entered_with(world, SUSTAIN, 700_000)
     (offer,) = require(world, tools, "sustain", "S", 0.7)
     award(world, offer, tools)
     sell(world, tools, 0.35)
@@ -440,6 +480,7 @@ def test_a_notification_to_the_eso_takes_account_of_what_others_will_have_moved(
 
 def test_whoever_goes_first_takes_the_cars_of_who_goes_second(tools):
     world = world_of(tools, consents(Product.SECURE, Product.WHOLESALE))
+    entered_with(world, SECURE, 600_000)
     (offer,) = require(world, tools, "secure", "Q", 0.6)
     award(world, offer, tools, scheduled=False)
     sell(world, tools, 0.6)
@@ -469,19 +510,96 @@ def test_a_trade_before_gate_closure_is_notified_of(tools):
     assert (said.unit, said.start_ms, said.deviation_mwh) == ("WHOLESALE-_A", tools.at(18), 0.35)
 
 
-def test_orders_are_given_for_tomorrow_from_what_can_be_turned_either_way(tools):
-    asked = []
+TERMS = TradingTerms(
+    "day_ahead_half_hourly",
+    cost_per_hold_gbp_per_mwh=10.0,
+    compensation_gbp_per_mwh=90.0,
+    margin_gbp_per_mwh=5.0,
+)
+TOMORROW = date(2025, 1, 16)
+DEAR_EVENING = (40.0,) * 34 + (300.0,) * 4 + (60.0,) * 10
 
-    def trader(unit, day, prices, down_mw, up_mw):
-        asked.append((unit, day, len(prices), len(down_mw), len(up_mw)))
-        return [WholesaleOrder("O1", unit, "day_ahead_half_hourly", tools.at(17), tools.at(18), 0.1, 50.0)]
 
-    world = world_of(tools, consents(Product.WHOLESALE), trader=trader)
-    world.hear(DayAheadPrices(tools.DAY, (80.0,) * 48))
-    assert asked == []
-    world.hear(DayAheadPrices(date(2025, 1, 16), (80.0,) * 48))
-    assert asked == [("WHOLESALE-_A", date(2025, 1, 16), 48, 48, 48)]
-    assert [order.order_id for order in world.heard_by("exchange", WholesaleOrder)] == ["O1"]
+def traders_world(tools, *auctions):
+    """A world at 16:05 that trades tomorrow and today, in these auctions; the hourly book closes at 16:30."""
+    at_any = {name: name == "day_ahead_hourly" for name in auctions}
+    terms = {name: replace(TERMS, auction=name, at_any_price=at_any[name]) for name in auctions}
+    return world_of(tools, consents(Product.WHOLESALE), trader=Trader(terms, 16 * 60 + 30, 5, TOMORROW))
+
+
+def ordered(world):
+    """(auction, local day, whether sold) of every order."""
+    found = world.heard_by("exchange", WholesaleOrder)
+    return {(each.auction, local_date(each.start_ms), each.sell_mwh > 0) for each in found}
+
+
+def answer_all(world, share=lambda order: 1.0):
+    """Answer each order that waits with a trade of a share of it."""
+    waiting = [one for one in world.aggregator.state.services.orders.values() if not one.closed]
+    for order in [one.order for one in waiting]:
+        sold_mwh = order.sell_mwh * share(order)
+        plain = (order.order_id, order.unit, order.auction, order.start_ms, order.end_ms)
+        world.hear(WholesaleTrade(*plain, sold_mwh, 50.0, "" if sold_mwh else "limit not met"))
+
+
+def test_after_prices_are_told_tomorrow_is_sold_and_bought_back_half_hour_by_half_hour(tools):
+    world = traders_world(tools, "day_ahead_half_hourly")
+    world.hear(DayAheadPrices(tools.DAY, DEAR_EVENING))
+    world.until(world.now_ms + 60_000)
+    assert ordered(world) == set()
+    world.hear(DayAheadPrices(TOMORROW, DEAR_EVENING))
+    world.until(world.now_ms + 60_000)
+    assert ordered(world) == {("day_ahead_half_hourly", TOMORROW, side) for side in (True, False)}
+
+
+def test_a_day_in_which_nothing_pays_is_told_once_with_the_reason(tools):
+    world = traders_world(tools, "day_ahead_half_hourly")
+    world.hear(DayAheadPrices(TOMORROW, (50.0,) * 48))
+    world.until(world.now_ms + 300_000)
+    assert [remark.detail for remark in world.remarks("no_orders")] == [
+        f"WHOLESALE-_A, {TOMORROW}: the best sale would gain -10.00 GBP/MWh, less than the margin of 5.00"
+    ]
+
+
+def test_today_is_traded_within_the_day_as_soon_as_its_prices_are_known_and_before_gate_closure(tools):
+    world = traders_world(tools, "day_ahead_half_hourly", "intraday")
+    prices = (40.0,) * 32 + (300.0,) * 4 + (60.0,) * 12
+    world.hear(DayAheadPrices(tools.DAY, prices))
+    world.until(world.now_ms + 60_000)
+    found = world.heard_by("exchange", WholesaleOrder)
+    assert ordered(world) == {("intraday", tools.DAY, side) for side in (True, False)}
+    assert min(each.start_ms for each in found) == tools.at(17, 30)
+
+
+def test_what_was_sold_without_its_payback_is_bought_at_any_price(tools):
+    world = traders_world(tools, "day_ahead_half_hourly", "intraday")
+    world.hear(DayAheadPrices(tools.DAY, (50.0,) * 48))
+    world.hear(DayAheadPrices(TOMORROW, DEAR_EVENING))
+    world.until(world.now_ms + 60_000)
+    answer_all(world, lambda order: float(order.sell_mwh > 0))
+    world.until(world.now_ms + 60_000)
+    even = [one for one in world.heard_by("exchange", WholesaleOrder) if "-even-" in one.order_id]
+    sold_mwh = sum(one.traded_mwh for one in world.aggregator.state.services.orders.values())
+    assert {one.limit_gbp_per_mwh for one in even} == {3000.0}
+    assert sum(one.sell_mwh for one in even) == pytest.approx(-sold_mwh)
+
+
+def test_trades_of_one_half_hour_in_two_auctions_are_one_position(tools):
+    world = world_of(tools, consents(Product.WHOLESALE))
+    for name, mw in (("O1", 0.3), ("O2", 0.2), ("O3", -0.1)):
+        sell(world, tools, mw, name=name)
+    assert [world.stages(name)[-1][0] for name in ("O1", "O2", "O3")] == ["accepted"] * 3
+    world.until(tools.at(17, 20))
+    assert held_now(world) == pytest.approx(400_000 / 7000, rel=0.06)
+
+
+def test_the_hourly_book_is_ordered_in_at_any_price_before_it_closes(tools):
+    world = traders_world(tools, "day_ahead_hourly", "day_ahead_half_hourly")
+    world.hear(DayAheadPrices(tools.DAY, DEAR_EVENING))
+    world.until(tools.at(16, 24))
+    assert ordered(world) == set()
+    world.until(tools.at(16, 26))
+    assert ordered(world) == {("day_ahead_hourly", TOMORROW, side) for side in (True, False)}
 
 
 # ------------------------------------------------------------------------------- capacity, nominations

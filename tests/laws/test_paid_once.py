@@ -90,7 +90,10 @@ def desk(primacy="eso_first"):
     state.agreed_ms["O"] = 0
     rules = RulesInForce(None, ())
     return ServiceDesk(
-        state, SettlementSettings(DAY, 3, "asset", False, rules, primacy=primacy), lambda *_: None
+        state,
+        SettlementSettings(DAY, 3, "asset", False, rules, primacy=primacy),
+        lambda *_: None,
+        lambda _: None,
     )
 
 
@@ -143,6 +146,22 @@ def test_each_wh_is_paid_once(readings, found, primacy):
         assert (came.sum(axis=0) == share.paid_wh).all()
         assert ((stands * came) >= 0).all()
         before = now
+
+
+def test_a_wh_that_is_paid_twice_is_told():
+    told = []
+    watch = ServiceDesk(ServiceState(), desk().settings, lambda kind, _: told.append(kind))
+    window = Window(DAY, FIRST_SP, 1)
+    claim = Claim(
+        Product.SUSTAIN, "U", "E", "C", 0, np.array([0], np.int32), window, np.array([100]), None, "zero",
+        "asset", None,
+    )  # fmt: skip
+    came, moved, once, twice = (np.array([[wh]], np.int64) for wh in (60, 100, 60, 120))
+    watch._watch_paid_once(claim, came, moved, once)
+    assert told == []
+    watch._watch_paid_once(claim, came, moved, twice)
+    watch._watch_paid_once(claim, came, -moved, once)
+    assert told == ["paid_more_than_measured"] * 2
 
 
 @settings(max_examples=200, deadline=None)

@@ -20,6 +20,7 @@ from sim.scenario import Scenario
 from studies.storm import make_world
 
 CELL = ["unit", "service"]
+SERVICES = ("local", "constraint", "wholesale", "capacity")
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,8 @@ def test_without_instructions_nothing_is_other_than_it_would_have_been(seed: int
     world = make_world(seed)
     dfs = world.markets.dfs.model_copy(update={"events": ()})
     balancing = world.markets.balancing.model_copy(update={"acceptances": ()})
-    markets = world.markets.model_copy(update={"dfs": dfs, "balancing": balancing})
+    nothing = {name: type(getattr(world.markets, name))() for name in SERVICES}
+    markets = world.markets.model_copy(update={"dfs": dfs, "balancing": balancing, **nothing})
     with tempfile.TemporaryDirectory() as folder:
         lived = live(world.model_copy(update={"markets": markets}), Path(folder) / "run")
         halves, seconds, promises = map(lived.table, ("half_hourly", "portfolio_1s", "promises"))

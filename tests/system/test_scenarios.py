@@ -23,6 +23,7 @@ SMALL = (
     "clock-change-march",
     "clock-change-october",
     "cold-snap-heat-pumps",
+    "constraint-night",
     "demo",
     "derogation-trial",
     "dfs-turn-up-night",
@@ -33,6 +34,7 @@ SMALL = (
     "settlement-runs",
     "sunny-sunday-turn-up",
     "vendor-outage",
+    "wholesale-vtp",
     "winter-evening-dfs",
 )
 
@@ -53,6 +55,36 @@ def test_a_shipped_scenario_keeps_within_its_bands(name: str, tmp_path: Path) ->
     results = judged(load_scenario(FOLDER / f"{name}.yaml"), tmp_path / "run")
     assert len(results) >= 5
     assert red(results) == []
+
+
+def refusals(scenario: Scenario, out: Path) -> dict[str, str]:
+    """Why the buyer took no offer of an event, by event."""
+    run_scenario(scenario, out, text="")
+    rows = RunFolder(out).table("events", ["kind", "who", "subject", "detail"]).to_pylist()
+    awards = [row for row in rows if row["kind"] == "service_award"]
+    return {row["subject"]: row["detail"].partition(" refused: ")[2] for row in awards}
+
+
+def test_an_offer_behind_a_boundary_is_refused_for_no_other_reason_than_the_limit_beside_it(
+    tmp_path: Path,
+) -> None:
+    scenario = load_scenario(FOLDER / "constraint-night.yaml")
+    as_shipped = refusals(scenario, tmp_path / "shipped")
+    assert as_shipped["TCM-001"] == as_shipped["LCM-001"] == ""
+    assert as_shipped["TCM-002"].startswith("_P00 is on the wrong side of boundary B4")
+    assert as_shipped["TCM-003"].startswith("it makes a new constraint at boundary north")
+    lifted = refusals(with_limit(scenario, "north", 6.0), tmp_path / "lifted")
+    assert lifted == as_shipped | {"TCM-003": ""}
+
+
+def with_limit(scenario: Scenario, boundary: str, import_mw: float) -> Scenario:
+    """The scenario with another limit of what a boundary carries inwards."""
+    constraint = scenario.markets.constraint
+    limit = constraint.boundaries[boundary].model_copy(update={"import_limit_mw": import_mw})
+    bounds = {**constraint.boundaries, boundary: limit}
+    constraint = constraint.model_copy(update={"boundaries": bounds})
+    markets = scenario.markets.model_copy(update={"constraint": constraint})
+    return scenario.model_copy(update={"markets": markets})
 
 
 def with_rule(book: str, rule: str, value: Any) -> Callable[[Scenario, pytest.MonkeyPatch], Scenario]:
