@@ -150,7 +150,7 @@ def test_each_wh_is_paid_once(readings, found, primacy):
 
 def test_a_wh_that_is_paid_twice_is_told():
     told = []
-    watch = ServiceDesk(ServiceState(), desk().settings, lambda kind, _: told.append(kind))
+    watch = ServiceDesk(ServiceState(), desk().settings, lambda kind, _: told.append(kind), lambda _: None)
     window = Window(DAY, FIRST_SP, 1)
     claim = Claim(
         Product.SUSTAIN, "U", "E", "C", 0, np.array([0], np.int32), window, np.array([100]), None, "zero",
