@@ -477,12 +477,12 @@ class Desk:
         book.follow(plan)
         return plan
 
-    def _take_cells(self, new: Claim, stage: Stage, ignored: str = "") -> tuple[list[int], str]:
+    def _take_cells(self, new: Claim, stage: Stage, ignored: tuple[str, ...] = ()) -> tuple[list[int], str]:
         """The cells that serve a claim, those whose other claims rank below it taken from these; or why none.
 
-        `ignored`: the key of the award that is called.
+        `ignored`: keys of claims that the new one is part of, such as the award that is called.
         """
-        claims = [claim for claim in self.claims() if claim.key not in (new.key, ignored)]
+        claims = [claim for claim in self.claims() if claim.key not in (new.key, *ignored)]
         starts = [each[0] for each in new.segments]
         way = 1 if new.most_w(starts[0], new.segments[-1][2]) >= 0 else -1
         able_w = self._able_w(new.cells, starts, way)
@@ -598,7 +598,7 @@ class Desk:
         if taken:
             return "conflicting_signal"
         cells, reason = (
-            self._take_cells(claim, Stage.DISPATCH, ignored=dispatch.offer_id)
+            self._take_cells(claim, Stage.DISPATCH, ignored=(dispatch.offer_id,))
             if awarded.cells
             else ([], "displaced")
         )
@@ -660,12 +660,27 @@ class Desk:
         w = mean_w(trade.sold_mwh, *span)
         cells = self.book.units[trade.unit].cells
         claim = Claim(Product.WHOLESALE, trade.order_id, tuple(cells), _cut(*span, w), self.now_ms)
-        chosen, reason = self._take_cells(claim, Stage.PLAN)
+        position, earlier = self._position(claim)
+        chosen, reason = self._take_cells(position, Stage.PLAN, ignored=earlier)
         if not chosen:
             self._decline(Product.WHOLESALE, trade.order_id, trade.unit, span, (w / 1e6,), reason)
             return
         self._follow(claim, trade.unit, chosen, span)
         self._notify(trade)
+
+    def _position(self, trade: Claim) -> tuple[Claim, tuple[str, ...]]:
+        """What a trade makes of its unit's position, which is judged whole, and the other trades and orders
+        of the unit.
+        """
+        own = [each for each in self.claims() if each.product is Product.WHOLESALE and each.key != trade.key]
+        own = [each for each in own if not set(each.cells).isdisjoint(trade.cells)]
+        done = [each for each in own if each.key in self.house.state.book.plans]
+        segments: list[Segment] = []
+        for start_ms, w, end_ms, _ in trade.segments:
+            down_w, up_w = sold_w(done, trade.cells, self.book.weights, start_ms, end_ms)
+            net_w = w + down_w - up_w
+            segments.append((start_ms, net_w, end_ms, net_w))
+        return replace(trade, segments=tuple(segments)), tuple(each.key for each in own)
 
     def _notify(self, trade: WholesaleTrade) -> None:
         """Tell settlement of a deviation traded; too late is told to the journal, and is no notification."""

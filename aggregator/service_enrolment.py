@@ -137,7 +137,8 @@ def _with(facts: AssetFacts, product: Product | None) -> AssetFacts:
 
 def _reason_against(facts: AssetFacts, product: Product, rules: ServiceRules) -> str:
     """The first rule that does not say yes, in words and with its clause; "" where all do."""
-    found = verdict(facts, product, rules.on)
+    level = rules.wholesale_metering if product is Product.WHOLESALE else None
+    found = verdict(facts, product, rules.on, level=level)
     if found.answer is Answer.YES:
         return ""
     worst = min(found.blocks, key=lambda block: block.answer)

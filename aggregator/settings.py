@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from protocol.derogations import RulesOn
+from protocol.eligibility import Level
 from protocol.products import Product
 from protocol.rulebook import Rulebook
 from protocol.stacking import Primacy
@@ -87,11 +88,13 @@ class AggregatorSettings:
 class ServiceRules:
     """What the aggregator goes by in the services besides DFS and the BM: the rules of the first day.
 
-    `primacy`: who goes first where two claims meet on an asset.
+    `primacy`: who goes first where two claims meet on an asset. `wholesale_metering`: where trading units
+    are metered, and so are to be eligible.
     """
 
     on: RulesOn
     primacy: Primacy
+    wholesale_metering: Level = Level.ASSET
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,13 +136,20 @@ class TradingDesk:
 
     def _room_mw(self, unit: EnrolledUnit, day: date) -> tuple[list[float], list[float]]:
         """What can still be sold, and bought back, in each period of a day before whose Gate Closure an order
-        comes in time [MW].
+        comes in time [MW]; nothing is sold where the unit has bought, nor bought where it has sold.
         """
         starts: list[int] = day_periods_ms(day)[:-1].tolist()
         from_ms = self.desk.now_ms + self._before_ms()
         is_open = [gate_closure_ms(start_ms) > from_ms for start_ms in starts]
+        bought, sold = (self._touched(unit, day, starts, side) for side in (-1, 1))
         down_w, up_w = self.desk.room_w(unit.cells, starts)
-        return _megawatts(down_w, is_open), _megawatts(up_w, is_open)
+        return _megawatts(down_w, is_open, bought), _megawatts(up_w, is_open, sold)
+
+    def _touched(self, unit: EnrolledUnit, day: date, starts: Sequence[int], side: int) -> list[bool]:
+        """In which periods a unit has an order on a side (1: sale) that waits or traded."""
+        orders = [each.order for each in self._ordered(unit, day) if each.traded_mwh or not each.closed]
+        mine = [order for order in orders if order.sell_mwh * side > 0]
+        return [any(order.start_ms <= at_ms < order.end_ms for order in mine) for at_ms in starts]
 
     def _owed_mwh(self, trader: Trader, unit: EnrolledUnit, day: date) -> float:
         """What a unit sold of a day and has yet to buy back; negative for what it bought and has yet to
@@ -153,5 +160,7 @@ class TradingDesk:
         return sum(share * mwh if mwh > 0 else mwh for mwh in traded_mwh)
 
 
-def _megawatts(watts: Sequence[int], is_open: Sequence[bool]) -> list[float]:
-    return [w / 1e6 if is_in_time else 0.0 for w, is_in_time in zip(watts, is_open, strict=True)]
+def _megawatts(watts: Sequence[int], is_open: Sequence[bool], is_crossed: Sequence[bool]) -> list[float]:
+    """Watts as megawatts, 0 where the gate is closed or the other side was traded."""
+    places = zip(watts, is_open, is_crossed, strict=True)
+    return [w / 1e6 if in_time and not crossed else 0.0 for w, in_time, crossed in places]

@@ -34,12 +34,15 @@ from markets.service_positions import (
     by_supplier,
     capacity_volumes,
     covered,
+    measured,
     notified_periods,
     positions,
     sold_wh,
     submitted_wh,
+    suppliers_settled,
 )
 from markets.service_volume import (
+    Deviation,
     Paid,
     Sites,
     Window,
@@ -51,6 +54,7 @@ from markets.service_volume import (
 )
 from markets.settings import SettlementSettings, SupplierBook
 from markets.statement_lines import BSC_CLEARING, Heading, balances_gbp_e5
+from protocol.deviation_volume import adjusted_periods
 from protocol.dso_payment import Delivery, Signal, delivered_w, half_hour_deliveries, instructed_w
 from protocol.messages import (
     I32,
@@ -236,11 +240,14 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class ServiceDesk:
-    """Settlement's desk for further services: all that it knows is `state`; `tell` is its party's remark."""
+    """Settlement's desk for further services: all that it knows is `state`; `tell` is its party's remark, and
+    `record` tells the journal.
+    """
 
     state: ServiceState
     settings: SettlementSettings
     tell: Callable[[str, str], None]
+    record: Callable[[Message], None]
 
     # -------------------------------------------------------------------------------------- what is taken in
 
@@ -352,11 +359,13 @@ class ServiceDesk:
         return needed | ({AssetReadings} if meters - {"boundary"} else set())
 
     def metered(self, ground: Ground) -> Iterator[tuple[str, I32]]:
-        """The kind of meter and the meters that each award of the day is settled on."""
-        for award in self.awards_on(ground.day):
-            unit = self.state.units.get(award.unit)
+        """The kind of meter and the meters that each award and trading unit of the day is settled on."""
+        sold = [(award.unit, Product(award.product)) for award in self.awards_on(ground.day)]
+        sold += [(unit, Product.WHOLESALE) for unit in self._traded_on(ground.day)]
+        for name, product in sold:
+            unit = self.state.units.get(name)
             if unit is not None:
-                meter = self._meter(Product(award.product), ground.day)
+                meter = self._meter(product, ground.day)
                 rows = np.setdiff1d(unit.rows, ground.left)
                 yield meter, np.unique(ground.assets.home[rows]) if meter == "boundary" else rows
 
@@ -426,8 +435,11 @@ class ServiceDesk:
             self.settings.rules.book("bsc", ground.day),
         )
         gained: dict[str, int] = {}
-        for position in found:
+        for start_ms, position in found:
             yield from position.lines
+            system_gbp_per_mwh = ground.prices_gbp_per_mwh.get(start_ms)
+            for told in suppliers_settled(ground.run, unit, start_ms, position, system_gbp_per_mwh):
+                self.record(told)
             for party, amount in balances_gbp_e5(position.between_others).items():
                 gained[party] = gained.get(party, 0) + amount
         gained.pop(BSC_CLEARING, None)
@@ -531,10 +543,16 @@ class ServiceDesk:
             most_wh=None,
             method=self._method(Product.WHOLESALE, day),
             meter=book.metering,
-            nominated_wh=np.nan_to_num(expected_wh),
-            event_days=frozenset(),
+            nominated_wh=expected_wh,
+            event_days=self._trading_days(name, day),
             active=active,
         )
+
+    def _trading_days(self, unit: str, day: date) -> frozenset[date]:
+        """Days before `day` on which a trading unit had a notified trade: Event Days of BL01."""
+        told = [note.told for note in self.state.notified.get(unit, ())]
+        found = {local_date(one.start_ms) for one in told}
+        return frozenset(one for one in found if one < day)
 
     def _expected_wh(self, unit: str, day: date) -> NDArray[np.float64]:
         """The Submitted Expected Volume (periods) [Wh]: as a default by 23:59 the day before."""
@@ -659,10 +677,7 @@ class ServiceDesk:
     def _share(self, claim: Claim, refused: I32, contested: Flags, paid: Paid, ground: Ground) -> Share:
         """Measure a claim, leave out what is not for it to be paid for, and note what it is paid for."""
         sites, rules = self._sites(claim, ground), self._book(claim.product, ground.day)
-        readings = ground.boundary if claim.at_boundary else ground.asset
-        found = deviation(
-            claim.method, sites, claim.window, readings, claim.nominated_wh, self._baselines(ground.day)
-        )
+        found = self._deviation(claim, sites, ground)
         moved = _netted(claim, found.by_meter_wh)
         left = left_over(moved, paid.behind(sites.meters, claim.at_boundary, claim.window))
         left[np.isin(sites.meters, ground.assets.home[refused] if claim.at_boundary else refused)] = 0
@@ -691,13 +706,27 @@ class ServiceDesk:
             share = self._by_minute(share, contested | (len(refused) > 0), rules)
         return replace(share, event=_together(share.periods))
 
+    def _deviation(self, claim: Claim, sites: Sites, ground: Ground) -> Deviation:
+        """What a claim's meters deviated by."""
+        readings = ground.boundary if claim.at_boundary else ground.asset
+        rules, book = self._baselines(ground.day), self.settings.suppliers
+        if claim.product is not Product.WHOLESALE or book is None:
+            return deviation(claim.method, sites, claim.window, readings, claim.nominated_wh, rules)
+        policy = book.ida_policy
+        if policy == "rulebook":
+            policy = self.settings.rules.book("bsc", ground.day).value("ida_policy")
+        adjusted = adjusted_periods(policy, np.zeros_like(claim.asked), claim.asked)
+        return measured(claim.method, sites, ground.day, readings, claim.nominated_wh, adjusted, rules)
+
     def _by_supplier_wh(self, claim: Claim, left: I32, sites: Sites, ground: Ground) -> I64 | None:
-        """Of a trading unit: what each Supplier's customers deviated by where that counts."""
+        """Of a trading unit: what each Supplier's customers deviated by where something was expected."""
         book = self.settings.suppliers
         if book is None or claim.product is not Product.WHOLESALE:
             return None
         homes = sites.meters if claim.at_boundary else ground.assets.home[sites.meters]
-        return by_supplier(left * claim.asked, book.of_home[homes], len(book.names))
+        if claim.method == "nominated":
+            left = np.where(np.isnan(claim.nominated_wh), 0, left)
+        return by_supplier(left, book.of_home[homes], len(book.names))
 
     def _watch_paid_once(self, claim: Claim, came: I64, moved: I32, behind: I32) -> None:
         """Tell of meters behind which more was paid for, with what came now, than they deviated by (R196)."""
@@ -859,10 +888,8 @@ _OWN = frozenset({"fixed_reference", "nominated", "zero"})
 
 
 def _trading_method(book: SupplierBook | None) -> str:
-    """How a trading unit is measured: as submitted, or by BL01 and its in-day adjustment (BMD V3.x 13.2)."""
-    if book is None or book.baselining == "submitted":
-        return "nominated"
-    return "BL01_adjusted" if book.ida_policy == "always" else "BL01"
+    """How a trading unit is measured: as submitted, or by BL01."""
+    return "nominated" if book is None or book.baselining == "submitted" else "BL01"
 
 
 def _window(start_ms: int, end_ms: int, day: date) -> Window:

@@ -196,7 +196,8 @@ class Settlement(Counterparty[SettlementState]):
     # ------------------------------------------------------------------------------------ what is taken in
 
     def _desk(self) -> ServiceDesk:
-        return ServiceDesk(self.state.services, self.settings, self.remark)
+        services = self.state.services
+        return ServiceDesk(services, self.settings, self.remark, lambda told: self.say(told, JOURNAL))
 
     def _take_service_word(self, told: Message) -> None:
         for start_ms, end_ms in self._desk().take(told, self.state.now_ms):

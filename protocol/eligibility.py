@@ -177,15 +177,17 @@ def verdict(
     rules: RulesOn,
     unit: UnitFacts = UnitFacts(),
     dimensions: frozenset[Dimension] | None = None,
+    level: Level | None = None,
 ) -> Verdict:
     """Yes, or the clauses that block, for one class of assets in one unit.
 
-    `dimensions`: judge these alone; None: all. Raises RuleError for an unknown derogation.
+    `dimensions`: judge these alone; None: all. `level`: where it is to be metered; None: wherever it is
+    eligible, or blocked by least. Raises RuleError for an unknown derogation.
     """
     levels = [Level.BOUNDARY, Level.ASSET] if facts.asset_meter else [Level.BOUNDARY]
     ways = [
-        _Case(facts, product, level, unit, rules).verdict(dimensions or frozenset(Dimension))
-        for level in levels
+        _Case(facts, product, each, unit, rules).verdict(dimensions or frozenset(Dimension))
+        for each in (levels if level is None else [level])
     ]
     return max(ways, key=lambda way: (way.answer, -len(way.blocks)))
 

@@ -786,6 +786,25 @@ class SettlementRunMade(Message):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class SupplierSettled(Message):
+    """For the journal: where a trading unit leaves one Supplier in one settlement period.
+
+    `deviation_wh` (positive for turning down) was taken out of its position, and `compensation_gbp_e5` is
+    paid to it. `rebound_wh` (positive for drawing more) is what the unit's assets drew beyond what was
+    expected and is nobody's deviation: it stays with the Supplier, who is paid `imbalance_gbp_e5` for it.
+    """
+
+    settlement_run: str
+    supplier: str
+    unit: str
+    start_ms: int
+    deviation_wh: int
+    compensation_gbp_e5: int
+    rebound_wh: int
+    imbalance_gbp_e5: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class DeliveredVolume(Message):
     """For the journal: what settlement found for one unit, one event or acceptance and one settlement period.
 

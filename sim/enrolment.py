@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
+from numpy.typing import NDArray
 
-from protocol.eligibility import verdicts
+from protocol.eligibility import UnitFacts, verdicts
 from protocol.messages import I32, I64, Service
 from protocol.products import Answer, Block, Product
 from protocol.units import W_PER_MW
-from sim.asset_classes import classes_of
+from sim.asset_classes import AssetClasses, classes_of
 from sim.event_scripts import rules_for
 from sim.population import Population
 from sim.scenario import Scenario
@@ -49,7 +50,8 @@ def enrolled_by_rules(population: Population, scenario: Scenario) -> tuple[Popul
     service = population.service.copy()
     left_out: list[LeftOut] = []
     for wanted, product in PRODUCT_OF.items():
-        told = verdicts(assets.classes, product, rules)
+        units = _units(assets, population.service == wanted)
+        told = verdicts(assets.classes, product, rules, units)
         eligible = np.array([each.answer is Answer.YES for each in told], bool)[assets.class_of]
         refused = np.flatnonzero((population.service == wanted) & ~eligible)
         service[refused] = Service.NONE
@@ -59,6 +61,15 @@ def enrolled_by_rules(population: Population, scenario: Scenario) -> tuple[Popul
     cell = (population.homes.gsp[population.home] * len(Service) + service).astype(np.int16)
     registration = replace(population.registration, service=service[:reachable])
     return replace(population, service=service, cell=cell, registration=registration), tuple(left_out)
+
+
+def _units(assets: AssetClasses, wanted: NDArray[np.bool_]) -> tuple[UnitFacts, ...]:
+    """The unit of each class, where a rule is judged of the unit: all that are meant for it in the GSP Group."""
+    group = assets.areas["gsp_group"]
+    count = np.bincount(group[wanted], minlength=int(group.max(initial=0)) + 1)
+    of_class = np.zeros(len(assets.classes), np.int64)
+    of_class[assets.class_of] = group
+    return tuple(UnitFacts(assets=int(each)) for each in count[of_class])
 
 
 def _counted(

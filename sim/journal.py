@@ -27,6 +27,7 @@ from protocol.messages import (
     ServiceDispatch,
     SettlementRunMade,
     Statement,
+    SupplierSettled,
     WholesaleTrade,
 )
 from protocol.party import NEVER_MS, Envelope
@@ -58,6 +59,7 @@ class JournalState:
     settlement: Page = field(default_factory=lambda: Page("settlement"))
     settled_volumes: Page = field(default_factory=lambda: Page("settled_volumes"))
     settlement_runs: Page = field(default_factory=lambda: Page("settlement_runs"))
+    supplier_positions: Page = field(default_factory=lambda: Page("supplier_positions"))
     events: Page = field(default_factory=lambda: Page("events"))
     participation: Page = field(default_factory=lambda: Page("participation"))
     complaints: Page = field(default_factory=lambda: Page("complaints"))
@@ -76,6 +78,7 @@ class Journal:
             Statement: self._statement,
             DeliveredVolume: self._delivered_volume,
             SettlementRunMade: self._settlement_run,
+            SupplierSettled: self._supplier_settled,
             Remark: self._remark,
             DfsRequirement: self._dfs_requirement,
             DfsBid: self._dfs_bid,
@@ -99,6 +102,7 @@ class Journal:
             state.settlement,
             state.settled_volumes,
             state.settlement_runs,
+            state.supplier_positions,
             state.events,
             state.participation,
             state.complaints,
@@ -209,6 +213,23 @@ class Journal:
                 made.actual_wh,
                 made.change_gbp_e5,
                 made.total_gbp_e5,
+            )
+        )
+
+    def _supplier_settled(self, told: SupplierSettled, now_ms: int) -> None:
+        rows = self.state.supplier_positions.rows
+        rows.append(
+            (
+                len(rows),
+                now_ms,
+                told.settlement_run,
+                told.supplier,
+                told.unit,
+                told.start_ms,
+                told.deviation_wh,
+                told.compensation_gbp_e5,
+                told.rebound_wh,
+                told.imbalance_gbp_e5,
             )
         )
 

@@ -35,6 +35,7 @@ from markets.settings import (
     SettlementSettings,
 )
 from protocol import periods
+from protocol.eligibility import Level
 from protocol.messages import I64, Service, ServiceConsents
 from protocol.products import Product
 from protocol.rulebook import RuleError
@@ -82,7 +83,8 @@ def aggregator_rules(scenario: Scenario) -> Rules:
 
 def service_rules(scenario: Scenario) -> ServiceRules:
     """What the aggregator goes by in the services besides DFS and the BM, as on the first day."""
-    return ServiceRules(rules_for(scenario).rules_on(scenario.clock.start), Primacy(scenario.markets.primacy))
+    on, markets = rules_for(scenario).rules_on(scenario.clock.start), scenario.markets
+    return ServiceRules(on, Primacy(markets.primacy), Level(markets.wholesale.metering))
 
 
 def _last_dfs_day(rules: RulesInForce, day: date) -> date:

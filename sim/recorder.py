@@ -61,6 +61,7 @@ class Layout:
     boundary: bool = False  # boundary meters are read live
     calendar: bool = False  # settlement runs follow the calendar
     retail: bool = False  # homes are on a time-of-use tariff
+    wholesale: bool = False  # homes consent to trading
 
 
 @dataclass(slots=True)
@@ -102,7 +103,11 @@ class Recorder:
         self.record = record
         self.workers = workers
         tables = recorded(
-            record.level, boundary=layout.boundary, calendar=layout.calendar, retail=layout.retail
+            record.level,
+            boundary=layout.boundary,
+            calendar=layout.calendar,
+            retail=layout.retail,
+            wholesale=layout.wholesale,
         )
         self.tables = {table.name: table for table in tables}
         self.state = RecorderState()

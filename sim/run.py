@@ -335,6 +335,7 @@ class Run:
             boundary=self.access_devices is not None,
             calendar=self.scenario.markets.settlement.runs == "calendar",
             retail=self.bills is not None,
+            wholesale=self.scenario.markets.wholesale.share > 0,
         )
 
     def _bills(self) -> Bills | None:

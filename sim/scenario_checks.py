@@ -443,6 +443,13 @@ def wholesale_can_be_traded(scenario: Scenario) -> Iterator[Finding]:
     if wholesale.share and on < P415_FROM:
         what = f"nobody may trade deviations before {P415_FROM} (P415)"
         yield Finding("W004", (*at, "share"), what, "a later `clock.start`", (("clock", "start"),))
+    reads = (*at, "baselining")
+    if wholesale.baselining == "submitted" and wholesale.ida_policy != "rulebook":
+        what = "nothing is adjusted where the party submits what it expects"
+        yield Finding("W004", (*at, "ida_policy"), what, "`baselining: BL01`", (reads,))
+    if wholesale.baselining == "submitted" and wholesale.metering == "boundary":
+        what = "homes metered whole, and the party submits what it expects of their assets alone"
+        yield Finding("W004", (*at, "metering"), what, "`baselining: BL01`", (reads,))
 
 
 _HEAT_SECTIONS = ("heat_pumps", "storage_heaters", "resistive_heaters", "hot_water")

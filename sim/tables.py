@@ -29,7 +29,7 @@ class Table:
     rows with equal `order` are added up over the columns `summed`. `streamed` tables arrive in their order
     already and may be larger than memory; `boundary` ones are there where boundary meters are read live,
     `calendar` ones where settlement runs follow the calendar, `retail` ones where homes are on a time-of-use
-    tariff.
+    tariff, `wholesale` ones where homes consent to trading.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Table:
     boundary: bool = False
     calendar: bool = False
     retail: bool = False
+    wholesale: bool = False
 
     def column(self, name: str) -> Column:
         """The column of that name. Raises KeyError."""
@@ -454,6 +455,27 @@ _ALL: tuple[Table, ...] = (
         ("line",),
     ),
     Table(
+        "supplier_positions",
+        "Where wholesale trading leaves each Supplier, period by period from the first trade of a day on; of "
+        "no account in what the aggregator earns. Where homes consent to it.",
+        (
+            Column(
+                "line", "int", "in the order in which they were told; a later one replaces an earlier one"
+            ),
+            Column("heard_ms", "time", "when it was told"),
+            Column("settlement_run", "word", "II, SF, R1 ..."),
+            Column("supplier", "word", "whose customers the homes are"),
+            _UNIT,
+            Column("start_ms", "time", "start of the settlement period"),
+            Column("deviation_wh", "wide", "taken out of its position, positive for turned down [Wh]"),
+            Column("compensation_gbp_e5", "wide", "paid to it by clearing [1e-5 GBP]"),
+            Column("rebound_wh", "wide", "drawn beyond what was expected, and left with it [Wh import]"),
+            Column("imbalance_gbp_e5", "wide", "paid to it for that at the system price [1e-5 GBP]"),
+        ),
+        ("line",),
+        wholesale=True,
+    ),
+    Table(
         "promises",
         "What drivers were promised: the charge they want by the time they want it.",
         (
@@ -510,12 +532,17 @@ _LEVELS = (RecordLevel.PORTFOLIO, RecordLevel.HOMES, RecordLevel.DEVICES)
 
 
 def recorded(
-    level: RecordLevel, *, boundary: bool = False, calendar: bool = False, retail: bool = False
+    level: RecordLevel,
+    *,
+    boundary: bool = False,
+    calendar: bool = False,
+    retail: bool = False,
+    wholesale: bool = False,
 ) -> tuple[Table, ...]:
     """The tables that a run of this level writes.
 
     `boundary`: boundary meters are read live; `calendar`: settlement runs follow the calendar; `retail`:
-    homes are on a time-of-use tariff.
+    homes are on a time-of-use tariff; `wholesale`: homes consent to trading.
     """
     wanted = [table for table in _ALL if _LEVELS.index(table.level) <= _LEVELS.index(level)]
     return tuple(
@@ -524,4 +551,5 @@ def recorded(
         if (boundary or not table.boundary)
         and (calendar or not table.calendar)
         and (retail or not table.retail)
+        and (wholesale or not table.wholesale)
     )

@@ -33,7 +33,8 @@ Function = ast.FunctionDef
 class Reason:
     """One refusal: the file and function that decide it, its words, and the rule whose clause it names.
 
-    `details`: of a remark, what may be told with it; empty where that is not known.
+    `details`: of a remark, what may be told with it; empty where that is not known. `line`: where the words
+    stand in the file.
     """
 
     file: str
@@ -41,6 +42,7 @@ class Reason:
     words: str
     rule: str = field(default="", compare=False)
     details: tuple[str, ...] = field(default=(), compare=False)
+    line: int = field(default=0, compare=False)
 
     @property
     def is_told(self) -> bool:
@@ -125,7 +127,7 @@ def _constants(tree: ast.Module) -> dict[str, ast.expr]:
     return found
 
 
-# -------------------------------------------------------------------------------------- where reasons are given
+# ------------------------------------------------------------------------------------ where reasons are given
 
 
 def _handed_on(module: _Module, name: str) -> Iterator[Reason]:
@@ -223,7 +225,7 @@ def _branches(expr: ast.expr) -> list[ast.expr]:
         return [expr.value]
     if isinstance(expr, ast.Subscript):
         return [expr.value]
-    return [each for each in expr.values if each] if isinstance(expr, ast.Dict) else []
+    return expr.values if isinstance(expr, ast.Dict) else []
 
 
 def _literal(expr: ast.Constant | ast.JoinedStr, scope: _Scope) -> Iterator[Reason]:
@@ -231,7 +233,7 @@ def _literal(expr: ast.Constant | ast.JoinedStr, scope: _Scope) -> Iterator[Reas
     rule = next((_rule_of(each, scope) for each in ast.walk(expr) if _is_clause(each)), "")
     for words in _texts(expr, scope):
         if words:
-            yield Reason(scope.module.file, where, words, rule)
+            yield Reason(scope.module.file, where, words, rule, line=expr.lineno)
 
 
 def _texts(expr: ast.Constant | ast.JoinedStr, scope: _Scope) -> list[str]:
@@ -280,7 +282,7 @@ def _values(name: str, scope: _Scope) -> Iterator[tuple[ast.expr, _Scope, int | 
 def _assigned(node: ast.AST) -> list[tuple[ast.expr, ast.expr]]:
     if isinstance(node, ast.Assign):
         return [(target, node.value) for target in node.targets]
-    if isinstance(node, ast.NamedExpr) or (isinstance(node, ast.AnnAssign) and node.value):
+    if isinstance(node, ast.NamedExpr | ast.AnnAssign) and node.value is not None:
         return [(node.target, node.value)]
     return []
 

@@ -2,8 +2,9 @@
 
 `python -m studies.refusals [SCENARIO ...]` runs the small worlds of `scenarios/refusals/` and the shipped
 scenarios of `SHIPPED`, each in a process of its own, collects what was said, and writes `docs/refusals.md`.
-What there is to say is read from the code (`studies/refusal_reasons.py`); what no scenario triggers is told in
-`refusals.yaml`: the test that does, or that nothing does and why.
+What there is to say is read from the code (`studies/refusal_reasons.py`); what no scenario triggers is told
+in `refusals.yaml`: the test that does, or that nothing does and why. `--list` runs nothing: the list is read
+anew, and what triggered what is kept as the page has it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import yaml
 
@@ -30,9 +32,10 @@ from studies.refusal_reasons import BLANK, Reason, every_reason, every_remark
 
 PAGE = Path("docs/refusals.md")
 SMALL = Path("scenarios/refusals")
-SHIPPED = ("every-service", "dfs-turn-up-night", "economy-7-night-rts-failures", "bm-turn-down")
+SHIPPED = ("every-service", "dfs-turn-up-night", "economy-7-night-rts-failures")
 MOST_HOMES = 16_000
 DATA = Path(__file__).with_suffix(".yaml")
+NOTHING = "nothing"
 DEVICE = "device"
 """Who says what became of a set-point: a device, or its vendor's cloud for it."""
 
@@ -52,6 +55,7 @@ _PARTIES = {
     "protocol/messages.py": (DEVICE,),
     "sim/gateway.py": ("gateway",),
 }
+_JUDGED = ("protocol/eligibility.py", "protocol/stacking.py")
 _SCHEDULED = frozenset({"sustain", "sustain_h", "tcm"})
 _TALK = {"acceptance_response": "acceptance", "service_dispatch_answer": "signal"}
 
@@ -82,23 +86,19 @@ def heard(path: Path, data: Path | None = None) -> Heard:
     homes = load_scenario(path, data_folder=data).homes.count
     scenario = load_scenario(path, data_folder=data, overrides={"homes.count": min(homes, MOST_HOMES)})
     outcomes: set[int] = set()
-    with tempfile.TemporaryDirectory() as folder:
-        listened = Aggregator.receive
+    listened = Aggregator.receive
 
-        def listen(self: Aggregator, message: Message, now_ms: int) -> None:
-            if isinstance(message, Acks):
-                outcomes.update(message.outcome.tolist())
-            listened(self, message, now_ms)
+    def listen(self: Aggregator, message: Message, now_ms: int) -> None:
+        if isinstance(message, Acks):
+            outcomes.update(message.outcome.tolist())
+        listened(self, message, now_ms)
 
-        Aggregator.receive = listen  # no table tells what became of each set-point
-        try:
-            outcome = run_scenario(scenario, Path(folder) / "run", text=text, data=data)
-        finally:
-            Aggregator.receive = listened
+    # No table tells what became of each set-point.
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(Aggregator, "receive", listen):
+        outcome = run_scenario(scenario, Path(folder) / "run", text=text, data=data)
         told = frozenset(_told(RunFolder(outcome.folder)))
-    return Heard(
-        path.stem, told | {Utterance(DEVICE, "", AckOutcome(each).name.lower()) for each in outcomes}
-    )
+    answers = {Utterance(DEVICE, "", AckOutcome(each).name.lower()) for each in outcomes}
+    return Heard(path.stem, told | answers)
 
 
 def _told(folder: RunFolder) -> Iterator[Utterance]:
@@ -124,7 +124,7 @@ def all_heard(paths: Sequence[Path], data: Path | None = None) -> list[Heard]:
         return list(pool.map(heard, paths, [data] * len(paths)))
 
 
-# ------------------------------------------------------------------------------------------------ who said what
+# ---------------------------------------------------------------------------------------------- who said what
 
 
 @lru_cache(maxsize=1)
@@ -158,7 +158,7 @@ def says(reason: Reason, one: Utterance) -> re.Match[str] | None:
     about = _data()["about"].get(reason.decided_in, "")
     if about and about != one.about:
         return None
-    match = _pattern(reason.words).search(one.words)
+    match = _pattern(reason.words, reason.file in _JUDGED).search(one.words)
     return match if _data()["telling"].get(reason.decided_in, "") in one.words else None
 
 
@@ -173,11 +173,14 @@ def _filled(words: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _pattern(words: str) -> re.Pattern[str]:
+def _pattern(words: str, judged: bool) -> re.Pattern[str]:
+    """`judged`: told with its clause, or of a unit with its place."""
     filled = _filled(words)
     if re.fullmatch("[a-z_]+", words):
         return re.compile(rf"(?:^|: ){filled}$")
-    return re.compile(rf"{filled}(?: \((?P<clause>.*)\))?(?:$|, |;| at )")
+    if judged:
+        return re.compile(rf"{filled}(?: \((?P<clause>.*)\)$| at )")
+    return re.compile(rf"{filled}(?:$|, |;)")
 
 
 def _parties(reason: Reason) -> tuple[str, ...]:
@@ -197,37 +200,54 @@ def triggers(reason: Reason, found: Iterable[Heard]) -> dict[str, str]:
     return by
 
 
-# ---------------------------------------------------------------------------------------------------- the page
+# --------------------------------------------------------------------------------------------------- the page
 
 
 def page(found: Sequence[Heard]) -> str:
     """The register as Markdown."""
-    rows = [_row(reason, triggers(reason, found)) for reason in register()]
+    return _written([_row(reason, triggers(reason, found)) for reason in register()])
+
+
+def page_again(text: str) -> str:
+    """The register with the list read anew, and of each line what triggered it before."""
+    before = {(row[-2], row[-4]): row for row in _rows(text)}
+    rows = [_row(reason, {}) for reason in register()]
+    return _written([before.get((row[-2], row[-4]), row) for row in rows])
+
+
+def _written(rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join([*_head(rows), *(f"| {' | '.join(row)} |" for row in rows), ""])
 
 
 def _head(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
     by_scenario = sum(row[-1].startswith("`") for row in rows)
-    by_nothing = sum(row[-1].startswith("nothing") for row in rows)
+    by_nothing = sum(row[-1].startswith(NOTHING) for row in rows)
     yield from (
         "# Every refusal, and what triggers it",
         "",
         "Written by `python -m studies.refusals`. The list is read from the code of the parties",
-        "(`studies/refusal_reasons.py`); `…` is what the code fills in. Scenarios are those of `scenarios/` and",
-        "of `scenarios/refusals/`. Where only a counterparty that no scenario can express gives cause, the test",
-        "that does is named.",
+        "(`studies/refusal_reasons.py`); `…` is what the code fills in. Scenarios are those of `scenarios/`",
+        "and `scenarios/refusals/`. Where only a counterparty that no scenario can express gives cause, a",
+        "test in which it does is named.",
         "",
-        f"{len(rows)} refusals: {by_scenario} triggered by a scenario, "
-        f"{len(rows) - by_scenario - by_nothing} by a test alone, {by_nothing} by nothing.",
+        _counted(len(rows), by_scenario, by_nothing),
         "",
         "| who refuses | what | reason | clause | decided in | triggered by |",
         "|---|---|---|---|---|---|",
     )
 
 
+def _counted(refusals: int, by_scenario: int, by_nothing: int) -> str:
+    by_test = refusals - by_scenario - by_nothing
+    return (
+        f"{refusals} refusals: {by_scenario} triggered by a scenario, {by_test} by a test alone, "
+        f"{by_nothing} by nothing."
+    )
+
+
 def _row(reason: Reason, by: Mapping[str, str]) -> tuple[str, ...]:
     clause = next((told for told in by.values() if told), "") or _clause(reason)
-    triggered = ", ".join(f"`{name}`" for name in by) or _data()["otherwise"].get(key(reason), "nothing")
+    triggered = ", ".join(f"`{name}`" for name in by) or _data()["otherwise"].get(key(reason), NOTHING)
     what = _data()["what"].get(reason.decided_in, "")
     cells = (", ".join(_parties(reason)), what, reason.words, clause, f"{reason.file} {reason.decided_in}")
     return (*(cell.replace("|", "/") for cell in cells), triggered)
@@ -248,8 +268,11 @@ def key(reason: Reason) -> str:
 
 def listed(text: str) -> list[tuple[str, str, str]]:
     """Of a page: where each refusal is decided, its words, and what triggers it."""
-    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")][1:]
-    return [(row[-2], row[-4], row[-1]) for row in rows]
+    return [(row[-2], row[-4], row[-1]) for row in _rows(text)]
+
+
+def _rows(text: str) -> list[tuple[str, ...]]:
+    return [tuple(line[2:-2].split(" | ")) for line in text.splitlines() if line.startswith("| ")][1:]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -257,7 +280,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("scenarios", nargs="*", type=Path)
     parser.add_argument("--data", type=Path)
+    parser.add_argument("--list", action="store_true", help="run nothing: read the list anew")
     told = parser.parse_args(arguments)
+    if told.list:
+        PAGE.write_text(page_again(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+        return
     shipped = [Path("scenarios") / f"{name}.yaml" for name in SHIPPED]
     found = all_heard(told.scenarios or [*sorted(SMALL.glob("*.yaml")), *shipped], told.data)
     PAGE.write_text(page(found), encoding="utf-8")

@@ -16,6 +16,8 @@ from sim.run_folder import RunFolder
 
 ANSWERED = (("service_offer", "service_award"), ("wholesale_order", "wholesale_trade"))
 """What is asked, and what answers it."""
+BUYERS = {"service_offer": ("dso", "constraint_market"), "wholesale_order": ("exchange",)}
+"""Who answers."""
 INSTRUCTS = (Product.SUSTAIN, Product.SUSTAIN_H, Product.TCM, Product.WHOLESALE)
 """Services whose awards, or trades, are the instruction."""
 ALARMS = ("paid_more_than_measured", "dispatch_without_award", "not_settled")
@@ -24,7 +26,7 @@ ALARMS = ("paid_more_than_measured", "dispatch_without_award", "not_settled")
 
 def broken_laws(folder: RunFolder) -> Iterator[str]:
     """In words, each law that the run broke."""
-    events = folder.table("events", ["kind", "subject", "detail"]).to_pandas()
+    events = folder.table("events", ["kind", "who", "subject", "detail"]).to_pandas()
     levels = folder.table("market_levels", ["service", "what", "telling"]).to_pandas()
     ledger = set(folder.table("instructions", ["instruction_id"])["instruction_id"].to_pylist())
     yield from _unanswered(events)
@@ -35,20 +37,18 @@ def broken_laws(folder: RunFolder) -> Iterator[str]:
 
 
 def _unanswered(events: pd.DataFrame) -> Iterator[str]:
-    """What is asked is answered: once, or where market faults happen at least once."""
-    faulty = events["kind"].str.startswith("fault_").any()
+    """What is asked is answered once by the unit; of a market that makes faults at least once by the event,
+    as it may name another unit.
+    """
     for asked, answer in ANSWERED:
-        counts = pd.DataFrame({kind: _talks(events, kind) for kind in (asked, answer)}).fillna(0)
+        told = events[events["kind"].isin((asked, answer))]
+        faulty = (events["kind"].str.startswith("fault_") & events["who"].isin(BUYERS[asked])).any()
+        unit = told["detail"].str.split(":").str[0]
+        about = told["subject"] if faulty else told["subject"] + " " + unit
+        counts = pd.crosstab(about, told["kind"]).reindex(columns=[asked, answer], fill_value=0)
         wrong = counts[answer] < counts[asked] if faulty else counts[answer] != counts[asked]
-        for key in counts.index[wrong][:1]:
-            row = counts.loc[key].astype(int)
+        for key, row in counts[wrong].head(1).iterrows():
             yield f"law broken: answered_once: {key}: {row[asked]} {asked}, {row[answer]} {answer}"
-
-
-def _talks(events: pd.DataFrame, kind: str) -> pd.Series[int]:
-    """How often each subject and unit was spoken of."""
-    told = events[events["kind"] == kind]
-    return (told["subject"] + " " + told["detail"].str.split(":").str[0]).value_counts()
 
 
 def _not_followed(events: pd.DataFrame, levels: pd.DataFrame, ledger: set[str]) -> Iterator[str]:

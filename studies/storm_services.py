@@ -54,10 +54,24 @@ def with_services(world: dict[str, Any], dice: Dice) -> dict[str, Any]:
             "network": {"zone_share": dice.pick(0.5, 1.0), "zones_per_group": dice.whole(1, 3)},
         },
         "comms": _within(world["comms"], groups),
-        "aggregator": world["aggregator"] | {"services": {"utilisation_gbp_per_mwh": 100.0 * dice.share()}},
+        **_who_can_turn_up(world, dice),
+        "aggregator": world["aggregator"] | {"services": _submission(dice)},
         "markets": _markets(world["markets"], day, days, tuple(groups), dice)
         | ({"settlement": runs} if runs else {}),
     }
+
+
+def _who_can_turn_up(world: dict[str, Any], dice: Dice) -> dict[str, Any]:
+    """In some worlds cars that wait for their own hours, and batteries."""
+    evs = {"keeps_default_schedule_share": 0.8} if dice.happens(0.4) else {}
+    batteries = {"batteries": {"share": 0.5}} if dice.happens(0.2) else {}
+    return {"evs": world["evs"] | evs} | batteries
+
+
+def _submission(dice: Dice) -> dict[str, Any]:
+    """What is asked for energy, and in which order services are entered."""
+    order = sorted((*_LOCAL, "tcm", "lcm", "wholesale", "capacity_market"), key=lambda _: dice.share())
+    return {"utilisation_gbp_per_mwh": 100.0 * dice.share(), "order": tuple(order)}
 
 
 def _within(comms: dict[str, Any], groups: dict[str, float]) -> dict[str, Any]:
@@ -84,19 +98,21 @@ def _markets(
 ) -> dict[str, Any]:
     zones = [f"{group}/cmz00" for group in groups]
     gsps = [f"{group}00" for group in groups]
-    own = {"min_unit_mw": 0.01}
+    small = {f"{service}_min_unit_mw": 0.01 for service in ("capacity_market", "wholesale")}
     return markets | {
-        "rules": {"dfs": own, "eligibility": {"capacity_market_min_unit_mw": 0.01}},
+        "rules": {"dfs": {"min_unit_mw": 0.01}, "eligibility": small | {"dso_min_unit_mw": 0.001}},
         "rules_date": None,
         "enrolment": dice.pick("shares", "shares", "rules"),
         "primacy": dice.pick("eso_first", "dso_first", "contract_first"),
         "derogations": tuple(name for name in derogation_names() if dice.happens(0.15)),
+        "balancing": markets["balancing"] | {"share": dice.pick(0.0, 0.0, 0.6)},
         "dfs": markets["dfs"]
         | {
+            "share": dice.pick(0.0, 0.2, 0.4),
             "events": tuple(_dfs_event(dice, day, days, groups) for _ in range(dice.whole(0, 2))),
             "metering": dice.pick("boundary", "asset"),
         },
-        "local": {name: _local(dice, days, zones) for name in _LOCAL if dice.happens(0.45)},
+        "local": {name: _local(dice, days, zones) for name in _LOCAL if dice.happens(0.4)},
         "constraint": _constraint(dice, days, gsps),
         "wholesale": _wholesale(dice) if dice.happens(0.5) else {},
         "capacity": _capacity(dice, days) if dice.happens(0.4) else {},
@@ -126,9 +142,11 @@ def _dfs_event(dice: Dice, day: date, days: int, groups: tuple[str, ...]) -> dic
 
 
 def _window(dice: Dice, days: int) -> dict[str, Any]:
-    """A window that can be sold in time: after half past ten on the first day, at night too on the second."""
+    """A window that can be sold in time: after half past ten on the first day, at night too on the second;
+    mostly in the evening, when cars charge and services meet.
+    """
     on = dice.whole(0, days - 1)
-    first = dice.whole(21 if on == 0 else 5, 43)
+    first = dice.whole(34, 40) if dice.happens(0.6) else dice.whole(21 if on == 0 else 5, 43)
     return {"day": on, "start": 30 * first, "end": 30 * (first + dice.whole(1, 4))}
 
 
@@ -155,12 +173,16 @@ def _event(dice: Dice, window: dict[str, Any], turn_down_mw: float) -> dict[str,
     }
 
 
+def _consent(dice: Dice) -> float:
+    return 0.3 + 0.7 * dice.share()
+
+
 def _local(dice: Dice, days: int, zones: list[str]) -> dict[str, Any]:
     events = [
         _event(dice, _window(dice, days), dice.pick(*_UP_AND_DOWN)) | {"zone": dice.pick(*zones)}
         for _ in range(dice.whole(1, 2))
     ]
-    return {"share": dice.share(), "events": tuple(events)}
+    return {"share": _consent(dice), "events": tuple(events)}
 
 
 def _constraint(dice: Dice, days: int, gsps: list[str]) -> dict[str, Any]:
@@ -183,8 +205,8 @@ def _constraint(dice: Dice, days: int, gsps: list[str]) -> dict[str, Any]:
         "net_export_mw": {gsps[0]: 2.0 * dice.share() - 1.0},
     }
     return {
-        **({"tcm": {"share": dice.share(), "events": tuple(tcm)}} if dice.happens(0.5) else {}),
-        **({"lcm": {"share": dice.share(), "events": tuple(lcm)}} if dice.happens(0.5) else {}),
+        **({"tcm": {"share": _consent(dice), "events": tuple(tcm)}} if dice.happens(0.5) else {}),
+        **({"lcm": {"share": _consent(dice), "events": tuple(lcm)}} if dice.happens(0.5) else {}),
         **(bounded if dice.happens(0.5) else {}),
     }
 
@@ -192,7 +214,7 @@ def _constraint(dice: Dice, days: int, gsps: list[str]) -> dict[str, Any]:
 def _wholesale(dice: Dice) -> dict[str, Any]:
     auctions = ("day_ahead_hourly", "day_ahead_half_hourly", "intraday")
     return {
-        "share": dice.share(),
+        "share": _consent(dice),
         "auctions": tuple(name for name in auctions if dice.happens(0.7)) or ("intraday",),
         "metering": dice.pick("asset", "boundary"),
         "baselining": dice.pick("submitted", "BL01"),
@@ -210,4 +232,4 @@ def _capacity(dice: Dice, days: int) -> dict[str, Any]:
         "stressed": dice.happens(0.7),
         "load_following_share": 0.2 + 0.8 * dice.share(),
     }
-    return {"share": dice.share(), "notices": (notice,) if dice.happens(0.9) else ()}
+    return {"share": _consent(dice), "notices": (notice,) if dice.happens(0.9) else ()}

@@ -8,10 +8,12 @@ import pytest
 
 from aggregator.loop import Aggregator
 from aggregator.service_book import Ordered
+from aggregator.service_enrolment import enrol_in_services
 from aggregator.settings import ServiceRules
 from aggregator.trading import Trader, TradingTerms
 from protocol.codec import Reader, Writer
 from protocol.derogations import RulesOn
+from protocol.eligibility import Level
 from protocol.messages import (
     AssetRegistration,
     CapacityNotice,
@@ -57,9 +59,7 @@ def consents(*products, count=COUNT):
     )
 
 
-def world_of(
-    tools, told, service=Service.NONE, trader=None, primacy=Primacy.ESO_FIRST, planned_w=3000, **changes
-):
+def world_of(tools, told, service=Service.NONE, trader=None, primacy=Primacy.ESO_FIRST, **changes):
     """Chargers at home from 16:00 on; 3 kW each were drawn on all evenings before."""
 
     class World(tools.World):
@@ -67,9 +67,8 @@ def world_of(
             if isinstance(message, AssetRegistration):
                 made = self.aggregator
                 rules = ServiceRules(RulesOn(tools.DAY), primacy)
-                assumed = replace(made.assumed, planning_w_per_asset=planned_w)
                 self.aggregator = Aggregator(
-                    made.settings, made.rules, assumed, services=rules, trader=trader
+                    made.settings, made.rules, made.assumed, services=rules, trader=trader
                 )
                 if told is not None:
                     super().hear(told)
@@ -80,6 +79,11 @@ def world_of(
     world.chargers.plugged[:] = True
     world.until(tools.at(16, 5))
     return world
+
+
+def entered_with(world, unit, capacity_w):
+    """As if a unit had been entered with another capacity."""
+    world.aggregator.state.services.units[unit].planned_w = capacity_w
 
 
 def require(world, tools, product, event, mw, hours=(17, 18), **changes):
@@ -177,7 +181,26 @@ def test_units_are_told_to_buyer_and_settlement_by_product_and_place(tools):
     }
     (unit,) = world.heard_by("dso", ServiceUnit)
     assert unit.rows.tolist() == list(range(COUNT))
-    assert unit.capacity_mw == pytest.approx(COUNT * 3000 / 1e6)
+    assert unit.capacity_mw == pytest.approx(COUNT * 900 / 1e6)
+
+
+@pytest.mark.parametrize(
+    ("on", "metering", "entered"),
+    [
+        (date(2024, 11, 6), Level.ASSET, 0),  # the day before P415: nobody
+        (date(2025, 11, 5), Level.ASSET, 200),  # the day before P483: who is settled half-hourly
+        (date(2025, 11, 6), Level.ASSET, 600),
+        (date(2025, 11, 6), Level.BOUNDARY, 200),  # a boundary meter has to be settled half-hourly still
+    ],
+)
+def test_who_may_be_traded_goes_by_the_day_and_by_where_is_metered(tools, on, metering, entered):
+    told, registration = consents(Product.WHOLESALE), tools.registration(COUNT, Service.NONE)
+    told.settlement_status[:] = np.repeat([0, 1, 2], COUNT // 3)  # not smart, metered, settled half-hourly
+    rules = ServiceRules(RulesOn(on), Primacy.ESO_FIRST, metering)
+    group, each_w = np.zeros(COUNT, np.int16), np.full(COUNT, 900)
+    order = (Product.WHOLESALE,)
+    made = enrol_in_services(told, registration, (Service.NONE,), group, each_w, order, rules)
+    assert sum(len(unit.rows) for unit in made.units) == entered
 
 
 def test_what_rules_forbid_beside_an_earlier_service_is_left_out_and_told(tools):
@@ -223,9 +246,10 @@ def test_an_offer_is_in_kilowatts_at_the_owners_price_below_the_ceiling(tools):
 
 
 def test_no_more_is_offered_than_the_unit_was_entered_with(tools):
-    world = world_of(tools, consents(Product.SUSTAIN), planned_w=500)
-    (offer,) = require(world, tools, "sustain", "S", 0.7)
-    assert offer.turn_down_mw == (0.3, 0.3)
+    world = world_of(tools, consents(Product.SUSTAIN))
+    entered_with(world, SUSTAIN, 123_400)
+    (offer,) = require(world, tools, "sustain", "S", 0.5)
+    assert offer.turn_down_mw == (0.123, 0.123)
 
 
 def test_what_is_sold_is_not_offered_again(tools):
@@ -249,6 +273,7 @@ def test_one_network_service_is_not_sold_beside_another_at_the_same_time(tools):
 
 def test_a_scheduled_award_is_delivered_and_metered_by_the_minute(tools):
     world = world_of(tools, consents(Product.SUSTAIN))
+    entered_with(world, SUSTAIN, 700_000)
     (offer,) = require(world, tools, "sustain", "S", 0.7)
     award(world, offer, tools)
     world.until(tools.at(17, 10))
@@ -394,25 +419,27 @@ def test_a_later_start_of_the_same_award_takes_the_place_of_the_earlier(tools):
 def stacked(tools):
     """Sustain at 0.7 MW and a sale of 0.35 MW on the same cars from 17:00 to 18:00."""
     world = world_of(tools, consents(Product.SUSTAIN, Product.WHOLESALE))
+    entered_with(world, SUSTAIN, 700_000)
     (offer,) = require(world, tools, "sustain", "S", 0.7)
     award(world, offer, tools)
     sell(world, tools, 0.35)
     return world
 
 
-def sell(world, tools, mwh, sold_mwh=None, hours=(17, 18)):
+def sell(world, tools, mwh, sold_mwh=None, hours=(17, 18), name="O"):
     """An hour that was ordered, and its trade."""
     span = (tools.at(hours[0]), tools.at(hours[1]))
-    order = WholesaleOrder("O", "WHOLESALE-_A", "intraday", *span, mwh, 50.0)
-    world.aggregator.state.services.orders["O"] = Ordered(order, world.now_ms)
+    order = WholesaleOrder(name, "WHOLESALE-_A", "intraday", *span, mwh, 50.0)
+    world.aggregator.state.services.orders[name] = Ordered(order, world.now_ms)
     sold = mwh if sold_mwh is None else sold_mwh
-    world.hear(WholesaleTrade("O", "WHOLESALE-_A", "intraday", *span, sold, 90.0, ""))
+    world.hear(WholesaleTrade(name, "WHOLESALE-_A", "intraday", *span, sold, 90.0, ""))
 
 
 def test_two_services_on_the_same_cars_are_delivered_in_sum_and_no_cell_is_asked_for_more(tools):
     told = consents(Product.SUSTAIN, Product.WHOLESALE)
     told.products[:200] = bits(Product.SUSTAIN)
     world = world_of(tools, told)
+    entered_with(world, SUSTAIN, 700_000)
     (offer,) = require(world, tools, "sustain", "S", 0.7)
     award(world, offer, tools)
     sell(world, tools, 0.35)
@@ -451,6 +478,7 @@ def test_a_notification_to_the_eso_takes_account_of_what_others_will_have_moved(
 
 def test_whoever_goes_first_takes_the_cars_of_who_goes_second(tools):
     world = world_of(tools, consents(Product.SECURE, Product.WHOLESALE))
+    entered_with(world, SECURE, 600_000)
     (offer,) = require(world, tools, "secure", "Q", 0.6)
     award(world, offer, tools, scheduled=False)
     sell(world, tools, 0.6)
@@ -552,6 +580,15 @@ def test_what_was_sold_without_its_payback_is_bought_at_any_price(tools):
     sold_mwh = sum(one.traded_mwh for one in world.aggregator.state.services.orders.values())
     assert {one.limit_gbp_per_mwh for one in even} == {3000.0}
     assert sum(one.sell_mwh for one in even) == pytest.approx(-sold_mwh)
+
+
+def test_trades_of_one_half_hour_in_two_auctions_are_one_position(tools):
+    world = world_of(tools, consents(Product.WHOLESALE))
+    for name, mw in (("O1", 0.3), ("O2", 0.2), ("O3", -0.1)):
+        sell(world, tools, mw, name=name)
+    assert [world.stages(name)[-1][0] for name in ("O1", "O2", "O3")] == ["accepted"] * 3
+    world.until(tools.at(17, 20))
+    assert held_now(world) == pytest.approx(400_000 / 7000, rel=0.06)
 
 
 def test_the_hourly_book_is_ordered_in_at_any_price_before_it_closes(tools):

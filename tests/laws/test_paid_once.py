@@ -90,7 +90,10 @@ def desk(primacy="eso_first"):
     state.agreed_ms["O"] = 0
     rules = RulesInForce(None, ())
     return ServiceDesk(
-        state, SettlementSettings(DAY, 3, "asset", False, rules, primacy=primacy), lambda *_: None
+        state,
+        SettlementSettings(DAY, 3, "asset", False, rules, primacy=primacy),
+        lambda *_: None,
+        lambda _: None,
     )
 
 

@@ -1,5 +1,6 @@
 """Further services to pounds: answers worked by hand, clock changes, missing data, and claims that meet."""
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -41,6 +42,7 @@ from protocol.messages import (
     ServiceCancellation,
     ServiceConsents,
     ServiceUnitAnswer,
+    SupplierSettled,
     SystemPrice,
     Technology,
     WholesaleNotification,
@@ -403,14 +405,15 @@ TWO_HOURS_MS = 2 * 3_600_000
 SIX, _ = period_bounds_ms(DAY, 37)
 
 
-def traded(*, sold_mwh=0.2, notified_ms=None, read_wh=115, day=DAY, at_ms=None):
+def traded(*, sold_mwh=0.2, notified_ms=None, read_wh=115, day=DAY, at_ms=None, book=BOOK, history=()):
     """1,000 chargers expected at 415 kWh in the half hour; sold at 150, system price 100 GBP/MWh."""
     at_ms = SIX if at_ms is None else at_ms
     notified_ms = at_ms - TWO_HOURS_MS if notified_ms is None else notified_ms
     trade = WholesaleTrade("T1", "WHOLESALE-_A", "intraday", at_ms, at_ms + PERIOD_MS, sold_mwh, 150.0, "")
-    settlement = party(day, suppliers=BOOK)
+    settlement = party(day, suppliers=book)
     for message, heard_ms in (
         (registration(1_000), day_start_ms(day)),
+        *((one, day_start_ms(day)) for one in history),
         (unit("wholesale", range(1_000), "WHOLESALE-_A", "_A"), day_start_ms(day)),
         (nomination("wholesale", 415_000, unit="WHOLESALE-_A", day=day), day_start_ms(day)),
         (trade, day_start_ms(day)),
@@ -418,7 +421,107 @@ def traded(*, sold_mwh=0.2, notified_ms=None, read_wh=115, day=DAY, at_ms=None):
         (SystemPrice(at_ms, 100.0, 0.0), day_end_ms(day)),
     ):
         settlement.receive(message, heard_ms)
+    if book.metering == "boundary":
+        readings = homes_day(read_wh + BASE_LOAD_WH, day=day)
+        settlement.receive(readings, day_end_ms(day) + EIGHT_IN_THE_MORNING)
     return settle(settlement, asset_day([read_wh] * 1_000, day=day), day=day)
+
+
+BASE_LOAD_WH = 200
+
+
+def homes_day(import_wh, day):
+    """Readings of a thousand homes at the boundary: their chargers and base load."""
+    told = asset_day([import_wh] * 1_000, day=day)
+    return BoundaryReadings(day, told.rows, told.import_wh)
+
+
+def in_periods(otherwise_wh, day=DAY, **periods):
+    """One value in all periods of a day but those named p37=..."""
+    values = np.full(period_count(day), otherwise_wh)
+    for name, wh in periods.items():
+        values[int(name[1:]) - 1] = wh
+    return values
+
+
+def told_of_suppliers(said):
+    """(Supplier, period, deviation, compensation, rebound, imbalance) of all that is told of Suppliers."""
+    start_ms = day_start_ms(DAY)
+    return [
+        (
+            one.supplier,
+            (one.start_ms - start_ms) // PERIOD_MS + 1,
+            one.deviation_wh,
+            one.compensation_gbp_e5,
+            one.rebound_wh,
+            one.imbalance_gbp_e5,
+        )
+        for one in said
+        if isinstance(one, SupplierSettled)
+    ]
+
+
+def test_each_supplier_is_made_whole_and_keeps_the_rebound():
+    # Turned down by 300 Wh each in period 37, drawn 200 Wh more in 38, of which no price was told.
+    said = traded(read_wh=in_periods(415, p37=115, p38=615))
+    assert told_of_suppliers(said) == [
+        ("A", 37, 180_000, 16_20000, 0, 0),
+        ("B", 37, 120_000, 10_80000, 0, 0),
+        ("A", 38, 0, 0, 120_000, 0),
+        ("B", 38, 0, 0, 80_000, 0),
+    ]
+    (paid,) = lines_of(said, "Supplier compensation")
+    assert paid.amount_gbp_e5 == -27_00000
+
+
+def test_what_was_turned_down_and_not_notified_is_the_suppliers_imbalance():
+    # 180 kWh less drawn at A's customers are sold at the system price of 100.
+    said = traded(read_wh=in_periods(415, p37=115), notified_ms=SIX - 3_600_000)
+    assert told_of_suppliers(said) == [
+        ("A", 37, 0, 0, -180_000, 18_00000),
+        ("B", 37, 0, 0, -120_000, 12_00000),
+    ]
+
+
+BASELINED = replace(BOOK, baselining="BL01")
+TEN_DAYS = [asset_day([415] * 1_000, day=one) for one in working_days_before(DAY, 10)]
+WARM_AFTERNOON = in_periods(415, p37=115, **{f"p{place}": 515 for place in range(29, 35)})
+
+
+@pytest.mark.parametrize(
+    ("policy", "moved_wh"),
+    [("rulebook", 300_000), ("none", 300_000), ("boa_only", 300_000), ("always", 400_000)],
+)
+def test_bl01_is_adjusted_in_day_for_trades_alone_only_where_the_policy_is_always(policy, moved_wh):
+    # Ten days at 415 Wh; in periods 29 to 34, before the trade in 37, each charger drew 100 Wh more.
+    said = traded(read_wh=WARM_AFTERNOON, book=replace(BASELINED, ida_policy=policy), history=TEN_DAYS)
+    assert [each.delivered_wh for each in volumes_of(said)] == [moved_wh]
+
+
+def test_baselined_and_metered_at_the_boundary_the_homes_whole_are_compared():
+    book = replace(BASELINED, metering="boundary")
+    history = [homes_day(415 + BASE_LOAD_WH, one) for one in working_days_before(DAY, 10)]
+    (volume,) = volumes_of(traded(read_wh=in_periods(415, p37=115), book=book, history=history))
+    assert (volume.baseline_wh, volume.metered_wh, volume.delivered_wh) == (615_000, 315_000, 300_000)
+
+
+def test_days_of_trades_are_no_history_of_a_baselined_unit():
+    # The newest day reads 1,000 Wh and was traded on: nine days of 415 remain, and 9 x 415 / 9 is expected.
+    newest, *older = working_days_before(DAY, 10)
+    history = [asset_day([1_000] * 1_000, day=newest)]
+    history += [asset_day([415] * 1_000, day=one) for one in older]
+    eve_ms = day_start_ms(newest)
+    history.append(WholesaleNotification("WHOLESALE-_A", eve_ms, eve_ms + PERIOD_MS, 0.1))
+    (volume,) = volumes_of(traded(book=BASELINED, history=history))
+    assert volume.baseline_wh == 415_000
+
+
+def test_a_baselined_unit_deviates_by_nothing_in_the_periods_that_no_other_day_has():
+    day = date(2025, 10, 26)
+    at_ms, _ = period_bounds_ms(day, 50)
+    said = traded(day=day, at_ms=at_ms, book=BASELINED)
+    assert [line.item for line in lines_of(said)] == ["intraday sale", "imbalance"]
+    assert [each.delivered_wh for each in volumes_of(said)] == [0]
 
 
 def test_a_sale_its_imbalance_and_the_suppliers_compensation():

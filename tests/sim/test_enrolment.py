@@ -53,6 +53,14 @@ def test_each_derogation_lets_in_those_that_its_clause_kept_out():
     assert (sold(with_all) >= sold(with_metering)).all()
 
 
+def test_where_the_unit_is_judged_its_assets_are_counted():
+    _, before, _ = enrolled(("op_metering_latency_60s", *BSC))
+    _, after, left_out = enrolled(("op_metering_latency_60s", "op_metering_portfolio", *BSC))
+    assert not sold(before).any()
+    assert sold(after).sum() > 100
+    assert not [each for each in left_out if "not known" in each.block.reason]
+
+
 def test_a_derogation_moves_who_is_sold_and_nothing_else_of_the_population():
     _, before, _ = enrolled(METERING)
     _, after, _ = enrolled(METERING + BSC)

@@ -1,6 +1,4 @@
-"""Every service around and in the hour of a clock change: each of 46 or 50 periods exists once, and so does its
-money.
-"""
+"""Every service in and around the hour of a clock change: each period of 46 or 50 is there once."""
 
 from datetime import date, timedelta
 from functools import cache

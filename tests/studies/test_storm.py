@@ -11,8 +11,8 @@ from studies.storm import make_world
 from studies.storm_laws import broken_laws
 
 SEEDS = range(1, 61)
-OFFER = ("service_offer", "E1", "SECURE-_A/cmz00: 1 MW at 100 GBP/MWh")
-AWARD = ("service_award", "E1", "SECURE-_A/cmz00: 1 MW at 100 GBP/MWh accepted")
+OFFER = ("service_offer", "aggregator", "E1", "SECURE-_A/cmz00: 1 MW at 100 GBP/MWh")
+AWARD = ("service_award", "dso", "E1", "SECURE-_A/cmz00: 1 MW at 100 GBP/MWh accepted")
 
 
 class Tables:
@@ -20,7 +20,7 @@ class Tables:
 
     def __init__(self, events=(), levels=(), ledger=()):
         self._rows = {
-            "events": [dict(zip(("kind", "subject", "detail"), each, strict=True)) for each in events],
+            "events": [dict(zip(("kind", "who", "subject", "detail"), each, strict=True)) for each in events],
             "market_levels": [
                 dict(zip(("service", "what", "telling"), each, strict=True)) for each in levels
             ],
@@ -55,7 +55,7 @@ def test_some_worlds_trade_further_services_and_some_do_not():
 
 def test_a_run_that_answers_and_follows_everything_breaks_no_law():
     levels = [("sustain", "accepted", "O1"), ("secure", "accepted", "O2"), ("secure", "refused", "O3")]
-    called = ("service_dispatch", "D1", "SECURE-_A/cmz00: start, 1 MW less")
+    called = ("service_dispatch", "dso", "D1", "SECURE-_A/cmz00: start, 1 MW less")
     assert laws(events=[OFFER, AWARD, called], levels=levels, ledger=["O1", "D1"]) == []
 
 
@@ -65,16 +65,20 @@ def test_an_offer_that_is_not_answered_once_breaks_a_law(events):
 
 
 def test_a_market_that_sends_answers_again_owes_one_all_the_same():
-    fault = ("fault_duplicate", "", "award of O1")
+    fault = ("fault_duplicate", "dso", "", "award of O1")
     assert laws(events=[fault, OFFER, AWARD, AWARD]) == []
     assert laws(events=[fault, OFFER]) == ["answered_once"]
+    devices = ("fault_bursts", "scenario", "", "evcp_4g")
+    assert laws(events=[devices, OFFER, AWARD, AWARD]) == ["answered_once"]
 
 
 def test_an_award_or_a_call_without_an_entry_in_the_ledger_breaks_a_law():
     assert laws(levels=[("tcm", "accepted", "O1")]) == ["awards_are_followed"]
-    called = ("service_dispatch", "D1", "LCM-_P00: start, 1 MW more")
+    called = ("service_dispatch", "dso", "D1", "LCM-_P00: start, 1 MW more")
     assert laws(events=[called]) == ["calls_are_followed"]
 
 
 def test_what_was_paid_twice_breaks_a_law():
-    assert laws(events=[("paid_more_than_measured", "", "two Wh of one")]) == ["paid_more_than_measured"]
+    assert laws(events=[("paid_more_than_measured", "settlement", "", "two Wh of one")]) == [
+        "paid_more_than_measured"
+    ]

@@ -34,6 +34,7 @@ SMALL = (
     "settlement-runs",
     "sunny-sunday-turn-up",
     "vendor-outage",
+    "wholesale-vtp",
     "winter-evening-dfs",
 )
 
