@@ -336,7 +336,7 @@ class Desk:
                 prices.utilisation_gbp_per_mwh, requirement.utilisation_ceiling_gbp_per_mwh
             ),
             availability_gbp_per_mw_h=_price(
-                prices.availability_gbp_per_mw_h, requirement.availability_ceiling_gbp_per_mw_h
+                prices.availability_gbp_per_mwh, requirement.availability_ceiling_gbp_per_mw_h
             ),
         )
         book.offers[offer.offer_id] = Offered(
@@ -379,7 +379,7 @@ class Desk:
         own = self.house.settings.services
         prices = Prices(
             _price(own.utilisation_gbp_per_mwh, requirement.utilisation_ceiling_gbp_per_mwh),
-            _price(own.availability_gbp_per_mw_h, requirement.availability_ceiling_gbp_per_mw_h),
+            _price(own.availability_gbp_per_mwh, requirement.availability_ceiling_gbp_per_mw_h),
         )
         for claim in claims:
             losing = [cell for cell in cells if cell in claim.cells]

@@ -53,7 +53,7 @@ class ServiceSubmission:
     """
 
     utilisation_gbp_per_mwh: float
-    availability_gbp_per_mw_h: float
+    availability_gbp_per_mwh: float
     order: tuple[Product, ...]
 
 

@@ -370,7 +370,7 @@ class ServiceDesk:
                 yield meter, np.unique(ground.assets.home[rows]) if meter == "boundary" else rows
 
     def looks_back(self) -> bool:
-        """Whether asset readings of earlier days are needed for baselines; until units come, consent decides."""
+        """Whether asset readings of earlier days are needed; until units come, consent decides."""
         if not self.state.units:
             return self.state.consents is not None
         day = self.settings.first_day

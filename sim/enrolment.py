@@ -64,7 +64,7 @@ def enrolled_by_rules(population: Population, scenario: Scenario) -> tuple[Popul
 
 
 def _units(assets: AssetClasses, wanted: NDArray[np.bool_]) -> tuple[UnitFacts, ...]:
-    """The unit of each class, where a rule is judged of the unit: all that are meant for it in the GSP Group."""
+    """The unit of each class, where a rule is judged of it: all that are meant for it in the GSP Group."""
     group = assets.areas["gsp_group"]
     count = np.bincount(group[wanted], minlength=int(group.max(initial=0)) + 1)
     of_class = np.zeros(len(assets.classes), np.int64)

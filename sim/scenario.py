@@ -496,8 +496,8 @@ class ServiceSubmission(Model):
     utilisation_gbp_per_mwh: Price = Field(
         default=150.0, description="asked for energy, at most the buyer's ceiling; assumed"
     )
-    availability_gbp_per_mw_h: Price = Field(
-        default=5.0, description="asked for standing by, at most the buyer's ceiling; assumed"
+    availability_gbp_per_mwh: Price = Field(
+        default=5.0, description="asked per MW held for an hour, at most the buyer's ceiling; assumed"
     )
     order: Annotated[tuple[FurtherService, ...], Field(max_length=9)] = Field(
         default=(

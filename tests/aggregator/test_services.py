@@ -59,7 +59,9 @@ def consents(*products, count=COUNT):
     )
 
 
-def world_of(tools, told, service=Service.NONE, trader=None, primacy=Primacy.ESO_FIRST, **changes):
+def world_of(
+    tools, told, service=Service.NONE, trader=None, primacy=Primacy.ESO_FIRST, planned_w=3000, **changes
+):
     """Chargers at home from 16:00 on; 3 kW each were drawn on all evenings before."""
 
     class World(tools.World):
@@ -67,8 +69,9 @@ def world_of(tools, told, service=Service.NONE, trader=None, primacy=Primacy.ESO
             if isinstance(message, AssetRegistration):
                 made = self.aggregator
                 rules = ServiceRules(RulesOn(tools.DAY), primacy)
+                assumed = replace(made.assumed, planning_w_per_asset=planned_w)
                 self.aggregator = Aggregator(
-                    made.settings, made.rules, made.assumed, services=rules, trader=trader
+                    made.settings, made.rules, assumed, services=rules, trader=trader
                 )
                 if told is not None:
                     super().hear(told)
@@ -181,7 +184,7 @@ def test_units_are_told_to_buyer_and_settlement_by_product_and_place(tools):
     }
     (unit,) = world.heard_by("dso", ServiceUnit)
     assert unit.rows.tolist() == list(range(COUNT))
-    assert unit.capacity_mw == pytest.approx(COUNT * 900 / 1e6)
+    assert unit.capacity_mw == pytest.approx(COUNT * 3000 / 1e6)
 
 
 @pytest.mark.parametrize(
@@ -246,10 +249,9 @@ def test_an_offer_is_in_kilowatts_at_the_owners_price_below_the_ceiling(tools):
 
 
 def test_no_more_is_offered_than_the_unit_was_entered_with(tools):
-    world = world_of(tools, consents(Product.SUSTAIN))
-    entered_with(world, SUSTAIN, 123_400)
-    (offer,) = require(world, tools, "sustain", "S", 0.5)
-    assert offer.turn_down_mw == (0.123, 0.123)
+    world = world_of(tools, consents(Product.SUSTAIN), planned_w=500)
+    (offer,) = require(world, tools, "sustain", "S", 0.7)
+    assert offer.turn_down_mw == (0.3, 0.3)
 
 
 def test_what_is_sold_is_not_offered_again(tools):

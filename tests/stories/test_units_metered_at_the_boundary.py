@@ -108,7 +108,7 @@ def test_what_is_notified_is_the_level_of_the_homes_whole(lived):
     portfolio = lived.run.parties["aggregator"].state.portfolio
     (place,) = portfolio.registry.groups_of(Service.BALANCING)
     aggregator = lived.run.parties["aggregator"]
-    foreseen = [aggregator._base_load_w(place, lived.run.start_ms + k * 1_800_000) for k in range(48)]
+    foreseen = [aggregator._base_load_w([place], lived.run.start_ms + k * 1_800_000) for k in range(48)]
     # Three days of a few hundred homes, two of them a weekend.
     assert np.corrcoef(foreseen, base_w)[0, 1] > 0.9
     assert np.mean(foreseen) == pytest.approx(base_w.mean(), rel=0.15)
