@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aggregator.claims import Claim, Judgement, judge, moved_w, sold_w, steps
+from aggregator.conflicts import Prices, opposed, worth_gbp
+from aggregator.conflicts import told as conflict_told
 from aggregator.forecast import Availability, foresee
 from aggregator.instructions import Plan, Segment, move, open_entry
 from aggregator.registry import Cells, Registry, counted_w, divide
@@ -367,7 +369,22 @@ class Desk:
         cells, _, why = self._who_may(new, asked, claims, Stage.PLAN)
         if len(cells) == len(unit.cells):
             return cells, wanted, ""
+        self._tell_refused(new, [cell for cell in unit.cells if cell not in cells], claims, requirement)
         return cells, offered(cells, self._able_w(cells, starts, way)) if cells else (), why
+
+    def _tell_refused(
+        self, new: Claim, cells: list[int], claims: list[Claim], requirement: ServiceRequirement
+    ) -> None:
+        """Say which claims for the opposite stand in the way of an offer, by cells that cannot take part."""
+        own = self.house.settings.services
+        prices = Prices(
+            _price(own.utilisation_gbp_per_mwh, requirement.utilisation_ceiling_gbp_per_mwh),
+            _price(own.availability_gbp_per_mwh, requirement.availability_ceiling_gbp_per_mw_h),
+        )
+        for claim in claims:
+            losing = [cell for cell in cells if cell in claim.cells]
+            if losing and new.segments and opposed(claim, new):
+                self._tell_conflict(claim, new, losing, prices)
 
     def _is_of(self, claim: Claim, requirement: ServiceRequirement) -> bool:
         """Whether a claim is an offer for the very event, which this one replaces."""
@@ -470,10 +487,27 @@ class Desk:
         way = 1 if new.most_w(starts[0], new.segments[-1][2]) >= 0 else -1
         able_w = self._able_w(new.cells, starts, way)
         cells, said, reason = self._who_may(new, able_w, claims, stage)
+        for claim in claims:
+            losing = [cell for cell in cells if claim.key in said[cell].displaced]
+            if losing and opposed(claim, new):
+                self._tell_conflict(new, claim, losing, self._prices(claim.key))
         for cell in cells:
             for key in said[cell].displaced:
                 self._displace(key, cell, new.key)
         return cells, reason
+
+    def _prices(self, key: str) -> Prices | None:
+        """At which prices a claim was sold or offered; None for what is priced elsewhere."""
+        called = [each.award for each in self.book.awards.values() if key in each.plans]
+        award = next(iter(called), None) or (self.book.awards[key].award if key in self.book.awards else None)
+        sold = award or (self.book.offers[key].offer if key in self.book.offers else None)
+        return None if sold is None else Prices(sold.utilisation_gbp_per_mwh, sold.availability_gbp_per_mw_h)
+
+    def _tell_conflict(self, first: Claim, loser: Claim, cells: Sequence[int], prices: Prices | None) -> None:
+        """Say that a network operator and the ESO wanted opposite things, and what who goes second loses."""
+        lost_gbp = None if prices is None else worth_gbp(loser, cells, self.book.weights, prices)
+        policy = "" if self.rules is None else self.rules.primacy.value
+        self.house.remark("conflict", conflict_told(first, loser, policy, lost_gbp))
 
     def _displace(self, key: str, cell: int, by: str) -> None:
         """Take a cell from an instruction, award or offer that ranks lower; one without cells ends."""

@@ -636,3 +636,39 @@ def test_what_is_remembered_of_services_can_be_written_and_read(tools):
     tree = writer.encode(world.aggregator.state)
     again = Reader(writer.arrays).decode(tree)
     assert Writer().encode(again) == Writer().encode(world.aggregator.state)
+
+
+# ------------------------------------------------------------------------- local against national
+
+
+def opposite(tools, primacy):
+    """Sustain is sold from 17:00 to 18:00 (0.5 MW less); then the LCM asks the same cars for 0.1 MW more."""
+    told = consents(Product.SUSTAIN, Product.LCM)
+    world = world_of(tools, told, primacy=primacy, unit_names=("_P",), gsp_names=("_P00",))
+    (offer,) = require(world, tools, "sustain", "S", 0.5)
+    award(world, offer, tools)
+    world.aggregator.desk._able_w = lambda cells, starts, way: [500_000] * len(starts)
+    return world, require(world, tools, "lcm", "L", -0.1, place="_P00")
+
+
+def test_where_the_eso_goes_first_the_network_operator_loses_its_award_and_the_price_is_told(tools):
+    world, (offer,) = opposite(tools, Primacy.ESO_FIRST)
+    award(world, offer, tools, scheduled=False)
+    world.until(tools.at(16, 50))
+    world.hear(signal(tools, offer.offer_id, "d1", mw=-0.1, product="lcm", unit=offer.unit))
+    assert world.stages("S-" + SUSTAIN)[-1] == ("superseded", "displaced by d1")
+    (said,) = world.remarks("conflict")
+    assert said.detail == (
+        "d1 (lcm, 0.1 MW more) goes before S-SUSTAIN-_A/cmz00 (sustain, 0.5 MW less) (eso_first), "
+        "which loses 40.00 GBP"
+    )
+
+
+def test_where_the_network_operator_goes_first_the_eso_is_offered_nothing_and_the_price_is_told(tools):
+    world, made = opposite(tools, Primacy.DSO_FIRST)
+    assert made == []
+    (said,) = world.remarks("conflict")
+    assert said.detail == (
+        "S-SUSTAIN-_A/cmz00 (sustain, 0.5 MW less) goes before L (lcm, 0.1 MW more) (dso_first), "
+        "which loses 8.00 GBP"
+    )
