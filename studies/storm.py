@@ -67,9 +67,9 @@ INTERESTING = frozenset(
         "event:readings_quarantined",
         "service:sustain", "service:sustain_h", "service:secure", "service:dynamic", "service:restore",
         "service:tcm", "service:lcm", "service:wholesale", "service:capacity_market",
-        "answer:award accepted", "answer:award refused", "answer:trade refused", "answer:unit refused",
+        "answer:award accepted", "answer:award refused", "answer:trade refused",
         "answer:dispatch refused", "answer:emergency stop", "event:capacity_notice", "event:displaced",
-        "event:not_in_service", "event:not_paid_beside", "run:restated", "money:bills", "dfs:turned_up",
+        "event:not_in_service", "event:not_paid_beside", "run:restated", "money:bills",
     }
 )  # fmt: skip
 """States that a storm of full length must have reached at least once."""
