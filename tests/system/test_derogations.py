@@ -189,7 +189,7 @@ ENROLMENT = {
     "capacity_agreement", "fpn_residue", "metering_late", "not_eligible", "not_in_service", "no_service_unit",
     "offer_refused", "no_offer", "nothing_to_offer", "service_award", "service_nomination", "service_offer",
     "service_unit", "service_unit_answer", "degraded_forecast", "acceptance_not_issued", "month_not_over",
-    "short_of_assets", "performance_shown",
+    "short_of_assets", "performance_shown", "service_dispatch", "service_dispatch_answer",
 }  # fmt: skip
 """What is said of who is in which unit, and of what the units then offer."""
 
