@@ -33,7 +33,8 @@ MEANINGS: dict[str, str] = {
     **{f"gbp_{product}": f"{TITLES[product]} [GBP]" for product in FURTHER},
     **{f"gbp_after_{run.lower()}": f"as it stood with the settlement run {run} [GBP]" for run in RUNS},
     **{f"actuals_share_{run.lower()}": f"energy settled on actuals at {run}, per energy" for run in RUNS},
-    "mwh_instructed": "asked for by accepted instructions, while they governed and until withdrawn [MWh]",
+    "mwh_instructed": "asked for by accepted instructions, while they governed and until withdrawn; with "
+    "further services turn-up counts positive too [MWh]",
     "mwh_believed": "what the aggregator believed that it delivered [MWh]",
     "mwh_metered": "baseline less metered, over the instructed periods [MWh]",
     "mwh_settled": "delivered, as settled [MWh]",
@@ -178,7 +179,7 @@ def _settlement_runs(folder: RunFolder) -> Kpis:
 
 
 def _energy_delivered(folder: RunFolder) -> Kpis:
-    rows = folder.table("deliveries").to_pylist()
+    rows = _ways_apart(folder.table("deliveries").to_pylist())
     instructed, true = _mwh(rows, "instructed_wh"), _mwh(rows, "true_wh")
     believed = [row for row in rows if row["believed_wh"] is not None]
     metered = [row for row in rows if row["baseline_wh"] is not None and row["metered_wh"] is not None]
@@ -197,6 +198,21 @@ def _energy_delivered(folder: RunFolder) -> Kpis:
     if true and believed:
         found["belief_error_share"] = (found["mwh_believed"] - true) / true
     return found
+
+
+def _ways_apart(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Deliveries to be added up. Where further services are sold, what is sold and bought back would net to
+    nothing: each is counted positive in the way that was asked for.
+    """
+    if not any(row["service"] in FURTHER for row in rows):
+        return rows
+    energies = ("instructed_wh", "believed_wh", "baseline_wh", "metered_wh", "settled_wh", "true_wh")
+    return [
+        row | {name: None if row[name] is None else -row[name] for name in energies}
+        if row["instructed_wh"] < 0
+        else row
+        for row in rows
+    ]
 
 
 def _mwh(rows: list[dict[str, Any]], column: str) -> float:

@@ -28,6 +28,7 @@ SMALL = (
     "derogation-trial",
     "dfs-turn-up-night",
     "economy-7-night-rts-failures",
+    "every-service",
     "long-hold",
     "mixed-portfolio-vendor-outage",
     "nothing",
