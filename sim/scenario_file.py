@@ -59,10 +59,15 @@ def parse_scenario(
     name: str = "<text>",
     *,
     overrides: Mapping[str, object] | None = None,
+    data_folder: str | Path | None = None,
     warn: Warn | None = None,
 ) -> Scenario:
-    """The scenario in a text; files that it names lie in the current folder. Raises ScenarioErrors."""
-    return _scenario(text.removeprefix("\ufeff"), name, overrides or {}, Places((Path(),)), warn)
+    """The scenario in a text; files that it names lie in the current folder, or in `data_folder`.
+
+    Raises ScenarioErrors.
+    """
+    places = Places((Path(),) if data_folder is None else (Path(), Path(data_folder)))
+    return _scenario(text.removeprefix("\ufeff"), name, overrides or {}, places, warn)
 
 
 def as_document(scenario: Scenario) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from protocol.settlement import dfs_payment
 from protocol.settlement_calendar import RUNS, Run
 from protocol.units import WH_PER_MWH, gbp_e5, wh_to_mwh
 from sim.event_scripts import rules_for
+from sim.run import INPUTS
 from sim.run_folder import RunFolder
 from sim.scenario_file import parse_scenario
 from studies import wire
@@ -160,8 +161,10 @@ class Books:
 
     @cached_property
     def scenario(self) -> Any:
-        """The scenario as it was run."""
-        return parse_scenario(self.manifest["scenario"]["text"], "scenario.yaml")
+        """The scenario as it was run, with the data folder that it was run with."""
+        told = self.folder.path / INPUTS
+        data = self.folder.read_json(INPUTS)["data"] if told.is_file() else None
+        return parse_scenario(self.manifest["scenario"]["text"], "scenario.yaml", data_folder=data)
 
     def rules(self, book: str, start_ms: int) -> Rulebook:
         """A rulebook as settlement used it for a period."""

@@ -660,3 +660,11 @@ def test_any_damaged_file_is_a_scenario_or_a_clear_error():
         path = Path(folder) / "damaged.yaml"
         reads()
     assert min(seen.values()) > 0
+
+
+def test_a_text_finds_its_files_in_the_data_folder_it_was_run_with(tmp_path):
+    (tmp_path / "london.csv").write_text("date,temperature_c\n")
+    text = f"{HEAD}weather: {{source: files, file: london.csv}}\n"
+    with pytest.raises(ScenarioErrors, match="S051"):
+        parse_scenario(text)
+    assert parse_scenario(text, data_folder=tmp_path).weather.file == str(tmp_path / "london.csv")
