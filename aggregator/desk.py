@@ -34,7 +34,7 @@ from aggregator.service_cases import (
     signal_refusal,
     trade_refusal,
 )
-from aggregator.service_enrolment import BUYERS, Enrolment, enrol_in_services, left_out_remark
+from aggregator.service_enrolment import Enrolment, enrol_in_services, left_out_remark
 from aggregator.settings import ServiceRules
 from aggregator.trading import Trader
 from aggregator.trading_desk import TradingDesk
@@ -73,7 +73,7 @@ from protocol.periods import (
     local_date,
     periods_touched_ms,
 )
-from protocol.products import Product
+from protocol.products import BUYERS, Product
 from protocol.stacking import Stage
 
 if TYPE_CHECKING:

@@ -19,15 +19,6 @@ from protocol.eligibility import DSO_PRODUCTS, AssetFacts, Dimension, UnitFacts,
 from protocol.messages import I16, I32, I64, AssetRegistration, Service, ServiceConsents
 from protocol.products import TITLES, Answer, Product
 
-BUYERS = {
-    **dict.fromkeys(DSO_PRODUCTS, "dso"),
-    Product.TCM: "constraint_market",
-    Product.LCM: "constraint_market",
-    Product.WHOLESALE: "exchange",
-    Product.CAPACITY_MARKET: "capacity_market",
-}
-"""The party that hears of the units of each further service."""
-
 HELD = {Service.DFS: Product.DFS, Service.BALANCING: Product.BM}
 """What an asset is in by being in a trading unit of `aggregator/registry.py`."""
 

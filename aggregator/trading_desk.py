@@ -13,12 +13,11 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from aggregator.service_book import EnrolledUnit, Ordered, ServiceBook
-from aggregator.service_enrolment import BUYERS
 from aggregator.trading import HOURLY, INTRADAY, TradePlan, Trader, foreseen_prices
 from protocol.messages import DayAheadPrices
 from protocol.party import NEVER_MS
 from protocol.periods import day_periods_ms, gate_closure_ms, local_clock_ms, local_date, period_count
-from protocol.products import Product
+from protocol.products import BUYERS, Product
 
 if TYPE_CHECKING:
     from aggregator.desk import Desk

@@ -45,9 +45,7 @@ TITLES: dict[Product, str] = {
 }
 
 
-COUNTERPARTY: dict[Product, str] = {
-    Product.BM: "balancing",
-    Product.DFS: "dfs",
+BUYERS: dict[Product, str] = {
     Product.TCM: "constraint_market",
     Product.LCM: "constraint_market",
     Product.SUSTAIN: "dso",
@@ -58,7 +56,7 @@ COUNTERPARTY: dict[Product, str] = {
     Product.WHOLESALE: "exchange",
     Product.CAPACITY_MARKET: "capacity_market",
 }
-"""The party that a product is sold to, by the name that mail is addressed with."""
+"""The party that buys each service besides DFS and the BM, by the name that mail is addressed with."""
 
 
 class Answer(IntEnum):

@@ -28,13 +28,13 @@ from protocol.messages import (
     WholesaleTrade,
 )
 from protocol.periods import HOUR_MS, PERIOD_MS, day_start_ms
-from protocol.products import COUNTERPARTY, Product
+from protocol.products import BUYERS, Product
 from protocol.units import WH_PER_MWH
 from sim.run_folder import NONE
 
 AGGREGATOR = "aggregator"
-EXCHANGE = COUNTERPARTY[Product.WHOLESALE]
-CAPACITY_MARKET = COUNTERPARTY[Product.CAPACITY_MARKET]
+EXCHANGE = BUYERS[Product.WHOLESALE]
+CAPACITY_MARKET = BUYERS[Product.CAPACITY_MARKET]
 WHOLESALE = Product.WHOLESALE.value
 CAPACITY = Product.CAPACITY_MARKET.value
 
@@ -203,7 +203,7 @@ SERVICE_TALK = tuple(_WRITERS)
 
 
 def _buyer(product: str) -> str:
-    return COUNTERPARTY[Product(product)]
+    return BUYERS[Product(product)]
 
 
 def _verdict(reason: str, *, accepted: bool) -> str:
