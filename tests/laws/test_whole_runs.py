@@ -86,7 +86,8 @@ def money_sums_to_zero(lived: Lived) -> None:
     assert balance.sum() == 0
     assert balance.get("aggregator", 0) == amount.sum()
     # Non-delivery is charged at the price less the system price, which the line does not tell.
-    # Further services have laws of their own (studies/storm_laws.py): a month's factor is on no line.
+    # Not watched for further services: what a factor, a penalty or a fixed payment makes of a volume is on no
+    # line of theirs. Their answers by hand: tests/markets/test_service_settlement.py.
     plain = lines[~lines["item"].str.startswith("QND") & lines["service"].isin(["dfs", "balancing"])]
     worth_gbp_e5 = plain["volume_mwh"] * plain["price_gbp_per_mwh"] * 1e5
     amount_gbp_e5 = plain["amount_gbp_e5"]
